@@ -1,0 +1,49 @@
+# Everything a newcomer types; `make help` lists it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?= --help
+
+NATIVE := $(wildcard vkmapctl/_native/*.c vkmapctl/_native/*.h vkmapctl/_native/*.py)
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: stress
+stress: setup ## Set up, then probe and stress 256 MiB on the best driver found
+	@$(BIN)/vkmapctl probe
+	@$(BIN)/vkmapctl stress --size 256M
+
+.PHONY: test
+test: setup ## Set up, then run the whole test suite
+	@$(BIN)/pytest
+
+.PHONY: run
+run: setup ## Set up, then run any command: make run ARGS="verify --list"
+	@$(BIN)/vkmapctl $(ARGS)
+
+.PHONY: lint
+lint: $(VENV)/installed ## Check style and types of Python, and warnings of C
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@for source in vkmapctl/_native/*.c; do $(CC) -std=c11 -O2 -fPIC -Wall -Wextra -Werror -fsyntax-only $$source; done
+
+.PHONY: wheel
+wheel: $(VENV)/installed ## Build the sdist, and the abi3 wheel from it, into dist/
+	@$(BIN)/python -m build --outdir dist .
+
+.PHONY: setup
+setup: $(VENV)/installed ## Make .venv with vkmapctl in it, and see to a Vulkan driver
+	@scripts/install-driver $(BIN)/vkmapctl
+
+$(VENV)/installed: pyproject.toml setup.py $(NATIVE)
+	@scripts/make-venv $(PYTHON) $(VENV)
+	@touch $@
+
+.PHONY: clean
+clean: ## Remove what the other targets made
+	@rm -rf $(VENV) build dist *.egg-info vkmapctl/*.so vkmapctl/_loop.c .pytest_cache .mypy_cache .ruff_cache

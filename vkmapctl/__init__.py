@@ -1,0 +1,3 @@
+"""Inspects, verifies and measures Vulkan memory mapping."""
+
+__version__ = "0.1.0"

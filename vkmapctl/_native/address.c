@@ -1,0 +1,51 @@
+#define _GNU_SOURCE
+#include "loop.h"
+
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
+
+static uint64_t map_nothing(uint64_t address, uint64_t length, int fixed)
+{
+    void *found = mmap((void *)(uintptr_t)address, length, PROT_NONE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | fixed, -1, 0);
+    return found == MAP_FAILED ? 0 : (uint64_t)(uintptr_t)found;
+}
+
+uint64_t vkm_reserve_range(uint64_t address, uint64_t length)
+{
+    uint64_t found = map_nothing(address, length, address ? MAP_FIXED_NOREPLACE : 0);
+    if (address && found && found != address) { /* a kernel before 4.17 takes the address for a hint */
+        vkm_release_range(found, length);
+        return 0;
+    }
+    return found;
+}
+
+int vkm_release_range(uint64_t address, uint64_t length)
+{
+    return munmap((void *)(uintptr_t)address, length);
+}
+
+int vkm_range_is_reserved(uint64_t address, uint64_t length)
+{
+    uint64_t exact = vkm_reserve_range(address, length);
+    if (exact) {
+        vkm_release_range(exact, length);
+        return 0;
+    }
+    uint64_t hinted = map_nothing(address, length, 0);
+    if (!hinted)
+        return 1;
+    vkm_release_range(hinted, length);
+    return hinted + length <= address || hinted >= address + length;
+}
+
+int vkm_die_with_parent(void)
+{
+    return prctl(PR_SET_PDEATHSIG, SIGKILL);
+}

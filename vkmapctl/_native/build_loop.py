@@ -1,0 +1,31 @@
+"""Builds vkmapctl._loop (cffi API mode): loop.h is both the C header and the declarations for Python."""
+
+from pathlib import Path
+
+from cffi import FFI
+
+HERE = "vkmapctl/_native"  # setuptools runs this from the project's root
+SOURCES = ["loop.c", "clock.c", "pattern.c", "histogram.c", "address.c", "null_driver.c"]
+HEADERS = ["loop.h", "clock.h", "pattern.h"]
+
+
+def declarations() -> str:
+    """loop.h and pattern.h without what cffi does not parse."""
+    lines = []
+    for header in ("loop.h", "pattern.h"):
+        for line in Path(HERE, header).read_text().splitlines():
+            if not line.startswith("#") or line.startswith("#define VKM_BINS"):
+                lines.append(line)
+    return "\n".join(lines)
+
+
+ffibuilder = FFI()
+ffibuilder.cdef(declarations())
+ffibuilder.set_source(
+    "vkmapctl._loop",
+    '#include "loop.h"\n#include "pattern.h"',
+    sources=[f"{HERE}/{name}" for name in SOURCES],
+    depends=[f"{HERE}/{name}" for name in HEADERS],
+    include_dirs=[HERE],
+    extra_compile_args=["-std=c11", "-O3", "-Wall", "-Wextra"],
+)

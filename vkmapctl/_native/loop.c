@@ -1,0 +1,559 @@
+#define _GNU_SOURCE
+#include "loop.h"
+
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "clock.h"
+#include "pattern.h"
+
+#define WHOLE_SIZE UINT64_MAX
+#define MAP_PLACED 1u     /* VK_MEMORY_MAP_PLACED_BIT_EXT */
+#define UNMAP_RESERVE 1u  /* VK_MEMORY_UNMAP_RESERVE_BIT_EXT */
+#define CHUNK_NS 200000   /* the rate pass looks at the clock about this often */
+
+enum structure_type {
+    MAPPED_MEMORY_RANGE = 6,
+    MEMORY_MAP_INFO = 1000271000,
+    MEMORY_UNMAP_INFO = 1000271001,
+    MEMORY_MAP_PLACED_INFO = 1000272002
+};
+
+typedef int32_t map1_fn(uint64_t device, uint64_t memory, uint64_t offset, uint64_t size, uint32_t flags,
+                        void **data);
+typedef void unmap1_fn(uint64_t device, uint64_t memory);
+typedef int32_t map2_fn(uint64_t device, const void *info, void **data);
+typedef int32_t unmap2_fn(uint64_t device, const void *info);
+typedef int32_t ranges_fn(uint64_t device, uint32_t count, const void *ranges);
+
+/* One vkm_run: what its steps share. */
+struct runner {
+    struct vkm_program *program;
+    const struct vkm_clock *clock;
+    struct vkm_stats *stats;
+    struct mapped_range *live; /* scratch of the check pass */
+    int record;                /* latency pass: fill the histograms */
+};
+
+struct mapped_range {
+    uint64_t begin, end;
+};
+
+/* --- preparation ------------------------------------------------------------------------------- */
+
+static void prepare_map(const struct vkm_step *step, uint64_t memory, uint64_t *words)
+{
+    words[0] = MEMORY_MAP_INFO;
+    words[1] = step->flags & MAP_PLACED ? (uint64_t)(uintptr_t)(words + 6) : 0;
+    words[2] = step->flags;
+    words[3] = memory;
+    words[4] = step->offset;
+    words[5] = step->whole ? WHOLE_SIZE : step->size;
+    words[6] = MEMORY_MAP_PLACED_INFO;
+    words[8] = step->address;
+}
+
+static void prepare_unmap(const struct vkm_step *step, uint64_t memory, uint64_t *words)
+{
+    words[0] = MEMORY_UNMAP_INFO;
+    words[2] = step->flags;
+    words[3] = memory;
+}
+
+static void prepare_range(const struct vkm_step *step, uint64_t memory, uint64_t *words)
+{
+    words[0] = MAPPED_MEMORY_RANGE;
+    words[2] = memory;
+    words[3] = step->offset;
+    words[4] = step->whole ? WHOLE_SIZE : step->size;
+}
+
+void vkm_prepare(struct vkm_program *program)
+{
+    for (uint32_t i = 0; i < program->step_count; i++) {
+        const struct vkm_step *step = &program->steps[i];
+        uint64_t memory = program->objects[step->object].memory;
+        uint64_t *words = program->calls[i].words;
+        memset(words, 0, sizeof program->calls[i].words);
+        if (step->op == VKM_MAP)
+            prepare_map(step, memory, words);
+        else if (step->op == VKM_UNMAP)
+            prepare_unmap(step, memory, words);
+        else if (step->op == VKM_FLUSH || step->op == VKM_INVALIDATE)
+            prepare_range(step, memory, words);
+    }
+}
+
+/* What vkm_check knows of an object while it walks the program. */
+struct known {
+    int mapped;
+    uint64_t begin, end;             /* of the mapping */
+    uint64_t written_begin, written_end; /* of the last write */
+};
+
+static int inside(uint64_t offset, uint64_t size, uint64_t begin, uint64_t end)
+{
+    return size > 0 && offset >= begin && offset <= end && size <= end - offset;
+}
+
+static int step_is_sound(const struct vkm_step *step, const struct vkm_object *object, struct known *known)
+{
+    switch (step->op) {
+    case VKM_MAP:
+        if (known->mapped || !inside(step->offset, step->size, 0, object->allocation_size))
+            return 0;
+        if (step->flags & MAP_PLACED && !step->address)
+            return 0;
+        known->mapped = 1;
+        known->begin = step->offset;
+        known->end = step->offset + step->size;
+        return 1;
+    case VKM_UNMAP: {
+        int was_mapped = known->mapped;
+        known->mapped = 0;
+        return was_mapped;
+    }
+    case VKM_WRITE:
+        known->written_begin = step->offset;
+        known->written_end = step->offset + step->size;
+        return known->mapped && inside(step->offset, step->size, known->begin, known->end);
+    case VKM_VERIFY:
+        return known->mapped && inside(step->offset, step->size, known->begin, known->end) &&
+               inside(step->offset, step->size, known->written_begin, known->written_end);
+    case VKM_FIRST:
+    case VKM_READ:
+    case VKM_FLUSH:
+    case VKM_INVALIDATE:
+        return known->mapped && inside(step->offset, step->size, known->begin, known->end);
+    case VKM_HOLD:
+        return !known->mapped && step->address && step->size;
+    case VKM_RELEASE:
+        return !known->mapped;
+    default:
+        return 0;
+    }
+}
+
+static int cycle_is_sound(const struct vkm_program *program, uint32_t first, struct known *known, uint32_t *bad)
+{
+    for (uint32_t i = first; i < first + program->cycle_steps; i++) {
+        const struct vkm_step *step = &program->steps[i];
+        *bad = i + 1;
+        if (step->object >= program->object_count ||
+            !step_is_sound(step, &program->objects[step->object], &known[step->object]))
+            return 0;
+    }
+    for (uint32_t i = 0; i < program->object_count; i++)
+        if (known[i].mapped)
+            return 0;
+    return 1;
+}
+
+uint32_t vkm_check(const struct vkm_program *program)
+{
+    if (!program->cycle_steps || !program->step_count || program->step_count % program->cycle_steps)
+        return 1;
+    struct known *known = calloc(program->object_count + 1u, sizeof *known);
+    uint32_t bad = 0;
+    int sound = known != NULL;
+    for (uint32_t first = 0; sound && first < program->step_count; first += program->cycle_steps)
+        sound = cycle_is_sound(program, first, known, &bad);
+    free(known);
+    return sound ? 0 : bad;
+}
+
+/* --- single steps: each returns enum vkm_fault -------------------------------------------------- */
+
+static int call_failed(struct vkm_stats *stats, int32_t result)
+{
+    stats->result = result;
+    return VKM_CALL_FAILED;
+}
+
+static inline int call_map(struct runner *r, const struct vkm_step *step, const struct vkm_call *call, void **data)
+{
+    const struct vkm_program *p = r->program;
+    int32_t result;
+    if (p->version == 1)
+        result = ((map1_fn *)(uintptr_t)p->map)(p->device, p->objects[step->object].memory, step->offset,
+                                                step->whole ? WHOLE_SIZE : step->size, step->flags, data);
+    else
+        result = ((map2_fn *)(uintptr_t)p->map)(p->device, call, data);
+    return result ? call_failed(r->stats, result) : VKM_OK;
+}
+
+static inline int call_unmap(struct runner *r, const struct vkm_step *step, const struct vkm_call *call)
+{
+    const struct vkm_program *p = r->program;
+    if (p->version == 1) {
+        ((unmap1_fn *)(uintptr_t)p->unmap)(p->device, p->objects[step->object].memory);
+        return VKM_OK;
+    }
+    int32_t result = ((unmap2_fn *)(uintptr_t)p->unmap)(p->device, call);
+    return result ? call_failed(r->stats, result) : VKM_OK;
+}
+
+static inline int pointer_fault(const struct vkm_program *p, const struct vkm_step *step, uint64_t pointer)
+{
+    if (!pointer)
+        return VKM_NULL_POINTER;
+    if (step->flags & MAP_PLACED)
+        return pointer == step->address ? VKM_OK : VKM_MOVED;
+    return (pointer - step->offset) & (p->map_alignment - 1) ? VKM_MISALIGNED : VKM_OK;
+}
+
+static inline int map_step(struct runner *r, uint32_t i, const int timed)
+{
+    const struct vkm_step *step = &r->program->steps[i];
+    struct vkm_object *object = &r->program->objects[step->object];
+    void *data = NULL;
+    uint64_t t0 = timed ? vkm_ticks(r->clock) : 0;
+    int fault = call_map(r, step, &r->program->calls[i], &data);
+    if (timed) {
+        uint64_t ns = vkm_ticks_to_ns(r->clock, vkm_ticks(r->clock) - t0);
+        if (r->record && !fault)
+            vkm_record(&r->stats->map_ns, ns);
+    }
+    if (fault)
+        return fault;
+    object->pointer = (uint64_t)(uintptr_t)data;
+    object->mapped_offset = step->offset;
+    object->mapped_size = step->size;
+    return pointer_fault(r->program, step, object->pointer);
+}
+
+static int compare_ranges(const void *a, const void *b)
+{
+    uint64_t x = ((const struct mapped_range *)a)->begin, y = ((const struct mapped_range *)b)->begin;
+    return (x > y) - (x < y);
+}
+
+/* No two objects that are mapped at this moment may share an address. */
+static int live_overlap(struct runner *r)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < r->program->object_count; i++) {
+        const struct vkm_object *object = &r->program->objects[i];
+        if (object->pointer)
+            r->live[count++] = (struct mapped_range){object->pointer, object->pointer + object->mapped_size};
+    }
+    qsort(r->live, count, sizeof *r->live, compare_ranges);
+    for (uint32_t i = 1; i < count; i++)
+        if (r->live[i].begin < r->live[i - 1].end)
+            return VKM_OVERLAP;
+    return VKM_OK;
+}
+
+/* The pages that the latest mapping of the object touched. */
+static struct mapped_range mapped_pages(const struct vkm_program *p, const struct vkm_object *object)
+{
+    uint64_t begin = object->last_pointer & ~(p->page_size - 1);
+    uint64_t end = object->last_pointer + object->mapped_size;
+    return (struct mapped_range){begin, (end + p->page_size - 1) & ~(p->page_size - 1)};
+}
+
+static int range_is_kept(const struct vkm_program *p, const struct vkm_object *object)
+{
+    struct mapped_range pages = mapped_pages(p, object);
+    return vkm_range_is_reserved(pages.begin, pages.end - pages.begin);
+}
+
+static inline int unmap_step(struct runner *r, uint32_t i, const int timed)
+{
+    const struct vkm_step *step = &r->program->steps[i];
+    struct vkm_object *object = &r->program->objects[step->object];
+    if (timed && r->live && i && r->program->steps[i - 1].op != VKM_UNMAP) {
+        int fault = live_overlap(r);
+        if (fault)
+            return fault;
+    }
+    uint64_t t0 = timed ? vkm_ticks(r->clock) : 0;
+    int fault = call_unmap(r, step, &r->program->calls[i]);
+    if (timed) {
+        uint64_t ns = vkm_ticks_to_ns(r->clock, vkm_ticks(r->clock) - t0);
+        if (r->record && !fault)
+            vkm_record(&r->stats->unmap_ns, ns);
+    }
+    if (fault)
+        return fault; /* a failed unmap leaves the object mapped (VUID-VkMemoryUnmapInfo, return codes) */
+    object->last_pointer = object->pointer;
+    object->pointer = 0;
+    if (timed && step->flags & UNMAP_RESERVE && !range_is_kept(r->program, object))
+        return VKM_RESERVATION_LOST;
+    return VKM_OK;
+}
+
+static void touch_first(unsigned char *bytes, uint64_t size, uint64_t page, unsigned char value)
+{
+    for (uint64_t at = 0; at < size; at += page)
+        ((volatile unsigned char *)bytes)[at] = value;
+}
+
+static int verify_range(struct vkm_stats *stats, const unsigned char *bytes, const struct vkm_step *step, uint64_t key)
+{
+    uint64_t first = 0, mismatches = vkm_pattern_mismatches(bytes, step->offset, step->size, key, &first);
+    stats->verified_bytes += step->size;
+    if (!mismatches)
+        return VKM_OK;
+    stats->mismatches += mismatches;
+    stats->bad_offset = first;
+    stats->bad_expected = vkm_pattern_byte(first, key);
+    stats->bad_found = bytes[first - step->offset];
+    return VKM_MISMATCH;
+}
+
+/* Keeps the loads that made the value. */
+static inline void keep(uint64_t value)
+{
+    __asm__ volatile("" : : "r"(value));
+}
+
+static inline int touch_step(struct runner *r, const struct vkm_step *step, const int timed)
+{
+    struct vkm_stats *stats = r->stats;
+    struct vkm_object *object = &r->program->objects[step->object];
+    unsigned char *bytes = (unsigned char *)(uintptr_t)(object->pointer + (step->offset - object->mapped_offset));
+    int fault = VKM_OK, writes = step->op == VKM_FIRST || step->op == VKM_WRITE;
+    uint64_t t0 = timed ? vkm_ticks(r->clock) : 0;
+    if (step->op == VKM_FIRST)
+        touch_first(bytes, step->size, r->program->page_size, (unsigned char)++object->round);
+    else if (step->op == VKM_WRITE)
+        vkm_pattern_write(bytes, step->offset, step->size,
+                          vkm_pattern_key(r->program->seed, step->object, ++object->round));
+    else if (step->op == VKM_READ)
+        keep(vkm_read_range(bytes, step->size));
+    else
+        fault = verify_range(stats, bytes, step, vkm_pattern_key(r->program->seed, step->object, object->round));
+    if (timed && r->record) {
+        uint64_t ns = vkm_ticks_to_ns(r->clock, vkm_ticks(r->clock) - t0);
+        *(writes ? &stats->write_ns : &stats->read_ns) += ns;
+        *(writes ? &stats->write_bytes : &stats->read_bytes) += step->size;
+    }
+    return fault;
+}
+
+static int range_step(struct runner *r, uint32_t i)
+{
+    const struct vkm_program *p = r->program;
+    uint64_t function = p->steps[i].op == VKM_FLUSH ? p->flush : p->invalidate;
+    int32_t result = ((ranges_fn *)(uintptr_t)function)(p->device, 1, &p->calls[i]);
+    return result ? call_failed(r->stats, result) : VKM_OK;
+}
+
+static int hold_step(const struct vkm_step *step)
+{
+    return vkm_reserve_range(step->address, step->size) == step->address ? VKM_OK : VKM_HOLD_FAILED;
+}
+
+static int release_step(const struct vkm_program *p, const struct vkm_step *step)
+{
+    struct mapped_range pages = mapped_pages(p, &p->objects[step->object]);
+    return vkm_release_range(pages.begin, pages.end - pages.begin) ? VKM_RELEASE_FAILED : VKM_OK;
+}
+
+/* --- passes ------------------------------------------------------------------------------------ */
+
+static inline __attribute__((always_inline)) int run_step(struct runner *r, uint32_t i, const int timed)
+{
+    const struct vkm_step *step = &r->program->steps[i];
+    volatile struct vkm_stats *at = r->stats;
+    at->at_step = i;
+    at->at_op = step->op;
+    switch (step->op) {
+    case VKM_MAP: return map_step(r, i, timed);
+    case VKM_UNMAP: return unmap_step(r, i, timed);
+    case VKM_FLUSH:
+    case VKM_INVALIDATE: return range_step(r, i);
+    case VKM_HOLD: return hold_step(step);
+    case VKM_RELEASE: return release_step(r->program, step);
+    default: return touch_step(r, step, timed);
+    }
+}
+
+/* The next `iterations` cycles. Returns the fault; *done counts completed ones. */
+static inline __attribute__((always_inline)) int run_cycles(struct runner *r, uint64_t iterations, const int timed,
+                                                            uint64_t *done)
+{
+    struct vkm_program *p = r->program;
+    for (uint64_t n = 0; n < iterations; n++) {
+        uint32_t first = p->next_step, end = first + p->cycle_steps;
+        for (uint32_t i = first; i < end; i++) {
+            int fault = run_step(r, i, timed);
+            if (fault)
+                return fault;
+        }
+        p->next_step = end < p->step_count ? end : 0;
+        ++*done;
+    }
+    return VKM_OK;
+}
+
+/* Leaves the pair's object to vkm_unwind. */
+static int stopped_mapped(struct runner *r, void *data, int fault)
+{
+    r->program->objects[r->program->steps[0].object].pointer = (uint64_t)(uintptr_t)data;
+    return fault;
+}
+
+/* One map and one unmap of one object, nothing else: no dispatch, the calls straight after each other. */
+static int run_pair1(struct runner *r, uint64_t iterations, uint64_t *done)
+{
+    const struct vkm_program *p = r->program;
+    const struct vkm_step *step = &p->steps[0];
+    map1_fn *map = (map1_fn *)(uintptr_t)p->map;
+    unmap1_fn *unmap = (unmap1_fn *)(uintptr_t)p->unmap;
+    volatile struct vkm_stats *at = r->stats;
+    uint64_t device = p->device, memory = p->objects[step->object].memory, offset = step->offset;
+    uint64_t size = step->whole ? WHOLE_SIZE : step->size;
+    for (uint64_t n = 0; n < iterations; n++) {
+        void *data = NULL;
+        at->at_op = VKM_MAP;
+        int32_t result = map(device, memory, offset, size, 0, &data);
+        if (__builtin_expect(result != 0, 0))
+            return call_failed(r->stats, result);
+        int fault = pointer_fault(p, step, (uint64_t)(uintptr_t)data);
+        if (__builtin_expect(fault, 0))
+            return stopped_mapped(r, data, fault);
+        at->at_op = VKM_UNMAP;
+        unmap(device, memory);
+        ++*done;
+    }
+    return VKM_OK;
+}
+
+static int run_pair2(struct runner *r, uint64_t iterations, uint64_t *done)
+{
+    const struct vkm_program *p = r->program;
+    const struct vkm_step *step = &p->steps[0];
+    map2_fn *map = (map2_fn *)(uintptr_t)p->map;
+    unmap2_fn *unmap = (unmap2_fn *)(uintptr_t)p->unmap;
+    volatile struct vkm_stats *at = r->stats;
+    uint64_t device = p->device;
+    for (uint64_t n = 0; n < iterations; n++) {
+        void *data = NULL;
+        at->at_op = VKM_MAP;
+        int32_t result = map(device, &p->calls[0], &data);
+        if (__builtin_expect(result != 0, 0))
+            return call_failed(r->stats, result);
+        int fault = pointer_fault(p, step, (uint64_t)(uintptr_t)data);
+        if (__builtin_expect(fault, 0))
+            return stopped_mapped(r, data, fault);
+        at->at_op = VKM_UNMAP;
+        result = unmap(device, &p->calls[1]);
+        if (__builtin_expect(result != 0, 0))
+            return stopped_mapped(r, data, call_failed(r->stats, result));
+        ++*done;
+    }
+    return VKM_OK;
+}
+
+static int is_plain_pair(const struct vkm_program *p)
+{
+    return p->step_count == 2 && p->steps[0].op == VKM_MAP && p->steps[1].op == VKM_UNMAP;
+}
+
+static uint64_t maps_per_cycle(const struct vkm_program *p)
+{
+    uint64_t maps = 0;
+    for (uint32_t i = 0; i < p->cycle_steps; i++)
+        maps += p->steps[i].op == VKM_MAP;
+    return maps;
+}
+
+static int stop_wanted(const struct vkm_control *control)
+{
+    return __atomic_load_n(&control->stop, __ATOMIC_RELAXED) != 0;
+}
+
+static int rate_pass(struct runner *r, const struct vkm_control *control, uint64_t max_iterations, uint64_t max_ns)
+{
+    struct vkm_stats *stats = r->stats;
+    uint64_t maps = maps_per_cycle(r->program), chunk = 1, total = 0;
+    int plain = is_plain_pair(r->program), fault = VKM_OK;
+    uint64_t begin = vkm_ticks(r->clock), last_ns = 0;
+    stats->slice_pairs = stats->slice_ns = 0;
+    stats->at_step = 0;
+    while (!fault && total < max_iterations && last_ns < max_ns && !stop_wanted(control)) {
+        uint64_t done = 0, wanted = chunk < max_iterations - total ? chunk : max_iterations - total;
+        if (!plain)
+            fault = run_cycles(r, wanted, 0, &done);
+        else if (r->program->version == 1)
+            fault = run_pair1(r, wanted, &done);
+        else
+            fault = run_pair2(r, wanted, &done);
+        uint64_t now_ns = vkm_ticks_to_ns(r->clock, vkm_ticks(r->clock) - begin), spent = now_ns - last_ns;
+        if (spent < CHUNK_NS / 2)
+            chunk *= 2;
+        else if (spent > CHUNK_NS * 2 && chunk > 1)
+            chunk /= 2;
+        total += done;
+        stats->rate_pairs += done * maps;
+        stats->rate_ns += spent;
+        stats->slice_pairs += done * maps;
+        stats->slice_ns += spent;
+        stats->iterations += done;
+        last_ns = now_ns;
+    }
+    return fault;
+}
+
+static int timed_pass(struct runner *r, const struct vkm_control *control, uint64_t max_iterations, uint64_t max_ns)
+{
+    uint64_t begin = vkm_ticks(r->clock);
+    int fault = VKM_OK;
+    for (uint64_t n = 0; !fault && n < max_iterations && !stop_wanted(control); n++) {
+        if (vkm_ticks_to_ns(r->clock, vkm_ticks(r->clock) - begin) >= max_ns)
+            break;
+        fault = run_cycles(r, 1, 1, &r->stats->iterations);
+    }
+    return fault;
+}
+
+static void wait_for_common_start(struct vkm_control *control)
+{
+    __atomic_fetch_add(&control->arrived, 1, __ATOMIC_ACQ_REL);
+    while (__atomic_load_n(&control->arrived, __ATOMIC_ACQUIRE) < control->threads && !stop_wanted(control))
+        sched_yield();
+}
+
+int vkm_run(struct vkm_program *program, const struct vkm_clock *clock, struct vkm_control *control,
+            struct vkm_stats *stats, uint32_t pass, uint64_t max_iterations, uint64_t max_ns)
+{
+    struct runner runner = {program, clock, stats, NULL, pass == VKM_LATENCY};
+    struct rusage before, after;
+    if (pass == VKM_CHECK)
+        runner.live = calloc(program->object_count + 1u, sizeof *runner.live);
+    getrusage(RUSAGE_THREAD, &before);
+    wait_for_common_start(control);
+    stats->running = 1;
+    int fault = pass == VKM_RATE ? rate_pass(&runner, control, max_iterations, max_ns)
+                                 : timed_pass(&runner, control, max_iterations, max_ns);
+    stats->running = 0;
+    getrusage(RUSAGE_THREAD, &after);
+    stats->minor_faults += (uint64_t)(after.ru_minflt - before.ru_minflt);
+    stats->major_faults += (uint64_t)(after.ru_majflt - before.ru_majflt);
+    if (fault) {
+        stats->fault = (uint32_t)fault;
+        stats->fault_step = stats->at_step;
+    }
+    free(runner.live);
+    return fault;
+}
+
+void vkm_unwind(struct vkm_program *program)
+{
+    for (uint32_t i = 0; i < program->object_count; i++) {
+        struct vkm_object *object = &program->objects[i];
+        if (!object->pointer)
+            continue;
+        uint64_t unmap_info[4] = {MEMORY_UNMAP_INFO, 0, 0, object->memory};
+        if (program->version == 1)
+            ((unmap1_fn *)(uintptr_t)program->unmap)(program->device, object->memory);
+        else
+            ((unmap2_fn *)(uintptr_t)program->unmap)(program->device, unmap_info);
+        object->pointer = 0;
+    }
+}

@@ -1,0 +1,145 @@
+/* The measuring loop: a flat program of steps over mapped Vulkan memory.
+ *
+ * Nothing here needs Vulkan's headers: functions and handles arrive as integers, and the few
+ * structures are declared in loop.c from the registry (VK_KHR_map_memory2, VK_EXT_map_memory_placed).
+ */
+#ifndef VKM_LOOP_H
+#define VKM_LOOP_H
+
+#include <stdint.h>
+
+/* Log-linear, 64 bins an octave: exact below 128 ns, then at most 1/128 off, up to 2^40 ns. */
+#define VKM_BINS 2240
+
+enum vkm_op {
+    VKM_MAP,        /* object, offset, size, flags, address (with the placed flag) */
+    VKM_UNMAP,      /* object, flags */
+    VKM_FIRST,      /* write one byte of each page of [offset, offset+size) */
+    VKM_WRITE,      /* fill the range with the pattern of a new round */
+    VKM_READ,       /* load the range */
+    VKM_VERIFY,     /* compare the range with the pattern of the object's last write */
+    VKM_FLUSH,      /* vkFlushMappedMemoryRanges over the range */
+    VKM_INVALIDATE, /* vkInvalidateMappedMemoryRanges over the range */
+    VKM_HOLD,       /* reserve [address, address+size) again after an unmap that let it go */
+    VKM_RELEASE,    /* give back the range that an unmap with reserve kept after an unplaced map */
+    VKM_OPS
+};
+
+enum vkm_pass {
+    VKM_RATE,    /* no clock inside the loop */
+    VKM_LATENCY, /* every map and unmap timed, every reservation looked at */
+    VKM_CHECK    /* like latency, recording nothing, and live mappings compared for overlap */
+};
+
+enum vkm_fault {
+    VKM_OK,
+    VKM_CALL_FAILED,      /* `result` holds the VkResult */
+    VKM_NULL_POINTER,     /* success, but no pointer */
+    VKM_MOVED,            /* a placed map landed elsewhere */
+    VKM_MISALIGNED,       /* (pointer - offset) is no multiple of minMemoryMapAlignment */
+    VKM_OVERLAP,          /* two mapped objects share addresses */
+    VKM_MISMATCH,         /* verify found other bytes */
+    VKM_RESERVATION_LOST, /* the range was free after an unmap with reserve */
+    VKM_HOLD_FAILED,      /* somebody else took the range between unmap and hold */
+    VKM_RELEASE_FAILED    /* munmap refused the range */
+};
+
+/* Offsets and sizes are bytes of the allocation. `whole` passes VK_WHOLE_SIZE for `size`. */
+struct vkm_step {
+    uint32_t op, object, flags, whole;
+    uint64_t offset, size, address;
+};
+
+struct vkm_object {
+    uint64_t memory, allocation_size; /* VkDeviceMemory, bytes */
+    uint64_t pointer, last_pointer, mapped_offset, mapped_size;
+    uint64_t round; /* writes so far; part of the pattern */
+};
+
+/* The structures that one step passes to the driver, laid out once by vkm_prepare. */
+struct vkm_call {
+    uint64_t words[10];
+};
+
+struct vkm_program {
+    uint64_t device, map, unmap, flush, invalidate; /* VkDevice and function addresses */
+    uint32_t version;                               /* 1: vkMapMemory, 2: vkMapMemory2 */
+    uint32_t step_count, cycle_steps, object_count; /* an iteration runs the next cycle_steps steps */
+    uint32_t next_step;
+    uint64_t map_alignment, page_size, seed;
+    struct vkm_step *steps;
+    struct vkm_call *calls;
+    struct vkm_object *objects;
+};
+
+struct vkm_clock {
+    uint32_t kind; /* 0: clock_gettime(CLOCK_MONOTONIC), 1: time-stamp counter, 2: arm64 generic timer */
+    uint64_t mult; /* ns = ticks * mult >> 32 */
+};
+
+struct vkm_histogram {
+    uint64_t count, sum_ns, min_ns, max_ns, overflow;
+    uint64_t bins[VKM_BINS];
+};
+
+/* One thread's results of one job. Lives in memory shared with the parent process. */
+struct vkm_stats {
+    uint32_t at_step, at_op, running; /* what the thread is doing: read by the parent when it dies */
+    uint32_t fault, fault_step;
+    int32_t result;
+    uint64_t iterations;              /* all passes: the parent's heartbeat */
+    uint64_t rate_pairs, rate_ns;
+    uint64_t slice_pairs, slice_ns;   /* the latest rate pass alone */
+    uint64_t write_bytes, write_ns, read_bytes, read_ns;
+    uint64_t verified_bytes, mismatches, bad_offset, bad_expected, bad_found;
+    uint64_t minor_faults, major_faults;
+    struct vkm_histogram map_ns, unmap_ns;
+};
+
+/* Shared by the threads of a pass and by the parent. */
+struct vkm_control {
+    uint32_t stop;    /* set by the parent to end the pass early */
+    uint32_t arrived; /* threads that reached the common start */
+    uint32_t threads;
+};
+
+/* 0, or 1 + the index of the first step that would touch or map out of bounds, map twice, verify what was not
+ * written, or end a cycle with an object mapped. */
+uint32_t vkm_check(const struct vkm_program *program);
+void vkm_prepare(struct vkm_program *program);
+/* Runs the program until max_iterations, max_ns or control->stop; returns enum vkm_fault. */
+int vkm_run(struct vkm_program *program, const struct vkm_clock *clock, struct vkm_control *control,
+            struct vkm_stats *stats, uint32_t pass, uint64_t max_iterations, uint64_t max_ns);
+/* Unmaps whatever a stopped program left mapped. */
+void vkm_unwind(struct vkm_program *program);
+
+struct vkm_clock vkm_clock_choose(uint32_t counter_is_trusted);
+uint64_t vkm_clock_ns(const struct vkm_clock *clock);
+/* Fills histogram with back-to-back reads of the clock. */
+void vkm_clock_floor(const struct vkm_clock *clock, struct vkm_histogram *histogram, uint32_t reads);
+
+uint32_t vkm_bin(uint64_t ns);
+void vkm_record(struct vkm_histogram *histogram, uint64_t ns);
+void vkm_merge(struct vkm_histogram *into, const struct vkm_histogram *from);
+
+/* Address ranges. address 0: anywhere. Returns 0 where the range is taken. */
+uint64_t vkm_reserve_range(uint64_t address, uint64_t length);
+int vkm_release_range(uint64_t address, uint64_t length);
+int vkm_range_is_reserved(uint64_t address, uint64_t length);
+int vkm_die_with_parent(void);
+
+/* Drivers without a device (null_driver.c); a memory handle is the address of the host bytes that it maps to.
+ * The null driver does nothing: the call floor. The faulty one is for the loop's own tests. */
+struct vkm_null_driver {
+    uint64_t map, unmap, map2, unmap2, ranges;
+};
+struct vkm_null_driver vkm_null_driver(void);
+struct vkm_null_driver vkm_faulty_driver(void);
+enum vkm_null_fault {
+    VKM_NULL_NONE, VKM_NULL_MAP_FAILS, VKM_NULL_UNMAP_FAILS, VKM_NULL_BIT_FLIPS, VKM_NULL_MOVES,
+    VKM_NULL_MISALIGNS, VKM_NULL_NO_POINTER, VKM_NULL_SHARES
+};
+/* The fault strikes at the call-th map (or unmap) from now, once; 0 calls: never. */
+void vkm_null_inject(uint32_t fault, uint64_t call);
+
+#endif

@@ -1,0 +1,119 @@
+#include "loop.h"
+
+#include <stddef.h>
+
+#define MAP_FAILED_RESULT (-5) /* VK_ERROR_MEMORY_MAP_FAILED */
+
+/* The fields of VkMemoryMapInfo and VkMemoryUnmapInfo that matter here; layout as in loop.c. */
+struct map_info {
+    uint32_t type;
+    const void *next;
+    uint32_t flags;
+    uint64_t memory, offset, size;
+};
+
+static uint32_t injected_fault;
+static uint64_t calls_until_fault;
+static void *last_pointer;
+
+void vkm_null_inject(uint32_t fault, uint64_t call)
+{
+    injected_fault = fault;
+    calls_until_fault = call;
+    last_pointer = NULL;
+}
+
+static uint32_t fault_now(void)
+{
+    if (!calls_until_fault || --calls_until_fault)
+        return VKM_NULL_NONE;
+    return injected_fault;
+}
+
+static int32_t faulty_map(uint32_t fault, uint64_t memory, uint64_t offset, void **data)
+{
+    unsigned char *pointer = (unsigned char *)(uintptr_t)(memory + offset);
+    switch (fault) {
+    case VKM_NULL_MAP_FAILS: return MAP_FAILED_RESULT;
+    case VKM_NULL_BIT_FLIPS: *pointer ^= 0x10; break;
+    case VKM_NULL_MOVES: pointer += 4096; break;
+    case VKM_NULL_MISALIGNS: pointer += 1; break;
+    case VKM_NULL_NO_POINTER: pointer = NULL; break;
+    case VKM_NULL_SHARES: pointer = last_pointer; break;
+    }
+    *data = pointer;
+    return 0;
+}
+
+static int32_t maybe_faulty_map(uint64_t memory, uint64_t offset, void **data)
+{
+    uint32_t fault = injected_fault == VKM_NULL_UNMAP_FAILS ? VKM_NULL_NONE : fault_now();
+    int32_t result = faulty_map(fault, memory, offset, data);
+    last_pointer = *data;
+    return result;
+}
+
+static int32_t faulty_map1(uint64_t device, uint64_t memory, uint64_t offset, uint64_t size, uint32_t flags,
+                           void **data)
+{
+    (void)device, (void)size, (void)flags;
+    return maybe_faulty_map(memory, offset, data);
+}
+
+static int32_t faulty_map2(uint64_t device, const struct map_info *info, void **data)
+{
+    (void)device;
+    return maybe_faulty_map(info->memory, info->offset, data);
+}
+
+static int32_t faulty_unmap2(uint64_t device, const void *info)
+{
+    (void)device, (void)info;
+    return injected_fault == VKM_NULL_UNMAP_FAILS && fault_now() ? MAP_FAILED_RESULT : 0;
+}
+
+static int32_t null_map(uint64_t device, uint64_t memory, uint64_t offset, uint64_t size, uint32_t flags,
+                        void **data)
+{
+    (void)device, (void)size, (void)flags;
+    *data = (void *)(uintptr_t)(memory + offset);
+    return 0;
+}
+
+static void null_unmap(uint64_t device, uint64_t memory)
+{
+    (void)device, (void)memory;
+}
+
+static int32_t null_map2(uint64_t device, const struct map_info *info, void **data)
+{
+    (void)device;
+    *data = (void *)(uintptr_t)(info->memory + info->offset);
+    return 0;
+}
+
+static int32_t null_unmap2(uint64_t device, const void *info)
+{
+    (void)device, (void)info;
+    return 0;
+}
+
+static int32_t null_ranges(uint64_t device, uint32_t count, const void *ranges)
+{
+    (void)device, (void)count, (void)ranges;
+    return 0;
+}
+
+#define ADDRESS(function) ((uint64_t)(uintptr_t)(function))
+
+struct vkm_null_driver vkm_null_driver(void)
+{
+    return (struct vkm_null_driver){ADDRESS(null_map), ADDRESS(null_unmap), ADDRESS(null_map2),
+                                    ADDRESS(null_unmap2), ADDRESS(null_ranges)};
+}
+
+struct vkm_null_driver vkm_faulty_driver(void)
+{
+    return (struct vkm_null_driver){ADDRESS(faulty_map1), ADDRESS(null_unmap), ADDRESS(faulty_map2),
+                                    ADDRESS(faulty_unmap2), ADDRESS(null_ranges)};
+}

@@ -1,0 +1,135 @@
+#include "pattern.h"
+
+#include <string.h>
+
+#if defined(__x86_64__)
+#include <emmintrin.h>
+#endif
+
+#define VKM_PATTERN_STEP 0x9e3779b97f4a7c15u
+/* Above this a range does not stay in the caches, and stores that bypass them spare reading it first. */
+#define STREAM_BYTES (4u << 20)
+#define BLOCK_WORDS 512
+
+uint64_t vkm_pattern_key(uint64_t seed, uint64_t object, uint64_t round)
+{
+    uint64_t x = seed + object * 0xd1342543de82ef95u + round * VKM_PATTERN_STEP;
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u; /* splitmix64 (Steele, Lea, Flood 2014) */
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+    return x ^ (x >> 31);
+}
+
+static uint64_t word_at(uint64_t offset, uint64_t key)
+{
+    return key + offset / 8 * VKM_PATTERN_STEP;
+}
+
+unsigned char vkm_pattern_byte(uint64_t offset, uint64_t key)
+{
+    uint64_t value = word_at(offset, key);
+    unsigned char bytes[8];
+    memcpy(bytes, &value, 8);
+    return bytes[offset % 8];
+}
+
+/* Bytes of [offset, offset+size) before its first whole word. */
+static uint64_t head_bytes(uint64_t offset, uint64_t size)
+{
+    uint64_t head = (8 - offset % 8) % 8;
+    return head < size ? head : size;
+}
+
+static void write_words(unsigned char *bytes, uint64_t words, uint64_t value)
+{
+    for (uint64_t i = 0; i < words; i++) {
+        uint64_t word = value + i * VKM_PATTERN_STEP;
+        memcpy(bytes + 8 * i, &word, 8);
+    }
+}
+
+/* bytes must be a multiple of 8. */
+static void stream_words(unsigned char *bytes, uint64_t words, uint64_t value)
+{
+#if defined(__x86_64__)
+    for (; words && ((uintptr_t)bytes & 15); words--, bytes += 8, value += VKM_PATTERN_STEP)
+        memcpy(bytes, &value, 8);
+    __m128i pair = _mm_set_epi64x((long long)(value + VKM_PATTERN_STEP), (long long)value);
+    const __m128i step = _mm_set1_epi64x((long long)(2 * VKM_PATTERN_STEP));
+    uint64_t pairs = words / 2;
+    for (uint64_t i = 0; i < pairs; i++) {
+        _mm_stream_si128((__m128i *)(bytes + 16 * i), pair);
+        pair = _mm_add_epi64(pair, step);
+    }
+    _mm_sfence();
+    write_words(bytes + 16 * pairs, words - 2 * pairs, value + 2 * pairs * VKM_PATTERN_STEP);
+#else
+    write_words(bytes, words, value);
+#endif
+}
+
+void vkm_pattern_write(unsigned char *bytes, uint64_t offset, uint64_t size, uint64_t key)
+{
+    uint64_t head = head_bytes(offset, size), words = (size - head) / 8, body = head + 8 * words;
+    for (uint64_t i = 0; i < head; i++)
+        bytes[i] = vkm_pattern_byte(offset + i, key);
+    if (size >= STREAM_BYTES && (((uintptr_t)bytes + head) & 7) == 0)
+        stream_words(bytes + head, words, word_at(offset + head, key));
+    else
+        write_words(bytes + head, words, word_at(offset + head, key));
+    for (uint64_t i = body; i < size; i++)
+        bytes[i] = vkm_pattern_byte(offset + i, key);
+}
+
+static uint64_t words_differ(const unsigned char *bytes, uint64_t words, uint64_t value)
+{
+    uint64_t difference = 0;
+    for (uint64_t i = 0; i < words; i++) {
+        uint64_t word;
+        memcpy(&word, bytes + 8 * i, 8);
+        difference |= word ^ (value + i * VKM_PATTERN_STEP);
+    }
+    return difference;
+}
+
+static uint64_t count_mismatches(const unsigned char *bytes, uint64_t offset, uint64_t size, uint64_t key,
+                                 uint64_t *first)
+{
+    uint64_t mismatches = 0;
+    for (uint64_t i = 0; i < size; i++)
+        if (bytes[i] != vkm_pattern_byte(offset + i, key) && !mismatches++)
+            *first = offset + i;
+    return mismatches;
+}
+
+uint64_t vkm_pattern_mismatches(const unsigned char *bytes, uint64_t offset, uint64_t size, uint64_t key,
+                                uint64_t *first)
+{
+    uint64_t mismatches = 0, done = head_bytes(offset, size), at = 0;
+    mismatches += count_mismatches(bytes, offset, done, key, first);
+    while (done < size) {
+        uint64_t words = (size - done) / 8;
+        words = words < BLOCK_WORDS ? words : BLOCK_WORDS;
+        uint64_t length = words ? 8 * words : size - done;
+        if (!words || words_differ(bytes + done, words, word_at(offset + done, key))) {
+            uint64_t found = count_mismatches(bytes + done, offset + done, length, key, &at);
+            if (found && !mismatches)
+                *first = at;
+            mismatches += found;
+        }
+        done += length;
+    }
+    return mismatches;
+}
+
+uint64_t vkm_read_range(const unsigned char *bytes, uint64_t size)
+{
+    uint64_t sum = 0, words = size / 8;
+    for (uint64_t i = 0; i < words; i++) {
+        uint64_t word;
+        memcpy(&word, bytes + 8 * i, 8);
+        sum ^= word;
+    }
+    for (uint64_t i = 8 * words; i < size; i++)
+        sum ^= bytes[i];
+    return sum;
+}

@@ -1,0 +1,296 @@
+"""Flags to typed calls to tables. Knows no Vulkan; every error a user can meet is printed in `main`."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vkmapctl import __version__, params
+from vkmapctl.errors import ExitCode, UsageProblem, VkmapError
+from vkmapctl.workload import APIS, TOUCHES
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+def common_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The flags that every command has."""
+    for option in (
+        click.option("--no-color", is_flag=True, help="No colours; NO_COLOR does the same."),
+        click.option("--quiet", is_flag=True, help="Print the result alone: no progress."),
+        click.option("--force", is_flag=True, help="Let --save overwrite a file."),
+        click.option(
+            "--save",
+            type=click.Path(path_type=Path, dir_okay=True),
+            metavar="FILE",
+            help="Save the JSON document.",
+        ),
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else on stdout."),
+        click.option(
+            "--device",
+            metavar="SELECTOR",
+            help="Index, part of the name, UUID prefix, driver name, or 'all'.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+timeout_option = click.option(
+    "--timeout",
+    type=params.DURATION,
+    default="30s",
+    show_default=True,
+    help="End a driver that makes no progress for so long.",
+)
+
+
+@click.group(context_settings=CONTEXT)
+@click.version_option(__version__, prog_name="vkmapctl")
+def cli() -> None:
+    """Inspect, verify and measure Vulkan memory mapping.
+
+    \b
+    Exit codes: 0 ok, 1 internal error, 2 usage or bad file, 3 unsupported here, 4 a check or call failed,
+    5 a threshold was missed, 6 the driver crashed, hung or was lost, 130 interrupted.
+    """
+
+
+@cli.command()
+@click.option(
+    "--require",
+    "requirements",
+    type=params.REQUIREMENT,
+    multiple=True,
+    metavar="WHAT",
+    help="Exit 3 unless a device has it: map2, core14, placed, range-placed, reserve, api>=1.4. Repeatable.",
+)
+@click.option("--expect-driver", metavar="NAME", help="Exit 3 unless the device's driver is this one.")
+@timeout_option
+@common_options
+def probe(
+    requirements: tuple[str, ...],
+    expect_driver: str | None,
+    timeout: float,
+    device: str | None,
+    **output: Any,
+) -> int:
+    """Show each device's mapping features, and prove map2 by using it."""
+    from vkmapctl import probe as prober
+
+    sink = _sink(output)
+    report = prober.probe(
+        selector=device,
+        requirements=requirements,
+        expected_driver=expect_driver,
+        timeout=timeout,
+        command=sys.argv[1:],
+        version=__version__,
+    )
+    if sink:
+        sink.save(report)
+    _show(report, output)
+    return report.exit_code
+
+
+@cli.command()
+@click.option(
+    "--size",
+    "sizes",
+    type=params.SIZE,
+    multiple=True,
+    help="Allocation size, such as 64K or 256M. Repeatable.",
+)
+@click.option(
+    "--offset",
+    "offsets",
+    type=params.OFFSET,
+    multiple=True,
+    help="Map offset in bytes or units, or 'random'. Repeatable.",
+)
+@click.option(
+    "--map-size",
+    type=params.MAP_SIZE,
+    default="whole",
+    show_default=True,
+    help="Bytes to map; 'whole' passes VK_WHOLE_SIZE.",
+)
+@click.option(
+    "--api",
+    type=click.Choice(APIS),
+    default="auto",
+    show_default=True,
+    help="Which functions; 'all' takes turns and prints ratios.",
+)
+@click.option(
+    "--memory-type",
+    default="auto",
+    show_default=True,
+    metavar="INDEX|FLAGS|all",
+    help="Index, flags such as De,Vi,Co, or 'all' host-visible ones.",
+)
+@click.option(
+    "--placed",
+    type=params.PLACED,
+    is_flag=False,
+    flag_value="any",
+    metavar="[any|low4g|low2g|ADDRESS]",
+    help="Place each map (VK_EXT_map_memory_placed).",
+)
+@click.option("--reserve", is_flag=True, help="Unmap with the reserve flag, and check that the range stays taken.")
+@click.option(
+    "--touch",
+    type=click.Choice(TOUCHES),
+    default="none",
+    show_default=True,
+    help="What is done to the mapped bytes.",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(1, 1024),
+    default=1,
+    show_default=True,
+    help="Threads, each with its own objects.",
+)
+@click.option(
+    "--live",
+    type=click.IntRange(1, 1_000_000),
+    default=1,
+    show_default=True,
+    help="Objects mapped at once by each thread.",
+)
+@click.option("--duration", type=params.DURATION, default="2s", show_default=True, help="Time for each row.")
+@click.option("--iterations", type=click.IntRange(1), help="Cycles for each pass instead of a time.")
+@click.option(
+    "--warmup",
+    type=params.SPAN,
+    default="100ms",
+    show_default=True,
+    help="Time before each row that is not counted.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, (1 << 63) - 1),
+    default=1,
+    show_default=True,
+    help="Seed of random offsets and patterns.",
+)
+@click.option(
+    "--fail-if",
+    "thresholds",
+    type=params.THRESHOLD,
+    multiple=True,
+    metavar="CONDITION",
+    help="Exit 5 if a row meets it, such as 'map.p99>50us'. Repeatable.",
+)
+@timeout_option
+@common_options
+def stress(
+    sizes: tuple[int, ...],
+    offsets: tuple[int | str, ...],
+    duration: float,
+    warmup: float,
+    thresholds: tuple[Any, ...],
+    timeout: float,
+    device: str | None,
+    map_size: int | None,
+    api: str,
+    memory_type: str,
+    placed: str | None,
+    reserve: bool,
+    touch: Any,
+    threads: int,
+    live: int,
+    iterations: int | None,
+    seed: int,
+    **output: Any,
+) -> int:
+    """Map and unmap as fast as the driver lets, and show throughput and latency."""
+    from vkmapctl.model import Workload
+    from vkmapctl.progress import watcher
+    from vkmapctl.stress import Stress
+
+    wanted = Workload(
+        sizes=sizes or (64 << 20,),
+        offsets=offsets or (0,),
+        map_size=map_size,
+        api=api,
+        memory_type=memory_type,
+        placed=placed,
+        reserve=reserve,
+        touch=touch,
+        threads=threads,
+        live=live,
+        seconds=duration,
+        iterations=iterations,
+        warmup_seconds=warmup,
+        seed=seed,
+    )
+    sink = _sink(output)
+    run = Stress(
+        wanted,
+        selector=device,
+        thresholds=thresholds,
+        timeout=timeout,
+        command=sys.argv[1:],
+        save=sink.save if sink else lambda run: None,
+        watcher=watcher(quiet=output["quiet"], color=not output["no_color"]),
+        version=__version__,
+    ).run()
+    _show(run, output)
+    return run.exit_code
+
+
+def _sink(output: dict[str, Any]) -> Any:
+    """The file of --save, checked before anything is measured."""
+    if output["save"] is None:
+        return None
+    from vkmapctl.runfile import Sink
+
+    return Sink(output["save"], force=output["force"])
+
+
+def _show(document: Any, output: dict[str, Any]) -> None:
+    """The document as tables, or as JSON on stdout with the tables on stderr."""
+    if output["as_json"]:
+        from vkmapctl.model import to_json
+
+        sys.stdout.buffer.write(to_json(document))
+        sys.stdout.flush()
+        if output["quiet"]:
+            return
+    from vkmapctl import console, report
+    from vkmapctl.model import ProbeReport
+
+    view = report.probe_view(document) if isinstance(document, ProbeReport) else report.run_view(document)
+    console.print_view(view, stderr=output["as_json"], color=not output["no_color"])
+
+
+def _usage_problem(error: click.ClickException) -> UsageProblem:
+    """click's errors in this program's form."""
+    path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "vkmapctl"
+    return UsageProblem(error.format_message(), f"{path} --help")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line and returns the exit code: the only place that prints errors."""
+    from vkmapctl.console import print_error
+
+    try:
+        result = cli.main(args=arguments, prog_name="vkmapctl", standalone_mode=False)
+        sys.stdout.flush()
+        return int(result or 0)
+    except click.ClickException as error:
+        print_error(_usage_problem(error))
+        return ExitCode.USAGE
+    except VkmapError as error:
+        print_error(error)
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        print("Error: interrupted", file=sys.stderr)
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.INTERRUPTED

@@ -1,0 +1,52 @@
+"""Where text goes: standard output for results, standard error for everything else, and the one place for errors."""
+
+import os
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from vkmapctl.errors import VkmapError
+
+PLAIN_WIDTH = 10_000  # without a terminal nothing is wrapped or cut
+
+
+def make(*, stderr: bool = False, color: bool = True) -> Any:
+    """A rich console: as wide as the terminal, or plain text of full width where there is none."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    plain = not stream.isatty()
+    no_color = plain or not color or "NO_COLOR" in os.environ
+    return Console(
+        stderr=stderr,
+        width=PLAIN_WIDTH if plain else None,
+        no_color=no_color,
+        color_system=None if no_color else "auto",
+        force_terminal=None if not plain else False,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        soft_wrap=False,
+    )
+
+
+def print_view(view: Iterable[Any], *, stderr: bool = False, color: bool = True) -> None:
+    """Prints renderables one below the other; plain text has no trailing blanks."""
+    screen = make(stderr=stderr, color=color)
+    if screen.is_terminal:
+        for part in view:
+            screen.print(part)
+        return
+    with screen.capture() as captured:
+        for part in view:
+            screen.print(part)
+    stream = sys.stderr if stderr else sys.stdout
+    stream.writelines(line.rstrip() + "\n" for line in captured.get().splitlines())
+    stream.flush()
+
+
+def print_error(error: VkmapError) -> None:
+    """One line that says what, and the hints."""
+    print(f"Error: {error.message}", file=sys.stderr)
+    for hint in error.hints:
+        print(f"Hint: {hint}", file=sys.stderr)

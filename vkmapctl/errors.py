@@ -1,0 +1,51 @@
+"""Errors that a user can cause or meet, each with hints and its exit code."""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What the process returns; part of the command line's contract."""
+
+    OK = 0
+    INTERNAL = 1
+    USAGE = 2
+    UNSUPPORTED = 3
+    FAILED = 4
+    MISSED = 5
+    DRIVER_DIED = 6
+    INTERRUPTED = 130
+
+
+class VkmapError(Exception):
+    """One line that says what, hint lines that say what to do, and an exit code."""
+
+    exit_code = ExitCode.INTERNAL
+
+    def __init__(self, message: str, *hints: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hints = hints
+
+
+class UsageProblem(VkmapError):
+    """A flag, file or value that makes no sense."""
+
+    exit_code = ExitCode.USAGE
+
+
+class Unsupported(VkmapError):
+    """No loader, driver, device, feature or memory for what was asked."""
+
+    exit_code = ExitCode.UNSUPPORTED
+
+
+class CallFailed(VkmapError):
+    """A Vulkan call failed where nothing can go on without it."""
+
+    exit_code = ExitCode.FAILED
+
+
+class DriverDied(VkmapError):
+    """The process that holds the driver crashed or hung."""
+
+    exit_code = ExitCode.DRIVER_DIED

@@ -1,0 +1,142 @@
+"""Conditions that turn a report into a verdict: --require, --expect-driver, --fail-if."""
+
+import operator
+import re
+from collections.abc import Iterable
+
+from vkmapctl import units
+from vkmapctl.model import Data, Device, Probe, Row
+
+_COMPARE = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
+_THRESHOLD = re.compile(r"([a-z0-9_.]+)\s*(>=|<=|>|<)\s*(\S+)")
+_PERCENTILES = {"min": "min_ns", "mean": "mean_ns", "p50": "p50_ns", "p90": "p90_ns",
+                "p99": "p99_ns", "p999": "p999_ns", "max": "max_ns"}  # fmt: skip
+_API_REQUIREMENT = re.compile(r"api>=(\d+)\.(\d+)")
+REQUIREMENTS = ("map2", "core14", "placed", "range-placed", "reserve", "api>=1.4")
+
+
+class Threshold(Data, frozen=True):
+    """One --fail-if: a metric of a row, a comparison, and the limit in the metric's own unit."""
+
+    text: str
+    metric: str
+    comparison: str
+    limit: float
+
+
+def metrics() -> list[str]:
+    """Every name that --fail-if knows."""
+    latencies = [f"{call}.{name}" for call in ("map", "unmap") for name in _PERCENTILES]
+    return [*latencies, "ns_per_pair", "pairs_per_second", "write", "read", "mismatches", "errors"]
+
+
+def parse_threshold(text: str) -> Threshold:
+    """`map.p99>50us`, `pairs_per_second<1e6`, `write<5GB/s`. Raises ValueError."""
+    match = _THRESHOLD.fullmatch(text.strip())
+    if not match:
+        raise ValueError(f"'{text}' is not a condition such as map.p99>50us")
+    metric, comparison, value = match[1], match[2], match[3]
+    if metric not in metrics():
+        raise ValueError(f"unknown metric '{metric}'; known: {', '.join(metrics())}")
+    return Threshold(text.strip(), metric, comparison, _limit(metric, value))
+
+
+def _limit(metric: str, value: str) -> float:
+    if metric.startswith(("map.", "unmap.")) or metric == "ns_per_pair":
+        return units.parse_duration(value) * 1e9
+    if metric in ("write", "read"):
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]?)B/s", value)
+        if not match:
+            raise ValueError(f"'{value}' is not a bandwidth such as 5GB/s")
+        return float(match[1]) * {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9}[match[2]]
+    try:
+        limit = float(value)
+    except ValueError:
+        raise ValueError(f"'{value}' is not a number") from None
+    if limit != limit:
+        raise ValueError(f"'{value}' is not a number")
+    return limit
+
+
+def value_of(metric: str, row: Row) -> float | None:
+    """The metric in a row, None where the row does not have it."""
+    call, _, name = metric.partition(".")
+    value: float | None
+    if name:
+        distribution = row.map if call == "map" else row.unmap
+        value = None if distribution is None else getattr(distribution, _PERCENTILES[name])
+    elif metric in ("write", "read"):
+        value = getattr(row.touch_bytes_per_second, metric)
+    elif metric == "errors":
+        value = sum(row.errors.values())
+    else:
+        value = getattr(row, metric)
+    return value
+
+
+def missed(thresholds: Iterable[Threshold], rows: Iterable[Row]) -> list[str]:
+    """A line for each row and threshold that was missed or that could not be judged."""
+    lines = []
+    for row in rows:
+        for threshold in thresholds:
+            value = value_of(threshold.metric, row)
+            where = f"{row.job}, {row.api}"
+            if value is None:
+                lines.append(f"{where}: {threshold.metric} could not be judged: too few samples")
+            elif _COMPARE[threshold.comparison](value, threshold.limit):
+                lines.append(f"{where}: {threshold.text}: it is {_shown(threshold.metric, value)}")
+    return lines
+
+
+def _shown(metric: str, value: float) -> str:
+    if "." in metric or metric == "ns_per_pair":
+        return units.duration(value)
+    return units.bandwidth(value) if metric in ("write", "read") else units.count(value)
+
+
+def check_requirement(text: str) -> None:
+    """Raises ValueError for a --require that probe does not know."""
+    if text not in REQUIREMENTS and not _API_REQUIREMENT.fullmatch(text):
+        raise ValueError(f"unknown requirement '{text}'; known: {', '.join(REQUIREMENTS)}")
+
+
+def missing(requirements: Iterable[str], expected_driver: str | None, probe: Probe) -> list[str]:
+    """What a device lacks, each with the reason."""
+    device = probe.device
+    if device is None:
+        return [f"no facts about the device: {probe.reason}"]
+    lines = [line for text in requirements if (line := _lacks(text, device, probe))]
+    if expected_driver and not driver_matches(device, expected_driver):
+        lines.append(f"driver {expected_driver}: this is {device.driver_name} ({device.driver_id})")
+    return lines
+
+
+def driver_matches(device: Device, text: str) -> bool:
+    """Part of the driver's name, id or information, in any case."""
+    known = (device.driver_name, device.driver_id, device.driver_info)
+    return any(text.lower() in one.lower() for one in known)
+
+
+def _lacks(text: str, device: Device, probe: Probe) -> str | None:
+    placed = device.placed
+    features = {
+        "placed": ("memoryMapPlaced", placed.memory_map_placed),
+        "range-placed": ("memoryMapRangePlaced", placed.memory_map_range_placed),
+        "reserve": ("memoryUnmapReserve", placed.memory_unmap_reserve),
+    }
+    if text in features:
+        feature, there = features[text]
+        return None if there else f"{text}: the feature {feature} is missing"
+    if text in ("map2", "core14"):
+        apis = ("core",) if text == "core14" else ("core", "khr")
+        proofs = [proof for proof in probe.proofs if proof.api in apis]
+        if any(proof.status == "ok" for proof in proofs):
+            return None
+        if not proofs:
+            needs = "Vulkan 1.4" if text == "core14" else "Vulkan 1.4 or VK_KHR_map_memory2"
+            return f"{text}: {needs} is missing"
+        return f"{text}: not proved: {'; '.join(proof.detail for proof in proofs)}"
+    match = _API_REQUIREMENT.fullmatch(text)
+    if match and device.version() < (int(match[1]), int(match[2])):
+        return f"{text}: this device has {device.api_version}"
+    return None

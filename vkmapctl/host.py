@@ -1,0 +1,64 @@
+"""The machine that a run was made on, as far as it can change the figures."""
+
+import os
+import platform
+from pathlib import Path
+
+Facts = dict[str, str | int | float | list[int] | None]
+
+
+def _first_line(path: str) -> str | None:
+    try:
+        return Path(path).read_text(errors="replace").splitlines()[0].strip() or None
+    except (OSError, IndexError):
+        return None
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
+    except OSError:
+        return platform.machine()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "Model")))
+    return next(names, platform.machine())
+
+
+def _virtualised() -> str | None:
+    """Name of the hypervisor where one is visible."""
+    if _first_line("/sys/hypervisor/type"):
+        return _first_line("/sys/hypervisor/type")
+    try:
+        flags = Path("/proc/cpuinfo").read_text(errors="replace")
+    except OSError:
+        return None
+    return (_first_line("/sys/class/dmi/id/sys_vendor") or "yes") if " hypervisor" in flags else None
+
+
+def memory_available() -> int:
+    """Bytes that can be allocated without swapping: MemAvailable, or the cgroup's limit where that is less."""
+    available = 0
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            available = int(line.split()[1]) * 1024
+    limit, used = _first_line("/sys/fs/cgroup/memory.max"), _first_line("/sys/fs/cgroup/memory.current")
+    if limit and limit.isdecimal() and used and used.isdecimal():
+        available = min(available, int(limit) - int(used))
+    return available
+
+
+def describe() -> Facts:
+    """Plain facts for the saved document; None for what this machine does not tell."""
+    cpu0 = "/sys/devices/system/cpu/cpu0/cpufreq"
+    return {
+        "kernel": platform.release(),
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+        "cpu_model": _cpu_model(),
+        "cpu_count": os.cpu_count(),
+        "cpu_affinity": sorted(os.sched_getaffinity(0)),
+        "governor": _first_line(f"{cpu0}/scaling_governor"),
+        "clocksource": _first_line("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
+        "load_1min": round(os.getloadavg()[0], 2),
+        "virtualised": _virtualised(),
+        "memory_available_bytes": memory_available(),
+    }

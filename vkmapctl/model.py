@@ -1,0 +1,352 @@
+"""The plain frozen data that passes between the parts, and the saved document.
+
+Numbers are numbers, units stand in the key's name, a missing value is None. Decoding ignores keys it
+does not know, so that older readers open newer files of the same schema.
+"""
+
+from typing import Literal
+
+import msgspec
+
+SCHEMA = "vkmapctl/1"
+
+Api = Literal["v1", "khr", "core"]
+Touch = Literal["none", "first", "write", "read", "verify"]
+Status = Literal["ok", "failed", "unsupported", "crashed", "hung", "lost", "interrupted", "not-run"]
+Outcome = Literal["ok", "failed", "missed", "unsupported", "crashed", "hung", "lost", "interrupted"]
+
+
+class Data(msgspec.Struct, frozen=True):
+    """Base of everything that is passed or saved."""
+
+
+# --- the device -----------------------------------------------------------------------------------
+
+
+class MemoryHeap(Data, frozen=True):
+    """VkMemoryHeap; sizes in bytes. Budget and usage from VK_EXT_memory_budget, or None."""
+
+    index: int
+    size: int
+    device_local: bool
+    budget: int | None = None
+    usage: int | None = None
+
+
+class MemoryType(Data, frozen=True):
+    """VkMemoryType. flags: De(vice local), Vi(sible to the host), Co(herent), Ca(ched), La(zy), Pr(otected), …"""
+
+    index: int
+    heap: int
+    flags: tuple[str, ...]
+
+    @property
+    def host_visible(self) -> bool:
+        return "Vi" in self.flags
+
+    @property
+    def coherent(self) -> bool:
+        return "Co" in self.flags
+
+    @property
+    def usable(self) -> bool:
+        """Mappable with nothing but vkAllocateMemory and vkMapMemory: protected memory is not."""
+        return self.host_visible and "Pr" not in self.flags
+
+    @property
+    def label(self) -> str:
+        return f"#{self.index} {' '.join(self.flags)}"
+
+
+class Limits(Data, frozen=True):
+    """The limits that mapping depends on, in bytes (VkPhysicalDeviceLimits)."""
+
+    min_memory_map_alignment: int
+    non_coherent_atom_size: int
+    max_memory_allocation_count: int
+
+
+class Placed(Data, frozen=True):
+    """VK_EXT_map_memory_placed: features and limit. emulated: by a layer of this project, not the driver."""
+
+    memory_map_placed: bool = False
+    memory_map_range_placed: bool = False
+    memory_unmap_reserve: bool = False
+    min_placed_memory_map_alignment: int | None = None
+    emulated: bool = False
+
+
+class Device(Data, frozen=True):
+    """A physical device: vulkaninfo's summary block and what mapping needs.
+
+    `extensions` holds the spec versions of the extensions that matter here. `route` is how map2 is reached
+    by the specification's rules: `core` (Vulkan 1.4), `khr` (VK_KHR_map_memory2) or `none`.
+    """
+
+    index: int
+    name: str
+    type: str
+    vendor_id: int
+    device_id: int
+    api_version: str
+    driver_version: str
+    driver_id: str
+    driver_name: str
+    driver_info: str
+    conformance_version: str
+    device_uuid: str
+    driver_uuid: str
+    heaps: tuple[MemoryHeap, ...]
+    memory_types: tuple[MemoryType, ...]
+    limits: Limits
+    extensions: dict[str, int]
+    route: Literal["core", "khr", "none"]
+    placed: Placed
+    pci_address: str | None = None
+
+    @property
+    def software(self) -> bool:
+        return self.type == "cpu"
+
+    def apis(self) -> tuple[Api, ...]:
+        """The ways to map on this device, newest first."""
+        khr: tuple[Api, ...] = ("khr",) if "VK_KHR_map_memory2" in self.extensions else ()
+        core: tuple[Api, ...] = ("core",) if self.route == "core" else ()
+        return (*core, *khr, "v1")
+
+    def version(self) -> tuple[int, ...]:
+        return tuple(int(part) for part in self.api_version.split("."))
+
+
+class EntryPoint(Data, frozen=True):
+    """One name's answer from vkGetDeviceProcAddr beside what the specification says of it.
+
+    `rule`: `pointer` (must be one), `null` (must be NULL) or `unspecified` (may be anything, must not be called).
+    """
+
+    name: str
+    found: bool
+    rule: Literal["pointer", "null", "unspecified"]
+    callable: bool
+
+    @property
+    def agrees(self) -> bool:
+        return self.rule == "unspecified" or self.found == (self.rule == "pointer")
+
+
+class Proof(Data, frozen=True):
+    """One live map, write, unmap, map, read through one pair of functions."""
+
+    api: Api
+    status: Status
+    detail: str = ""
+
+
+class Probe(Data, frozen=True):
+    """What probe found out about one device."""
+
+    device: Device | None
+    entry_points: tuple[EntryPoint, ...] = ()
+    proofs: tuple[Proof, ...] = ()
+    notes: tuple["Note", ...] = ()
+    status: Status = "ok"
+    reason: str = ""
+
+
+# --- a stress run ---------------------------------------------------------------------------------
+
+
+class Note(Data, frozen=True):
+    """A warning in a run: a stable code for scripts and a message for people."""
+
+    code: str
+    message: str
+
+
+class Bins(Data, frozen=True):
+    """Latency counts: [lower edge of the bin in ns, count] for each bin that is not empty.
+
+    A bin is exact below 128 ns and at most 1/64 wide above; `overflow` counts samples from 2**40 ns on.
+    """
+
+    bins: tuple[tuple[int, int], ...]
+    overflow: int
+
+
+class Histogram(Data, frozen=True):
+    """Samples in ns as the loop counts them; bins as (lower edge in ns, count), see Bins."""
+
+    count: int
+    sum_ns: int
+    min_ns: int
+    max_ns: int
+    overflow: int
+    bins: tuple[tuple[int, int], ...]
+
+
+class Latency(Data, frozen=True):
+    """Distribution of one call's latency. A percentile with fewer samples beyond it than one is None."""
+
+    count: int
+    min_ns: int | None
+    mean_ns: float | None
+    p50_ns: float | None
+    p90_ns: float | None
+    p99_ns: float | None
+    p999_ns: float | None
+    max_ns: int | None
+    at_floor: bool
+    histogram: Bins
+
+
+class TouchRate(Data, frozen=True):
+    """Bandwidth through the mapping, bytes per second."""
+
+    write: float | None = None
+    read: float | None = None
+
+
+class Row(Data, frozen=True):
+    """One job's result."""
+
+    job: str
+    device: int
+    api: Api
+    memory_type: int
+    memory_flags: tuple[str, ...]
+    allocation_size: int
+    offset: int | str
+    map_size: int | None
+    placed: str | None
+    reserve: bool
+    touch: Touch
+    threads: int
+    live: int
+    pairs: int = 0
+    seconds: float = 0.0
+    pairs_per_second: float | None = None
+    ns_per_pair: float | None = None
+    rounds_ns_per_pair: tuple[float, ...] = ()
+    ratio_to_v1: tuple[float, float, float] | None = None
+    map: Latency | None = None
+    unmap: Latency | None = None
+    touch_bytes_per_second: TouchRate = TouchRate()
+    page_faults: dict[str, int] = {}
+    errors: dict[str, int] = {}
+    verified_bytes: int = 0
+    mismatches: int = 0
+    status: Status = "ok"
+    reason: str = ""
+
+
+class Floor(Data, frozen=True):
+    """What measuring itself costs here: a pair of clock reads, and a map and unmap that do nothing."""
+
+    timer: str
+    timer_ns: float
+    timer_step_ns: float
+    call_ns: float
+    timer_latency: Latency
+    call_latency: Latency
+
+
+class Workload(Data, frozen=True):
+    """A stress workload as asked for, before the device is known. Sizes in bytes."""
+
+    name: str = "flags"
+    sizes: tuple[int, ...] = (64 << 20,)
+    offsets: tuple[int | str, ...] = (0,)
+    map_size: int | None = None
+    api: str = "auto"
+    memory_type: str = "auto"
+    placed: str | None = None
+    reserve: bool = False
+    touch: Touch = "none"
+    threads: int = 1
+    live: int = 1
+    seconds: float = 2.0
+    iterations: int | None = None
+    warmup_seconds: float = 0.1
+    seed: int = 1
+
+
+class Job(Data, frozen=True):
+    """One row to measure: a workload resolved for one device, one memory type, one range and one api.
+
+    offset: bytes, or `random`. map_size: bytes, or None for VK_WHOLE_SIZE. placed: `any`, `low4g`, `low2g`, an
+    address in hexadecimal, or None.
+    """
+
+    name: str
+    device: int
+    api: Api
+    memory_type: int
+    allocation_size: int
+    offset: int | str
+    map_size: int | None
+    placed: str | None
+    reserve: bool
+    touch: Touch
+    threads: int
+    live: int
+    seed: int
+
+
+class Effort(Data, frozen=True):
+    """How long each job is measured: by time, or by cycles of the program where `iterations` is given."""
+
+    seconds: float
+    iterations: int | None
+    warmup_seconds: float
+
+
+class Plan(Data, frozen=True):
+    """Groups of jobs; the jobs of a group differ in their api alone and are measured in turns."""
+
+    groups: tuple[tuple[Job, ...], ...]
+    effort: Effort
+    notes: tuple[Note, ...] = ()
+
+
+class Tool(Data, frozen=True):
+    name: str
+    version: str
+    command: tuple[str, ...] = ()
+
+
+class Run(Data, frozen=True, tag_field="kind", tag="stress"):
+    """The saved document of a stress run."""
+
+    schema: str
+    tool: Tool
+    started: str
+    host: dict[str, str | int | float | list[int] | None]
+    loader: str
+    device: Device | None
+    devices: tuple[Device, ...]
+    workload: Workload
+    outcome: Outcome
+    exit_code: int
+    floor: Floor | None = None
+    results: tuple[Row, ...] = ()
+    warnings: tuple[Note, ...] = ()
+
+
+class ProbeReport(Data, frozen=True, tag_field="kind", tag="probe"):
+    """The saved document of a probe."""
+
+    schema: str
+    tool: Tool
+    started: str
+    host: dict[str, str | int | float | list[int] | None]
+    loader: str
+    devices: tuple[Probe, ...]
+    outcome: Outcome
+    exit_code: int
+    missing: tuple[str, ...] = ()
+    warnings: tuple[Note, ...] = ()
+
+
+def to_json(document: Data) -> bytes:
+    """Indented UTF-8 JSON with a final newline. The `schema` key comes first."""
+    return msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n"

@@ -1,0 +1,258 @@
+"""The only module that imports the C loop: programs in, counters and histograms out, integers both ways."""
+
+import mmap
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+from vkmapctl._loop import ffi, lib
+from vkmapctl.model import Histogram
+
+PLACED = 1  # VK_MEMORY_MAP_PLACED_BIT_EXT
+RESERVE = 1  # VK_MEMORY_UNMAP_RESERVE_BIT_EXT
+FOREVER = (1 << 64) - 1
+PAGE = mmap.PAGESIZE
+
+
+class Op(IntEnum):
+    """enum vkm_op of loop.h."""
+
+    MAP = lib.VKM_MAP
+    UNMAP = lib.VKM_UNMAP
+    FIRST = lib.VKM_FIRST
+    WRITE = lib.VKM_WRITE
+    READ = lib.VKM_READ
+    VERIFY = lib.VKM_VERIFY
+    FLUSH = lib.VKM_FLUSH
+    INVALIDATE = lib.VKM_INVALIDATE
+    HOLD = lib.VKM_HOLD
+    RELEASE = lib.VKM_RELEASE
+
+
+class Pass(IntEnum):
+    """enum vkm_pass of loop.h."""
+
+    RATE = lib.VKM_RATE
+    LATENCY = lib.VKM_LATENCY
+    CHECK = lib.VKM_CHECK
+
+
+class Fault(IntEnum):
+    """enum vkm_fault of loop.h."""
+
+    OK = lib.VKM_OK
+    CALL_FAILED = lib.VKM_CALL_FAILED
+    NULL_POINTER = lib.VKM_NULL_POINTER
+    MOVED = lib.VKM_MOVED
+    MISALIGNED = lib.VKM_MISALIGNED
+    OVERLAP = lib.VKM_OVERLAP
+    MISMATCH = lib.VKM_MISMATCH
+    RESERVATION_LOST = lib.VKM_RESERVATION_LOST
+    HOLD_FAILED = lib.VKM_HOLD_FAILED
+    RELEASE_FAILED = lib.VKM_RELEASE_FAILED
+
+
+class Step(NamedTuple):
+    """One step of a program; offset and size in bytes of the object's allocation."""
+
+    op: Op
+    object: int = 0
+    offset: int = 0
+    size: int = 0
+    whole: bool = False
+    flags: int = 0
+    address: int = 0
+
+
+class Functions(NamedTuple):
+    """Addresses of a device's functions, and the VkDevice. version 1: vkMapMemory, 2: vkMapMemory2."""
+
+    device: int
+    map: int
+    unmap: int
+    flush: int
+    invalidate: int
+    version: int
+
+
+def bin_edge(index: int) -> int:
+    """Lower edge in ns of a histogram bin."""
+    if index < 128:
+        return index
+    return (64 + index % 64) << (index // 64 - 1)
+
+
+def _histogram(raw: Any) -> Histogram:
+    counts = ffi.unpack(raw.bins, lib.VKM_BINS)
+    bins = tuple((bin_edge(i), n) for i, n in enumerate(counts) if n)
+    return Histogram(raw.count, raw.sum_ns, raw.min_ns, raw.max_ns, raw.overflow, bins)
+
+
+class Results:
+    """Counters and histograms of `threads` threads, in memory that a forked child shares with its parent."""
+
+    def __init__(self, threads: int) -> None:
+        stride = -(-ffi.sizeof("struct vkm_stats") // PAGE) * PAGE
+        self._memory = mmap.mmap(-1, PAGE + stride * threads)
+        base = ffi.from_buffer(self._memory)
+        self.control = ffi.cast("struct vkm_control *", base)
+        self.stats = [ffi.cast("struct vkm_stats *", base + PAGE + stride * i) for i in range(threads)]
+
+    def clear(self) -> None:
+        """Before a new job: everything but the stop flag."""
+        for stats in self.stats:
+            ffi.buffer(stats)[:] = bytes(ffi.sizeof("struct vkm_stats"))
+
+    def stop(self) -> None:
+        """Ends the running pass at its next look at the flag."""
+        self.control.stop = 1
+
+    def heartbeat(self) -> tuple[int, ...]:
+        """Changes as long as any thread makes progress."""
+        return tuple(value for s in self.stats for value in (s.iterations, s.at_step, s.at_op, s.running))
+
+    def last_step(self) -> str | None:
+        """What the first thread that is still inside the loop is doing, such as `map (step 0)`."""
+        for stats in self.stats:
+            if stats.running:
+                return f"{Op(stats.at_op).name.lower()} (step {stats.at_step}, iteration {stats.iterations})"
+        return None
+
+    def total(self, field: str) -> int:
+        """Sum of one counter over the threads."""
+        return sum(int(getattr(s, field)) for s in self.stats)
+
+    def longest(self, field: str) -> int:
+        """Largest value of one counter over the threads."""
+        return max(int(getattr(s, field)) for s in self.stats)
+
+    def fault(self) -> tuple[Fault, int, dict[str, int]]:
+        """The first fault met, its VkResult, and where: step, offset, expected and found byte."""
+        for s in self.stats:
+            if s.fault:
+                place = {
+                    "step": s.fault_step,
+                    "offset": s.bad_offset,
+                    "expected": s.bad_expected,
+                    "found": s.bad_found,
+                }
+                return Fault(s.fault), s.result, place
+        return Fault.OK, 0, {}
+
+    def histogram(self, name: str) -> Histogram:
+        """`map_ns` or `unmap_ns`, merged over the threads."""
+        merged = ffi.new("struct vkm_histogram *")
+        for s in self.stats:
+            lib.vkm_merge(merged, ffi.addressof(s, name))
+        return _histogram(merged)
+
+
+class Clock:
+    """The cheapest clock that is right here. Choosing calibrates for some 15 ms."""
+
+    NAMES = ("clock_gettime", "tsc", "generic timer")
+
+    def __init__(self, counter_is_trusted: bool) -> None:
+        self.raw = ffi.new("struct vkm_clock *")
+        self.raw[0] = lib.vkm_clock_choose(counter_is_trusted)
+        self.name = self.NAMES[self.raw.kind]
+
+    def ns(self) -> int:
+        """Nanoseconds from an arbitrary start."""
+        return int(lib.vkm_clock_ns(self.raw))
+
+    def floor(self, reads: int = 20_000) -> Histogram:
+        """Distribution of two reads with nothing between, in ns."""
+        histogram = ffi.new("struct vkm_histogram *")
+        lib.vkm_clock_floor(self.raw, histogram, reads)
+        return _histogram(histogram)
+
+
+class Program:
+    """Steps over mapped objects, checked and laid out for the loop.
+
+    objects: (VkDeviceMemory, allocation size in bytes). cycles: an iteration runs the next one, round robin; all
+    have the same number of steps and maps. Raises ValueError for a step out of bounds, a double map and the
+    like: the loop itself trusts its program.
+    """
+
+    def __init__(
+        self,
+        functions: Functions,
+        objects: Sequence[tuple[int, int]],
+        cycles: Sequence[Sequence[Step]],
+        *,
+        map_alignment: int = 64,
+        seed: int = 0,
+    ) -> None:
+        steps = [step for cycle in cycles for step in cycle]
+        self._steps = ffi.new("struct vkm_step[]", max(len(steps), 1))
+        for raw, step in zip(self._steps, steps, strict=False):
+            raw.op, raw.object, raw.flags, raw.whole = step.op, step.object, step.flags, step.whole
+            raw.offset, raw.size, raw.address = step.offset, step.size, step.address
+        self._objects = ffi.new("struct vkm_object[]", max(len(objects), 1))
+        for raw, (memory, allocation_size) in zip(self._objects, objects, strict=False):
+            raw.memory, raw.allocation_size = memory, allocation_size
+        self._calls = ffi.new("struct vkm_call[]", max(len(steps), 1))
+        self.raw = ffi.new("struct vkm_program *")
+        self.raw.device, self.raw.map, self.raw.unmap = functions.device, functions.map, functions.unmap
+        self.raw.flush, self.raw.invalidate = functions.flush, functions.invalidate
+        self.raw.version, self.raw.seed = functions.version, seed & FOREVER
+        self.raw.map_alignment, self.raw.page_size = map_alignment, PAGE
+        self.raw.step_count, self.raw.object_count = len(steps), len(objects)
+        self.raw.cycle_steps = len(cycles[0]) if cycles else 0
+        self.raw.steps, self.raw.calls, self.raw.objects = self._steps, self._calls, self._objects
+        bad = lib.vkm_check(self.raw)
+        if bad:
+            raise ValueError(f"not a sound program at step {bad - 1} of {len(steps)}: {steps[bad - 1 : bad]}")
+        lib.vkm_prepare(self.raw)
+
+    def run(
+        self,
+        clock: Clock,
+        results: Results,
+        thread: int,
+        kind: Pass,
+        *,
+        iterations: int = FOREVER,
+        ns: int = FOREVER,
+    ) -> Fault:
+        """One pass of one thread, with the interpreter lock released. Ends at the first fault."""
+        return Fault(lib.vkm_run(self.raw, clock.raw, results.control, results.stats[thread], kind, iterations, ns))
+
+    def unwind(self) -> None:
+        """Unmaps what a pass that met a fault left mapped."""
+        lib.vkm_unwind(self.raw)
+
+
+def null_driver(version: int, *, faulty: bool = False) -> Functions:
+    """Functions that do nothing, or that fail as `inject` says: a memory handle is the address of host memory."""
+    null = lib.vkm_faulty_driver() if faulty else lib.vkm_null_driver()
+    if version == 1:
+        return Functions(0, null.map, null.unmap, null.ranges, null.ranges, 1)
+    return Functions(0, null.map2, null.unmap2, null.ranges, null.ranges, 2)
+
+
+def inject(fault: str, call: int) -> None:
+    """Lets the faulty driver's call-th map or unmap from now fail; fault as in enum vkm_null_fault: `MAP_FAILS`, …"""
+    lib.vkm_null_inject(getattr(lib, f"VKM_NULL_{fault}"), call)
+
+
+def reserve_range(length: int, address: int = 0) -> int:
+    """Reserves address space (PROT_NONE): anywhere, or at exactly `address`; 0 where that is taken."""
+    return int(lib.vkm_reserve_range(address, length))
+
+
+def release_range(address: int, length: int) -> None:
+    """Gives reserved address space back."""
+    lib.vkm_release_range(address, length)
+
+
+def range_is_reserved(address: int, length: int) -> bool:
+    """False if an ordinary mapping could land in the range."""
+    return bool(lib.vkm_range_is_reserved(address, length))
+
+
+def die_with_parent() -> None:
+    """The kernel kills this process when its parent ends, however that ends."""
+    lib.vkm_die_with_parent()

@@ -1,0 +1,87 @@
+"""A job as the loop's steps: which calls with which ranges, in which order."""
+
+import random
+
+from vkmapctl.model import Device, Job
+from vkmapctl.native import PAGE, PLACED, RESERVE, Op, Step
+
+RANDOM_CYCLES = 256
+
+
+def page_ceil(size: int) -> int:
+    """size rounded up to whole pages."""
+    return -(-size // PAGE) * PAGE
+
+
+def atom_range(offset: int, end: int, allocation_size: int, atom: int) -> tuple[int, int]:
+    """The part of [offset, end) that flush and invalidate can name, as (begin, end); empty if begin >= end.
+
+    VUID-VkMappedMemoryRange-offset-00687 and -size-01390: both ends are multiples of nonCoherentAtomSize, or the
+    end is the allocation's, and the range stays inside the mapping (-size-00685).
+    """
+    begin = -(-offset // atom) * atom
+    return begin, end if end == allocation_size else end // atom * atom
+
+
+def offsets_of(job: Job, device: Device, thread: int) -> list[list[int]]:
+    """The map offset of each live object in each cycle. `random` is the same for the same seed."""
+    if isinstance(job.offset, int):
+        return [[job.offset] * job.live]
+    generator = random.Random(job.seed * 1_000_003 + thread)
+    step = (device.placed.min_placed_memory_map_alignment or PAGE) if job.placed else 1
+    last = job.allocation_size - (job.map_size or step)
+    return [[generator.randrange(0, last + 1, step) for _ in range(job.live)] for _ in range(RANDOM_CYCLES)]
+
+
+def cycles_of(job: Job, device: Device, addresses: list[int], thread: int) -> list[list[Step]]:
+    """The program of one thread. addresses: where each live object is placed, empty for ordinary maps.
+
+    Touching `verify` takes two maps: it writes through the first and checks through the second. Memory that is
+    not coherent is flushed and invalidated, and touched only in the range that those can name.
+    """
+    return [_cycle(job, device, addresses, offsets) for offsets in offsets_of(job, device, thread)]
+
+
+def _cycle(job: Job, device: Device, addresses: list[int], offsets: list[int]) -> list[Step]:
+    if job.touch != "verify":
+        return _map_touch_unmap(job, device, addresses, offsets, job.touch)
+    return [
+        *_map_touch_unmap(job, device, addresses, offsets, "write"),
+        *_map_touch_unmap(job, device, addresses, offsets, "verify"),
+    ]
+
+
+def _map_touch_unmap(job: Job, device: Device, addresses: list[int], offsets: list[int], touch: str) -> list[Step]:
+    steps = []
+    for i, offset in enumerate(offsets):
+        size = job.allocation_size - offset if job.map_size is None else job.map_size
+        address = addresses[i] if addresses else 0
+        flags = PLACED if addresses else 0
+        steps.append(Step(Op.MAP, i, offset, size, whole=job.map_size is None, flags=flags, address=address))
+        steps += _touch(job, device, i, offset, size, touch)
+    for i, offset in enumerate(offsets):
+        size = job.allocation_size - offset if job.map_size is None else job.map_size
+        steps.append(Step(Op.UNMAP, i, flags=RESERVE if job.reserve else 0))
+        if addresses and not job.reserve:
+            steps.append(Step(Op.HOLD, i, size=page_ceil(size), address=addresses[i]))
+        elif job.reserve and not addresses:
+            steps.append(Step(Op.RELEASE, i))
+    return steps
+
+
+def _touch(job: Job, device: Device, index: int, offset: int, size: int, touch: str) -> list[Step]:
+    if touch == "none":
+        return []
+    begin, end = offset, offset + size
+    coherent = device.memory_types[job.memory_type].coherent
+    if not coherent:
+        begin, end = atom_range(begin, end, job.allocation_size, device.limits.non_coherent_atom_size)
+    if begin >= end:
+        return []
+    place = (index, begin, end - begin)
+    op = {"first": Op.FIRST, "write": Op.WRITE, "read": Op.READ, "verify": Op.VERIFY}[touch]
+    if coherent:
+        return [Step(op, *place)]
+    if touch in ("first", "write"):
+        return [Step(op, *place), Step(Op.FLUSH, *place)]
+    return [Step(Op.INVALIDATE, *place), Step(op, *place)]

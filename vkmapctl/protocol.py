@@ -1,0 +1,69 @@
+"""Messages between the parent and the child that holds the driver. Results travel by shared memory instead."""
+
+from vkmapctl.model import Data, Device, Effort, Histogram, Job, Note, Probe
+
+
+class Describe(Data, frozen=True, tag=True):
+    """Asks for every device: answered by Described."""
+
+
+class Prove(Data, frozen=True, tag=True):
+    """Asks for the live proof of one device: answered by Proved."""
+
+    device: int
+
+
+class Calibrate(Data, frozen=True, tag=True):
+    """Asks for the floor: null functions measured into the results of slot 0; answered by Calibrated."""
+
+
+class Measure(Data, frozen=True, tag=True):
+    """Asks for a group of jobs; job i goes to slot i. Answered by Round after each round, then by Measured."""
+
+    jobs: tuple[Job, ...]
+    effort: Effort
+
+
+Request = Describe | Prove | Calibrate | Measure
+
+
+class Described(Data, frozen=True, tag=True):
+    loader: str
+    layers: tuple[str, ...]
+    devices: tuple[Device, ...]
+    notes: tuple[Note, ...]
+
+
+class Proved(Data, frozen=True, tag=True):
+    probe: Probe
+
+
+class Calibrated(Data, frozen=True, tag=True):
+    """The clock's name, and back-to-back reads of it in ns."""
+
+    timer: str
+    reads: Histogram
+
+
+class Round(Data, frozen=True, tag=True):
+    """ns per pair of each job in one round; None for one that met a fault."""
+
+    ns_per_pair: tuple[float | None, ...]
+
+
+class Measured(Data, frozen=True, tag=True):
+    """results[i]: name of the VkResult that ended job i, empty if none did."""
+
+    results: tuple[str, ...]
+    notes: tuple[Note, ...] = ()
+
+
+class Refused(Data, frozen=True, tag=True):
+    """An error of vkmapctl.errors, to be raised in the parent."""
+
+    message: str
+    hints: tuple[str, ...]
+    exit_code: int
+
+
+Reply = Described | Proved | Calibrated | Round | Measured | Refused

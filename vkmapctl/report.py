@@ -1,0 +1,347 @@
+"""Plain data to tables. Knows no driver, no C and no files."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from rich.box import SIMPLE_HEAD
+from rich.console import RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from vkmapctl import units
+from vkmapctl.model import (
+    Api,
+    Device,
+    Floor,
+    Latency,
+    Note,
+    Probe,
+    ProbeReport,
+    Row,
+    Run,
+)
+
+_STYLES = {
+    "ok": "green",
+    "failed": "bold red",
+    "missed": "bold red",
+    "crashed": "bold red",
+    "hung": "bold red",
+    "lost": "bold red",
+    "unsupported": "yellow",
+    "interrupted": "yellow",
+    "not-run": "yellow",
+}
+NONE = "-"
+FLOOR_MARK = "~"
+
+
+class Column(NamedTuple):
+    """A column of a row table; shown only where `always` or where some row's value is not `default`."""
+
+    title: str
+    value: Callable[[Row], str]
+    always: bool = True
+    default: str = ""
+    numeric: bool = True
+
+
+def _table(*titles: str, numeric_from: int = 1) -> Table:
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    for i, title in enumerate(titles):
+        numeric = i >= numeric_from
+        table.add_column(title, justify="right" if numeric else "left", no_wrap=numeric, overflow="fold")
+    return table
+
+
+def _indent(content: RenderableType) -> Padding:
+    return Padding(content, (0, 0, 0, 2), expand=False)
+
+
+def _heading(text: str) -> Text:
+    return Text("\n" + text, style="bold")
+
+
+def _optional(shown: Callable[[float], str], value: float | None) -> str:
+    return NONE if value is None else shown(value)
+
+
+def status_text(status: str) -> Text:
+    """The status in its colour."""
+    return Text(status, style=_STYLES.get(status, ""))
+
+
+# --- a stress run ---------------------------------------------------------------------------------
+
+
+def run_view(run: Run) -> list[RenderableType]:
+    """A whole stress run, as printed at its end and by `report show`."""
+    view: list[RenderableType] = [*_run_head(run)]
+    if run.results:
+        view += [_heading("Throughput (rate pass: no clock inside the loop)"), _indent(throughput_table(run))]
+        view += [_heading("Latency (latency pass: every call timed)"), _indent(latency_table(run))]
+        if any((row.map and row.map.at_floor) or (row.unmap and row.unmap.at_floor) for row in run.results):
+            view.append(Text(f"  {FLOOR_MARK} not clear of the floor: less than twice a call that does nothing"))
+    view += reasons(run.results)
+    view += notes_view(run.warnings)
+    view.append(Text.assemble("\n", status_text(run.outcome), f" (exit code {run.exit_code})"))
+    return view
+
+
+def _run_head(run: Run) -> Iterable[RenderableType]:
+    for device in run.devices:
+        yield Text(f"{device.name}  [device {device.index}, {device.type}]", style="bold")
+        yield Text(
+            f"  driver {device.driver_name} {device.driver_info}, Vulkan {device.api_version}, loader {run.loader}"
+        )
+        if device.placed.emulated:
+            yield Text("  emulated: placed maps and reserve come from vkmapctl's test layer", style="yellow")
+    if run.floor:
+        yield Text(
+            f"  timer {run.floor.timer}, step {units.duration(run.floor.timer_step_ns)}; "
+            f"{run.host.get('cpu_model')}, kernel {run.host.get('kernel')}"
+        )
+
+
+def _row_columns() -> list[Column]:
+    """What tells rows apart."""
+    return [
+        Column("size", lambda r: units.size(r.allocation_size), numeric=False),
+        Column("offset", lambda r: str(r.offset), always=False, default="0"),
+        Column("mapped", lambda r: "whole" if r.map_size is None else units.size(r.map_size), False, "whole"),
+        Column("memory type", lambda r: f"#{r.memory_type} {' '.join(r.memory_flags)}", numeric=False),
+        Column("placed", lambda r: r.placed or NONE, always=False, default=NONE, numeric=False),
+        Column("reserve", lambda r: "yes" if r.reserve else "no", always=False, default="no", numeric=False),
+        Column("touch", lambda r: r.touch, always=False, default="none", numeric=False),
+        Column("threads", lambda r: str(r.threads), always=False, default="1"),
+        Column("live", lambda r: str(r.live), always=False, default="1"),
+        Column("api", lambda r: r.api, numeric=False),
+    ]
+
+
+def _result_columns() -> list[Column]:
+    return [
+        Column("pairs", lambda r: units.count(r.pairs)),
+        Column("pairs/s", lambda r: _optional(units.count, r.pairs_per_second)),
+        Column("per pair", lambda r: _optional(units.duration, r.ns_per_pair)),
+        Column("to v1", _ratio, always=False, default=NONE),
+        Column("write", lambda r: _optional(units.bandwidth, r.touch_bytes_per_second.write), False, NONE),
+        Column("read", lambda r: _optional(units.bandwidth, r.touch_bytes_per_second.read), False, NONE),
+        Column("faults", lambda r: units.count(sum(r.page_faults.values())), always=False, default="0"),
+        Column("status", lambda r: r.status, always=False, default="ok", numeric=False),
+    ]
+
+
+def _ratio(row: Row) -> str:
+    if row.ratio_to_v1 is None:
+        return NONE
+    middle, low, high = row.ratio_to_v1
+    return f"{middle:.2f} ({low:.2f} to {high:.2f})"
+
+
+def _shown(columns: Sequence[Column], rows: Sequence[Row]) -> list[Column]:
+    return [c for c in columns if c.always or any(c.value(row) != c.default for row in rows)]
+
+
+def throughput_table(run: Run) -> Table:
+    """Pairs per second of each row, under the cost of a pair that does nothing."""
+    what, results = _shown(_row_columns(), run.results), _shown(_result_columns(), run.results)
+    table = _columns_table([*what, *results])
+    if run.floor:
+        filler = [""] * (len(what) - 1)
+        null = [NONE, units.count(1e9 / run.floor.call_ns), units.duration(run.floor.call_ns)]
+        table.add_row("null call", *filler, *null, *[""] * (len(results) - 3), style="dim")
+    for row in run.results:
+        table.add_row(*(c.value(row) for c in what), *(c.value(row) for c in results))
+    return table
+
+
+def _columns_table(columns: Sequence[Column], *more: str) -> Table:
+    table = _table()
+    for column in columns:
+        justify = "right" if column.numeric else "left"
+        table.add_column(column.title, justify=justify, no_wrap=column.numeric, overflow="fold")  # type: ignore[arg-type]
+    for title in more:
+        table.add_column(title, justify="right", no_wrap=True)
+    return table
+
+
+_LATENCY_TITLES = ("samples", "min", "p50", "p90", "p99", "p99.9", "max")
+
+
+def latency_table(run: Run) -> Table:
+    """Percentiles of each call, under those of the timer and of a call that does nothing."""
+    what = _shown(_row_columns(), run.results)
+    table = _columns_table([*what, Column("call", str, numeric=False)], *_LATENCY_TITLES)
+    filler = [""] * len(what)
+    if run.floor:
+        table.add_row("timer", *filler, *_latency_cells(run.floor.timer_latency), style="dim")
+        table.add_row("null call", *filler, *_latency_cells(run.floor.call_latency), style="dim")
+    for row in run.results:
+        cells = [column.value(row) for column in what]
+        table.add_row(*cells, "map", *_latency_cells(row.map))
+        table.add_row(*filler, "unmap", *_latency_cells(row.unmap))
+    return table
+
+
+def _latency_cells(latency: Latency | None) -> list[str]:
+    if latency is None:
+        return [NONE] * len(_LATENCY_TITLES)
+    values = (latency.min_ns, latency.p50_ns, latency.p90_ns, latency.p99_ns, latency.p999_ns, latency.max_ns)
+    cells = [_optional(units.duration, value) for value in values]
+    if latency.at_floor:
+        cells[1] = FLOOR_MARK + cells[1]
+    return [units.count(latency.count), *cells]
+
+
+def reasons(rows: Sequence[Row]) -> list[RenderableType]:
+    """A line for each row that did not end well."""
+    return [
+        Text.assemble("\n" if i == 0 else "", status_text(row.status), f": {row.job}, {row.api}: {row.reason}")
+        for i, row in enumerate(row for row in rows if row.status != "ok")
+    ]
+
+
+def notes_view(notes: Sequence[Note]) -> list[RenderableType]:
+    """Warnings, a line each."""
+    return [
+        Text.assemble("\n" if i == 0 else "", ("warning", "yellow"), f" [{note.code}] {note.message}")
+        for i, note in enumerate(notes)
+    ]
+
+
+def floor_line(floor: Floor) -> str:
+    """The floor in one line."""
+    return f"timer {units.duration(floor.timer_ns)}, null pair {units.duration(floor.call_ns)}"
+
+
+def row_line(row: Row) -> str:
+    """A finished row in one line, for progress without a terminal."""
+    middle = _optional(units.duration, row.map.p50_ns if row.map else None)
+    tail = _optional(units.duration, row.map.p99_ns if row.map else None)
+    rate = _optional(units.count, row.pairs_per_second)
+    return f"{row.job}, {row.api}: {row.status}, {rate} pairs/s, map p50 {middle}, p99 {tail}"
+
+
+# --- a probe --------------------------------------------------------------------------------------
+
+
+def probe_view(report: ProbeReport) -> list[RenderableType]:
+    """Every device, then what a gate found missing."""
+    view: list[RenderableType] = [Text(f"Vulkan loader {report.loader}")] if report.loader else []
+    for probe in report.devices:
+        view += _device_view(probe)
+    view += notes_view(report.warnings)
+    if report.missing:
+        view.append(Text("\nmissing:", style="bold red"))
+        view += [Text(f"  {line}") for line in report.missing]
+    return view
+
+
+def _device_view(probe: Probe) -> Iterable[RenderableType]:
+    device = probe.device
+    if device is None:
+        yield Text.assemble("\n", status_text(probe.status), f": {probe.reason}")
+        return
+    yield Text(f"\nDevice {device.index}: {device.name}", style="bold")
+    yield _indent(_identity_table(device))
+    yield _indent(Text.assemble("\nmap2: ", (_route_text(device), "bold")))
+    if probe.entry_points:
+        yield _indent(_proof_table(probe))
+    if probe.status != "ok":
+        yield _indent(Text.assemble(status_text(probe.status), f": {probe.reason}"))
+    yield _indent(_placed_table(device))
+    if device.memory_types:
+        yield _indent(_memory_table(device))
+    else:
+        yield _indent(Text("\nno memory types: nothing can be allocated on this device", style="yellow"))
+    for note in probe.notes:
+        yield _indent(Text.assemble(("warning", "yellow"), f" [{note.code}] {note.message}"))
+
+
+def _identity_table(device: Device) -> Table:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for name, value in (
+        ("type", device.type),
+        ("apiVersion", device.api_version),
+        ("driver", f"{device.driver_name} ({device.driver_id}), {device.driver_info}"),
+        ("driverVersion", device.driver_version),
+        ("conformanceVersion", device.conformance_version),
+        ("vendorID, deviceID", f"{device.vendor_id:#06x}, {device.device_id:#06x}"),
+        ("deviceUUID", device.device_uuid),
+        ("driverUUID", device.driver_uuid),
+        ("PCI address", device.pci_address or NONE),
+        ("minMemoryMapAlignment", str(device.limits.min_memory_map_alignment)),
+        ("nonCoherentAtomSize", str(device.limits.non_coherent_atom_size)),
+    ):
+        table.add_row(name, value)
+    return table
+
+
+def _route_text(device: Device) -> str:
+    revision = device.extensions.get("VK_KHR_map_memory2")
+    extension = f"VK_KHR_map_memory2 revision {revision} (specification: 1)" if revision else "no VK_KHR_map_memory2"
+    how = {
+        "core": "core, by promotion to Vulkan 1.4",
+        "khr": "by extension",
+        "none": "none: vkMapMemory only",
+    }[device.route]
+    return f"{how}; {extension}"
+
+
+def _proof_table(probe: Probe) -> Table:
+    names: dict[Api, str] = {"core": "2", "khr": "2KHR", "v1": ""}
+    points = {point.name: point for point in probe.entry_points}
+    table = _table("functions", "resolves", "by the rules", "live proof", numeric_from=9)
+    proofs = {proof.api: proof for proof in probe.proofs}
+    for api, suffix in names.items():
+        functions = (f"vkMapMemory{suffix}", f"vkUnmapMemory{suffix}")
+        found = [points[name] for name in functions if name in points]
+        resolves = {True: "yes", False: "no"}[all(point.found for point in found)] if found else "yes"
+        rule = {"pointer": "must", "null": "must not", "unspecified": "not to be called"}
+        rules = rule[found[0].rule] if found else "must"
+        proof = proofs.get(api)
+        verdict = status_text(proof.status) if proof else Text(NONE)
+        if proof and proof.status != "ok":
+            verdict.append(f" ({proof.detail})", style="")
+        table.add_row(" ".join(functions), resolves, rules, verdict)
+    return table
+
+
+def _placed_table(device: Device) -> RenderableType:
+    revision = device.extensions.get("VK_EXT_map_memory_placed")
+    if revision is None:
+        return Text("\nplaced maps: no VK_EXT_map_memory_placed")
+    placed = device.placed
+    origin = ", emulated by vkmapctl's test layer" if placed.emulated else ""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for name, value in (
+        ("memoryMapPlaced", placed.memory_map_placed),
+        ("memoryMapRangePlaced", placed.memory_map_range_placed),
+        ("memoryUnmapReserve", placed.memory_unmap_reserve),
+    ):
+        table.add_row(f"  {name}", Text("yes", style="green") if value else Text("no", style="yellow"))
+    table.add_row("  minPlacedMemoryMapAlignment", str(placed.min_placed_memory_map_alignment or NONE))
+    whole = Table.grid()
+    whole.add_row(Text(f"\nplaced maps: VK_EXT_map_memory_placed revision {revision} (specification: 1){origin}"))
+    whole.add_row(table)
+    return whole
+
+
+def _memory_table(device: Device) -> Table:
+    table = _table("\nmemory type", "\nflags", "heap", "\nheap size", "\nfree", numeric_from=2)
+    table.columns[2].header = "\nheap"
+    for one in device.memory_types:
+        heap = device.heaps[one.heap]
+        free = None if heap.budget is None else max(heap.budget - (heap.usage or 0), 0)
+        local = " De" if heap.device_local else ""
+        table.add_row(
+            f"#{one.index}",
+            " ".join(one.flags) or NONE,
+            f"{one.heap}{local}",
+            units.size(heap.size),
+            NONE if free is None else units.size(free),
+            style="" if one.host_visible else "dim",
+        )
+    return table

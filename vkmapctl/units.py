@@ -1,0 +1,79 @@
+"""Sizes, durations and counts as people write and read them."""
+
+import math
+import re
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:ib|b)?", re.IGNORECASE)
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ns|us|µs|ms|s|m|min|h)", re.IGNORECASE)
+_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+_SIZE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+_LARGEST = 1 << 63
+
+
+def parse_size(text: str) -> int:
+    """Bytes of `4096`, `64K`, `256M`, `1G`, `1GiB`; K, M, G and T are powers of 1024.
+
+    Raises ValueError for anything else, for a fraction of a byte and from 2**63 on.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    if not match:
+        raise ValueError(f"'{text}' is not a size such as 4096, 64K, 256M or 1GiB")
+    value = float(match[1]) if "." in match[1] else int(match[1])
+    size = value * 1024 ** " kmgt".index(match[2].lower() or " ")
+    if size >= _LARGEST:
+        raise ValueError(f"'{text}' is larger than any memory")
+    if size != int(size):
+        raise ValueError(f"'{text}' is not a whole number of bytes")
+    return int(size)
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of `250ms`, `5s`, `2m`, `1h`, `50us`. Raises ValueError for anything else."""
+    match = _DURATION.fullmatch(text.strip())
+    if not match:
+        raise ValueError(f"'{text}' is not a duration such as 250ms, 5s or 2m")
+    return float(match[1]) * _SECONDS[match[2].lower()]
+
+
+def size(value: int) -> str:
+    """`256 MiB`, exact where a whole number of a unit, else bytes up to 10 KiB and three digits above."""
+    if value == 0:
+        return "0 B"
+    exponent = min(int(math.log2(value) // 10), len(_SIZE_UNITS) - 1)
+    scaled = value / 1024**exponent
+    if scaled == int(scaled):
+        return f"{int(scaled)} {_SIZE_UNITS[exponent]}"
+    if value < 10 * 1024:
+        return f"{value} B"
+    return f"{_three_digits(scaled)} {_SIZE_UNITS[exponent]}"
+
+
+def duration(ns: float) -> str:
+    """`35 ns`, `12.8 us`, `4.10 ms`, `2.00 s`: three digits."""
+    for limit, unit in ((1e3, "ns"), (1e6, "us"), (1e9, "ms")):
+        if ns < limit * 0.9995:
+            value = ns * 1e3 / limit
+            return f"{value:.0f} {unit}" if unit == "ns" and value == int(value) else f"{_three_digits(value)} {unit}"
+    return f"{_three_digits(ns / 1e9)} s"
+
+
+def count(value: float) -> str:
+    """`950`, `12.3 k`, `4.56 M`, `1.20 G`."""
+    for limit, unit in ((1e3, ""), (1e6, " k"), (1e9, " M")):
+        if value < limit * 0.9995:
+            scaled = value * 1e3 / limit
+            return f"{int(value)}" if not unit and value == int(value) else f"{_three_digits(scaled)}{unit}"
+    return f"{_three_digits(value / 1e9)} G"
+
+
+def bandwidth(bytes_per_second: float) -> str:
+    """`9.87 GB/s`: powers of 1000, as memory bandwidth is quoted."""
+    if bytes_per_second < 1e9:
+        return f"{_three_digits(bytes_per_second / 1e6)} MB/s"
+    return f"{_three_digits(bytes_per_second / 1e9)} GB/s"
+
+
+def _three_digits(value: float) -> str:
+    if value >= 99.95:
+        return f"{value:.0f}"
+    return f"{value:.1f}" if value >= 9.995 else f"{value:.2f}"

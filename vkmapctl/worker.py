@@ -1,0 +1,303 @@
+"""The child's side: answers the parent's requests with the driver."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from vkmapctl import native
+from vkmapctl.child import Channel, requests
+from vkmapctl.errors import Unsupported
+from vkmapctl.model import Device, Effort, Job, Note
+from vkmapctl.native import Fault, Pass
+from vkmapctl.program import cycles_of, page_ceil
+from vkmapctl.protocol import (
+    Calibrate,
+    Calibrated,
+    Describe,
+    Described,
+    Measure,
+    Measured,
+    Prove,
+    Proved,
+    Round,
+)
+from vkmapctl.workload import PLACES, placed_address
+
+ROUNDS = 10
+FLOOR_NS = 60_000_000
+LOWEST_ADDRESS = 1 << 20
+ARENA_STEP = 64 << 10
+
+
+class Session:
+    """One child's life: the instance, its devices, and the shared results of the running jobs."""
+
+    def __init__(self, channel: Channel, results: Sequence[native.Results], layers: tuple[str, ...]) -> None:
+        self.channel, self.results, self.layers = channel, results, layers
+        self._open = ExitStack()
+        self._physical: list[Any] = []
+        self._devices: dict[int, Device] = {}
+        self._opened: dict[int, Any] = {}
+        self._clock: native.Clock | None = None
+
+    def serve(self) -> None:
+        """Until the parent closes its pipe."""
+        from vkmapctl import vkapi  # here, so that only this process loads the driver
+
+        self.vk = vkapi
+        with self._open:
+            for request in requests(self.channel):
+                match request:
+                    case Describe():
+                        self.channel.send(self.describe())
+                    case Prove(device):
+                        self.channel.send(self.prove(device))
+                    case Calibrate():
+                        self.channel.send(self.calibrate())
+                    case Measure(jobs, effort):
+                        self.channel.send(self.measure(jobs, effort))
+
+    def describe(self) -> Described:
+        handle = self._open.enter_context(self.vk.instance(self.layers))
+        self._physical = self.vk.physical_devices(handle)
+        notes = []
+        for index, physical in enumerate(self._physical):
+            device, filled = self.vk.describe(index, physical, emulated=self.vk.TEST_LAYER in self.layers)
+            self._devices[index] = device
+            if not filled:
+                notes.append(
+                    Note(
+                        "features-unfilled",
+                        f"{device.name} advertises {self.vk.MAP_PLACED} but leaves its features unfilled",
+                    )
+                )
+        if not self._devices:
+            raise Unsupported(
+                "the Vulkan drivers on this machine offer no device", "vulkaninfo --summary shows the same"
+            )
+        return Described(self.vk.loader_version(), self.layers, tuple(self._devices.values()), tuple(notes))
+
+    def device(self, index: int) -> Any:
+        if index not in self._opened:
+            opened = self.vk.OpenDevice(self._physical[index], self._devices[index])
+            self._opened[index] = self._open.enter_context(opened)
+        return self._opened[index]
+
+    def prove(self, index: int) -> Proved:
+        from vkmapctl.proof import prove
+
+        return Proved(prove(self.device(index)))
+
+    @property
+    def clock(self) -> native.Clock:
+        if self._clock is None:
+            self._clock = native.Clock(counter_is_trusted())
+        return self._clock
+
+    def calibrate(self) -> Calibrated:
+        """The same loop on functions that do nothing, into the results of slot 0."""
+        reads = self.clock.floor()
+        steps = [native.Step(native.Op.MAP, size=4096, whole=True), native.Step(native.Op.UNMAP)]
+        program = native.Program(native.null_driver(2), [(1 << 30, 4096)], [steps])
+        results = self.results[0]
+        _run_threads([program], self.clock, results, Pass.RATE, {"ns": FLOOR_NS})  # warm-up
+        results.clear()
+        for kind in (Pass.RATE, Pass.LATENCY):
+            _run_threads([program], self.clock, results, kind, {"ns": FLOOR_NS})
+        return Calibrated(self.clock.name, reads)
+
+    def measure(self, jobs: Sequence[Job], effort: Effort) -> Measured:
+        """Allocates once for the group, then runs its jobs in turns: check, warm-up, rounds of rate and latency."""
+        with ExitStack() as held:
+            turns = [
+                Turn(job, programs, results)
+                for job, programs, results in zip(jobs, self._programs(jobs, held), self.results, strict=False)
+            ]
+            for turn in turns:
+                turn.results.clear()
+                turn.run(self.clock, Pass.CHECK, {"iterations": 1})
+                turn.run(self.clock, Pass.RATE, _limits(effort, effort.warmup_seconds, 1), discard=True)
+            self._rounds(turns, effort)
+            names = tuple(
+                self.vk.result_name(turn.results.fault()[1]) if turn.results.fault()[1] else "" for turn in turns
+            )
+        return Measured(names)
+
+    def _rounds(self, turns: "list[Turn]", effort: Effort) -> None:
+        """Each round gives every job a rate slice and a latency slice; the order rotates so that drift is shared."""
+        rounds = ROUNDS if effort.iterations is None else min(ROUNDS, effort.iterations)
+        budget_ns = int(effort.seconds * 1e9 * len(turns))
+        begin = self.clock.ns()
+        for number in range(rounds):
+            order = turns[number % len(turns) :] + turns[: number % len(turns)]
+            for kind in (Pass.RATE, Pass.LATENCY):
+                for turn in order:
+                    turn.run(self.clock, kind, _limits(effort, effort.seconds / 2, rounds, number))
+            self.channel.send(Round(tuple(turn.latest_ns_per_pair() for turn in turns)))
+            stopped = any(turn.results.control.stop for turn in turns)
+            out_of_time = effort.iterations is None and self.clock.ns() - begin > budget_ns
+            if stopped or out_of_time or all(turn.fault for turn in turns):
+                return
+
+    def _programs(self, jobs: Sequence[Job], held: ExitStack) -> list[list[native.Program]]:
+        """programs[job][thread], over the same allocations and addresses for every job of the group."""
+        first = jobs[0]
+        device = self.device(first.device)
+        facts = self._devices[first.device]
+        threads = []
+        for thread in range(first.threads):
+            objects = held.enter_context(_allocated(device, first))
+            addresses = held.enter_context(_placed_at(first)) if first.placed else []
+            threads.append((objects, addresses, cycles_of(first, facts, addresses, thread)))
+        programs = []
+        for job in jobs:
+            functions = self._functions(device, job)
+            programs.append(
+                [
+                    held.enter_context(
+                        _unwound(
+                            native.Program(
+                                functions,
+                                objects,
+                                cycles,
+                                map_alignment=facts.limits.min_memory_map_alignment,
+                                seed=job.seed * 1_000_003 + thread,
+                            )
+                        )
+                    )
+                    for thread, (objects, _, cycles) in enumerate(threads)
+                ]
+            )
+        return programs
+
+    def _functions(self, device: Any, job: Job) -> native.Functions:
+        map_function, unmap_function = device.map_functions(job.api)
+        return native.Functions(
+            device.address,
+            map_function,
+            unmap_function,
+            device.function("vkFlushMappedMemoryRanges"),
+            device.function("vkInvalidateMappedMemoryRanges"),
+            1 if job.api == "v1" else 2,
+        )
+
+
+class Turn:
+    """One job's programs, a thread each, and where their results go."""
+
+    def __init__(self, job: Job, programs: list[native.Program], results: native.Results) -> None:
+        self.job, self.programs, self.results = job, programs, results
+        self.fault = Fault.OK
+
+    def run(self, clock: native.Clock, kind: Pass, limits: dict[str, int], *, discard: bool = False) -> None:
+        """One pass, unless an earlier one met a fault. discard: forgets what the pass counted."""
+        if self.fault:
+            return
+        _run_threads(self.programs, clock, self.results, kind, limits)
+        self.fault = self.results.fault()[0]
+        if discard and not self.fault:
+            self.results.clear()
+
+    def latest_ns_per_pair(self) -> float | None:
+        pairs = self.results.total("slice_pairs")
+        return self.results.total("slice_ns") / pairs if pairs and not self.fault else None
+
+
+def _run_threads(
+    programs: Sequence[native.Program],
+    clock: native.Clock,
+    results: native.Results,
+    kind: Pass,
+    limits: dict[str, int],
+) -> None:
+    """Runs each program in a thread of its own, with a common start; a single one right here."""
+    results.control.threads, results.control.arrived = len(programs), 0
+    if len(programs) == 1:
+        programs[0].run(clock, results, 0, kind, **limits)
+        return
+    threads = [
+        threading.Thread(target=program.run, args=(clock, results, i, kind), kwargs=limits)
+        for i, program in enumerate(programs)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def _limits(effort: Effort, seconds: float, rounds: int, number: int = 0) -> dict[str, int]:
+    """A slice's share of the effort: time, or iterations spread over the rounds."""
+    if effort.iterations is None:
+        return {"ns": max(int(seconds * 1e9 / rounds), 1)}
+    share = effort.iterations * (number + 1) // rounds - effort.iterations * number // rounds
+    return {"iterations": share}
+
+
+@contextmanager
+def _allocated(device: Any, job: Job) -> Iterator[list[tuple[int, int]]]:
+    """`live` objects of the job's size and memory type, as (VkDeviceMemory, size)."""
+    memories: list[int] = []
+    try:
+        for _ in range(job.live):
+            memories.append(device.allocate(job.memory_type, job.allocation_size))
+        yield [(memory, job.allocation_size) for memory in memories]
+    finally:
+        for memory in memories:
+            device.free(memory)
+
+
+@contextmanager
+def _placed_at(job: Job) -> Iterator[list[int]]:
+    """Reserved address ranges, one for each live object."""
+    length = page_ceil(job.allocation_size if job.map_size is None else job.map_size)
+    reserved: list[int] = []
+    try:
+        lowest = LOWEST_ADDRESS
+        for _ in range(job.live):
+            address = reserve_for(job.placed or "any", length, lowest)
+            lowest = address + length
+            reserved.append(address)
+        yield reserved
+    finally:
+        for address in reserved:
+            native.release_range(address, length)
+
+
+@contextmanager
+def _unwound(program: native.Program) -> Iterator[native.Program]:
+    try:
+        yield program
+    finally:
+        program.unwind()
+
+
+def reserve_for(placed: str, length: int, lowest: int = LOWEST_ADDRESS) -> int:
+    """A reserved range for a placed map: `any`, below 4 or 2 GiB from `lowest` on, or at an address.
+
+    Raises Unsupported where there is no such range.
+    """
+    wanted = placed_address(placed)
+    if wanted is not None:
+        found = native.reserve_range(length, wanted)
+    elif placed == "any":
+        found = native.reserve_range(length)
+    else:
+        end = PLACES[placed]
+        lowest = -(-lowest // ARENA_STEP) * ARENA_STEP
+        candidates = range(lowest, end - length + 1, ARENA_STEP)
+        found = next((a for a in candidates if native.reserve_range(length, a)), 0)
+    if not found:
+        where = {"any": "anywhere", "low4g": "below 4 GiB", "low2g": "below 2 GiB"}.get(placed, f"at {placed}")
+        raise Unsupported(f"no free address range of {length} bytes {where} in this process")
+    return found
+
+
+def counter_is_trusted() -> bool:
+    """Whether the kernel itself still offers the CPU's counter as a clock source (it drops a bad one)."""
+    try:
+        sources = Path("/sys/devices/system/clocksource/clocksource0/available_clocksource").read_text().split()
+    except OSError:
+        return False
+    return bool({"tsc", "arch_sys_counter"} & set(sources))
