@@ -1,12 +1,24 @@
-"""What pyproject.toml cannot say yet: the cffi extension and the stable ABI tag."""
+"""What pyproject.toml cannot say yet: the cffi extension, the Vulkan layer, and the stable ABI tag."""
 
 import sysconfig
 
-from setuptools import setup
+from setuptools import Extension, setup
 
 stable_abi = not sysconfig.get_config_var("Py_GIL_DISABLED")
+NATIVE = "vkmapctl/_native"
+
+# A Vulkan layer, not a Python module: setuptools builds it where the manifest expects it.
+layer = Extension(
+    "vkmapctl._layer",
+    sources=[f"{NATIVE}/layer{part}.c" for part in ("", "_memory", "_backing", "_faults")],
+    depends=[f"{NATIVE}/{name}.h" for name in ("layer", "layer_memory", "layer_backing", "layer_faults", "vk_layer")],
+    extra_compile_args=["-std=c11", "-O2", "-Wall", "-Wextra", "-fvisibility=hidden", "-pthread"],
+    extra_link_args=["-pthread"],
+    py_limited_api=True,
+)
 
 setup(
-    cffi_modules=["vkmapctl/_native/build_loop.py:ffibuilder"],
+    cffi_modules=[f"{NATIVE}/build_loop.py:ffibuilder"],
+    ext_modules=[layer],
     options={"bdist_wheel": {"py_limited_api": "cp311"}} if stable_abi else {},
 )

@@ -131,7 +131,7 @@ class Child:
         while True:
             reply = msgspec.msgpack.decode(self._next_message(), type=Reply)
             if isinstance(reply, Refused):
-                error = VkmapError(reply.message, *reply.hints)
+                error = VkmapError(reply.message, *reply.hints, *self._said().splitlines()[-5:])
                 error.exit_code = ExitCode(reply.exit_code)
                 raise error
             yield reply

@@ -47,6 +47,32 @@ timeout_option = click.option(
 )
 
 
+def layer_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The flags of the commands that can run through the project's own layer."""
+    for option in (
+        click.option(
+            "--inject",
+            metavar="FAULT[:PERIOD]",
+            help="Let the test layer inject a fault; 'vkmapctl selftest --list' names them.",
+        ),
+        click.option(
+            "--emulate",
+            type=click.Choice(["placed", "range"]),
+            help="Let the test layer emulate placed maps and reserve; results are labelled.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def _layer(emulate: str | None, inject: str | None) -> Any:
+    if not emulate and not inject:
+        return None
+    from vkmapctl.model import TestLayer
+
+    return TestLayer(emulate or "none", inject or "")
+
+
 @click.group(context_settings=CONTEXT)
 @click.version_option(__version__, prog_name="vkmapctl")
 def cli() -> None:
@@ -69,11 +95,14 @@ def cli() -> None:
 )
 @click.option("--expect-driver", metavar="NAME", help="Exit 3 unless the device's driver is this one.")
 @timeout_option
+@layer_options
 @common_options
 def probe(
     requirements: tuple[str, ...],
     expect_driver: str | None,
     timeout: float,
+    emulate: str | None,
+    inject: str | None,
     device: str | None,
     **output: Any,
 ) -> int:
@@ -86,6 +115,7 @@ def probe(
         requirements=requirements,
         expected_driver=expect_driver,
         timeout=timeout,
+        layer=_layer(emulate, inject),
         command=sys.argv[1:],
         version=__version__,
     )
@@ -186,6 +216,7 @@ def probe(
     help="Exit 5 if a row meets it, such as 'map.p99>50us'. Repeatable.",
 )
 @timeout_option
+@layer_options
 @common_options
 def stress(
     sizes: tuple[int, ...],
@@ -194,6 +225,8 @@ def stress(
     warmup: float,
     thresholds: tuple[Any, ...],
     timeout: float,
+    emulate: str | None,
+    inject: str | None,
     device: str | None,
     map_size: int | None,
     api: str,
@@ -234,6 +267,7 @@ def stress(
         selector=device,
         thresholds=thresholds,
         timeout=timeout,
+        layer=_layer(emulate, inject),
         command=sys.argv[1:],
         save=sink.save if sink else lambda run: None,
         watcher=watcher(quiet=output["quiet"], color=not output["no_color"]),
@@ -282,6 +316,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         result = cli.main(args=arguments, prog_name="vkmapctl", standalone_mode=False)
         sys.stdout.flush()
         return int(result or 0)
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.format_message(), file=sys.stderr)
+        return ExitCode.USAGE
     except click.ClickException as error:
         print_error(_usage_problem(error))
         return ExitCode.USAGE

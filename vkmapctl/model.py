@@ -308,6 +308,13 @@ class Plan(Data, frozen=True):
     notes: tuple[Note, ...] = ()
 
 
+class TestLayer(Data, frozen=True):
+    """This project's layer between loader and driver. emulate: `none`, `placed` or `range`; fault: `NAME[:PERIOD]`."""
+
+    emulate: str = "none"
+    fault: str = ""
+
+
 class Tool(Data, frozen=True):
     name: str
     version: str

@@ -50,6 +50,7 @@ class Fault(IntEnum):
     RESERVATION_LOST = lib.VKM_RESERVATION_LOST
     HOLD_FAILED = lib.VKM_HOLD_FAILED
     RELEASE_FAILED = lib.VKM_RELEASE_FAILED
+    RESERVATION_REUSED = lib.VKM_RESERVATION_REUSED
 
 
 class Step(NamedTuple):
@@ -223,6 +224,13 @@ class Program:
     def unwind(self) -> None:
         """Unmaps what a pass that met a fault left mapped."""
         lib.vkm_unwind(self.raw)
+
+    def release_kept(self) -> None:
+        """Gives back the ranges that unplaced maps left reserved."""
+        for i in range(self.raw.object_count):
+            kept = self._objects[i]
+            if kept.kept_end > kept.kept_begin:
+                release_range(kept.kept_begin, kept.kept_end - kept.kept_begin)
 
 
 def null_driver(version: int, *, faulty: bool = False) -> Functions:

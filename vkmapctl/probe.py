@@ -1,15 +1,17 @@
 """The parent of a probe: every device described and proved, one broken one never hiding another."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 from vkmapctl import host
-from vkmapctl.child import Channel, Child, Died, Interrupts
+from vkmapctl.child import Child, Died, Interrupts
 from vkmapctl.errors import ExitCode, VkmapError
 from vkmapctl.gates import missing
-from vkmapctl.model import SCHEMA, Note, Outcome, Probe, ProbeReport, Tool
+from vkmapctl.model import SCHEMA, Note, Outcome, Probe, ProbeReport, TestLayer, Tool
 from vkmapctl.protocol import Described, Prove, Proved
 from vkmapctl.selectors import select
+from vkmapctl.worker import serve
 
 
 def probe(
@@ -18,6 +20,7 @@ def probe(
     requirements: Sequence[str] = (),
     expected_driver: str | None = None,
     timeout: float = 30.0,
+    layer: TestLayer | None = None,
     command: Sequence[str] = (),
     version: str = "",
 ) -> ProbeReport:
@@ -27,7 +30,9 @@ def probe(
     """
     interrupts = Interrupts()
     with interrupts.caught():
-        described, probes = _probe_devices(selector, timeout, interrupts)
+        described, probes = _probe_devices(
+            selector, lambda: Child(partial(serve, layer=layer), timeout=timeout, interrupts=interrupts)
+        )
     lacking = [missing(requirements, expected_driver, one) for one in probes]
     gap = tuple(sorted(lacking, key=len)[0]) if lacking else ()
     outcome = _outcome(probes, bool(gap))
@@ -63,14 +68,8 @@ def _outcome(probes: Sequence[Probe], gap: bool) -> Outcome:
     return "failed" if "failed" in statuses else "ok"
 
 
-def _serve(channel: Channel) -> None:
-    from vkmapctl.worker import Session
-
-    Session(channel, (), ()).serve()
-
-
-def _probe_devices(selector: str | None, timeout: float, interrupts: Interrupts) -> tuple[Described, list[Probe]]:
-    child = Child(_serve, timeout=timeout, interrupts=interrupts)
+def _probe_devices(selector: str | None, start: Callable[[], Child]) -> tuple[Described, list[Probe]]:
+    child = start()
     try:
         described = child.describe()
         probes = []
@@ -85,7 +84,7 @@ def _probe_devices(selector: str | None, timeout: float, interrupts: Interrupts)
                 probes.append(Probe(device=device, status=died.kind, reason=reason, notes=said))
             if probes[-1].status in ("failed", "crashed", "hung"):
                 child.close(0)
-                child = Child(_serve, timeout=timeout, interrupts=interrupts)
+                child = start()
                 child.describe()
         return described, probes
     finally:

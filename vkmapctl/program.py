@@ -36,41 +36,34 @@ def offsets_of(job: Job, device: Device, thread: int) -> list[list[int]]:
 def cycles_of(job: Job, device: Device, addresses: list[int], thread: int) -> list[list[Step]]:
     """The program of one thread. addresses: where each live object is placed, empty for ordinary maps.
 
-    Touching `verify` takes two maps: it writes through the first and checks through the second. Memory that is
-    not coherent is flushed and invalidated, and touched only in the range that those can name.
+    Touching `verify` checks what the mapping before wrote and then writes anew, so every unmap is checked by the
+    next map; a random range is therefore mapped twice in a row. Memory that is not coherent is flushed and
+    invalidated, and touched only in the range that those can name.
     """
-    return [_cycle(job, device, addresses, offsets) for offsets in offsets_of(job, device, thread)]
+    cycles = [_cycle(job, device, addresses, offsets) for offsets in offsets_of(job, device, thread)]
+    repeats = 2 if job.touch == "verify" and len(cycles) > 1 else 1
+    return [cycle for cycle in cycles for _ in range(repeats)]
 
 
 def _cycle(job: Job, device: Device, addresses: list[int], offsets: list[int]) -> list[Step]:
-    if job.touch != "verify":
-        return _map_touch_unmap(job, device, addresses, offsets, job.touch)
-    return [
-        *_map_touch_unmap(job, device, addresses, offsets, "write"),
-        *_map_touch_unmap(job, device, addresses, offsets, "verify"),
-    ]
-
-
-def _map_touch_unmap(job: Job, device: Device, addresses: list[int], offsets: list[int], touch: str) -> list[Step]:
+    sizes = [job.allocation_size - offset if job.map_size is None else job.map_size for offset in offsets]
     steps = []
-    for i, offset in enumerate(offsets):
-        size = job.allocation_size - offset if job.map_size is None else job.map_size
+    for i, (offset, size) in enumerate(zip(offsets, sizes, strict=True)):
         address = addresses[i] if addresses else 0
         flags = PLACED if addresses else 0
         steps.append(Step(Op.MAP, i, offset, size, whole=job.map_size is None, flags=flags, address=address))
-        steps += _touch(job, device, i, offset, size, touch)
-    for i, offset in enumerate(offsets):
-        size = job.allocation_size - offset if job.map_size is None else job.map_size
+        if job.reserve and not addresses:  # only now, so that this map must avoid the range
+            steps.append(Step(Op.RELEASE, i))
+        steps += _touch(job, device, i, offset, size)
+    for i, size in enumerate(sizes):
         steps.append(Step(Op.UNMAP, i, flags=RESERVE if job.reserve else 0))
         if addresses and not job.reserve:
             steps.append(Step(Op.HOLD, i, size=page_ceil(size), address=addresses[i]))
-        elif job.reserve and not addresses:
-            steps.append(Step(Op.RELEASE, i))
     return steps
 
 
-def _touch(job: Job, device: Device, index: int, offset: int, size: int, touch: str) -> list[Step]:
-    if touch == "none":
+def _touch(job: Job, device: Device, index: int, offset: int, size: int) -> list[Step]:
+    if job.touch == "none":
         return []
     begin, end = offset, offset + size
     coherent = device.memory_types[job.memory_type].coherent
@@ -79,9 +72,7 @@ def _touch(job: Job, device: Device, index: int, offset: int, size: int, touch: 
     if begin >= end:
         return []
     place = (index, begin, end - begin)
-    op = {"first": Op.FIRST, "write": Op.WRITE, "read": Op.READ, "verify": Op.VERIFY}[touch]
-    if coherent:
-        return [Step(op, *place)]
-    if touch in ("first", "write"):
-        return [Step(op, *place), Step(Op.FLUSH, *place)]
-    return [Step(Op.INVALIDATE, *place), Step(op, *place)]
+    ops = {"first": [Op.FIRST], "write": [Op.WRITE], "read": [Op.READ], "verify": [Op.VERIFY, Op.WRITE]}[job.touch]
+    before = [] if coherent or ops[0] in (Op.FIRST, Op.WRITE) else [Op.INVALIDATE]
+    after = [] if coherent or ops[-1] in (Op.READ, Op.VERIFY) else [Op.FLUSH]
+    return [Step(op, *place) for op in (*before, *ops, *after)]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from rich.box import SIMPLE_HEAD
-from rich.console import RenderableType
+from rich.console import JustifyMethod, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -38,13 +38,13 @@ FLOOR_MARK = "~"
 
 
 class Column(NamedTuple):
-    """A column of a row table; shown only where `always` or where some row's value is not `default`."""
+    """A column of a row table. One whose value is `default` in every row is left out."""
 
     title: str
     value: Callable[[Row], str]
-    always: bool = True
-    default: str = ""
+    default: str | None = None
     numeric: bool = True
+    folds: bool = False
 
 
 def _table(*titles: str, numeric_from: int = 1) -> Table:
@@ -79,6 +79,8 @@ def run_view(run: Run) -> list[RenderableType]:
     """A whole stress run, as printed at its end and by `report show`."""
     view: list[RenderableType] = [*_run_head(run)]
     if run.results:
+        _, shared = _varying(run.results)
+        view.append(Text(f"\n{len(run.results)} {'row' if len(run.results) == 1 else 'rows'}: {shared}"))
         view += [_heading("Throughput (rate pass: no clock inside the loop)"), _indent(throughput_table(run))]
         view += [_heading("Latency (latency pass: every call timed)"), _indent(latency_table(run))]
         if any((row.map and row.map.at_floor) or (row.unmap and row.unmap.at_floor) for row in run.results):
@@ -107,15 +109,15 @@ def _run_head(run: Run) -> Iterable[RenderableType]:
 def _row_columns() -> list[Column]:
     """What tells rows apart."""
     return [
-        Column("size", lambda r: units.size(r.allocation_size), numeric=False),
-        Column("offset", lambda r: str(r.offset), always=False, default="0"),
-        Column("mapped", lambda r: "whole" if r.map_size is None else units.size(r.map_size), False, "whole"),
-        Column("memory type", lambda r: f"#{r.memory_type} {' '.join(r.memory_flags)}", numeric=False),
-        Column("placed", lambda r: r.placed or NONE, always=False, default=NONE, numeric=False),
-        Column("reserve", lambda r: "yes" if r.reserve else "no", always=False, default="no", numeric=False),
-        Column("touch", lambda r: r.touch, always=False, default="none", numeric=False),
-        Column("threads", lambda r: str(r.threads), always=False, default="1"),
-        Column("live", lambda r: str(r.live), always=False, default="1"),
+        Column("size", lambda r: units.size(r.allocation_size)),
+        Column("offset", lambda r: str(r.offset), "0"),
+        Column("mapped", lambda r: "whole" if r.map_size is None else units.size(r.map_size), "whole"),
+        Column("memory type", lambda r: f"#{r.memory_type} {' '.join(r.memory_flags)}", numeric=False, folds=True),
+        Column("placed", lambda r: r.placed or NONE, NONE, numeric=False),
+        Column("reserve", lambda r: "yes" if r.reserve else "no", "no", numeric=False),
+        Column("touch", lambda r: r.touch, "none", numeric=False),
+        Column("threads", lambda r: str(r.threads), "1"),
+        Column("live", lambda r: str(r.live), "1"),
         Column("api", lambda r: r.api, numeric=False),
     ]
 
@@ -125,12 +127,24 @@ def _result_columns() -> list[Column]:
         Column("pairs", lambda r: units.count(r.pairs)),
         Column("pairs/s", lambda r: _optional(units.count, r.pairs_per_second)),
         Column("per pair", lambda r: _optional(units.duration, r.ns_per_pair)),
-        Column("to v1", _ratio, always=False, default=NONE),
-        Column("write", lambda r: _optional(units.bandwidth, r.touch_bytes_per_second.write), False, NONE),
-        Column("read", lambda r: _optional(units.bandwidth, r.touch_bytes_per_second.read), False, NONE),
-        Column("faults", lambda r: units.count(sum(r.page_faults.values())), always=False, default="0"),
-        Column("status", lambda r: r.status, always=False, default="ok", numeric=False),
+        Column("to v1", _ratio, NONE),
+        Column("write", lambda r: _optional(units.bandwidth, r.touch_bytes_per_second.write), NONE),
+        Column("read", lambda r: _optional(units.bandwidth, r.touch_bytes_per_second.read), NONE),
+        Column("faults", lambda r: units.count(sum(r.page_faults.values())), "0"),
+        Column("status", lambda r: r.status, "ok", numeric=False),
     ]
+
+
+def _varying(rows: Sequence[Row]) -> tuple[list[Column], str]:
+    """The columns that tell these rows apart, and what all of them share, in words."""
+    varying, shared = [], []
+    for column in _row_columns():
+        values = {column.value(row) for row in rows}
+        if len(values) > 1 or column.title == "api":
+            varying.append(column)
+        elif values != {column.default}:
+            shared.append(f"{column.title} {values.pop()}")
+    return varying, ", ".join(shared)
 
 
 def _ratio(row: Row) -> str:
@@ -140,18 +154,15 @@ def _ratio(row: Row) -> str:
     return f"{middle:.2f} ({low:.2f} to {high:.2f})"
 
 
-def _shown(columns: Sequence[Column], rows: Sequence[Row]) -> list[Column]:
-    return [c for c in columns if c.always or any(c.value(row) != c.default for row in rows)]
-
-
 def throughput_table(run: Run) -> Table:
     """Pairs per second of each row, under the cost of a pair that does nothing."""
-    what, results = _shown(_row_columns(), run.results), _shown(_result_columns(), run.results)
+    what, _ = _varying(run.results)
+    results = [c for c in _result_columns() if any(c.value(row) != c.default for row in run.results)]
     table = _columns_table([*what, *results])
     if run.floor:
-        filler = [""] * (len(what) - 1)
+        filler = [""] * len(what)
         null = [NONE, units.count(1e9 / run.floor.call_ns), units.duration(run.floor.call_ns)]
-        table.add_row("null call", *filler, *null, *[""] * (len(results) - 3), style="dim")
+        table.add_row(*filler[1:], "null call", *null, *[""] * (len(results) - 3), style="dim")
     for row in run.results:
         table.add_row(*(c.value(row) for c in what), *(c.value(row) for c in results))
     return table
@@ -160,8 +171,8 @@ def throughput_table(run: Run) -> Table:
 def _columns_table(columns: Sequence[Column], *more: str) -> Table:
     table = _table()
     for column in columns:
-        justify = "right" if column.numeric else "left"
-        table.add_column(column.title, justify=justify, no_wrap=column.numeric, overflow="fold")  # type: ignore[arg-type]
+        justify: JustifyMethod = "right" if column.numeric else "left"
+        table.add_column(column.title, justify=justify, no_wrap=not column.folds, overflow="fold")
     for title in more:
         table.add_column(title, justify="right", no_wrap=True)
     return table
@@ -172,12 +183,12 @@ _LATENCY_TITLES = ("samples", "min", "p50", "p90", "p99", "p99.9", "max")
 
 def latency_table(run: Run) -> Table:
     """Percentiles of each call, under those of the timer and of a call that does nothing."""
-    what = _shown(_row_columns(), run.results)
+    what, _ = _varying(run.results)
     table = _columns_table([*what, Column("call", str, numeric=False)], *_LATENCY_TITLES)
     filler = [""] * len(what)
     if run.floor:
-        table.add_row("timer", *filler, *_latency_cells(run.floor.timer_latency), style="dim")
-        table.add_row("null call", *filler, *_latency_cells(run.floor.call_latency), style="dim")
+        table.add_row(*filler, "timer", *_latency_cells(run.floor.timer_latency), style="dim")
+        table.add_row(*filler, "null", *_latency_cells(run.floor.call_latency), style="dim")
     for row in run.results:
         cells = [column.value(row) for column in what]
         table.add_row(*cells, "map", *_latency_cells(row.map))

@@ -9,10 +9,11 @@ import ctypes
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Literal
 
 from vkmapctl.errors import CallFailed, Unsupported
-from vkmapctl.model import Device, EntryPoint, Limits, MemoryHeap, MemoryType, Placed
+from vkmapctl.model import Device, EntryPoint, Limits, MemoryHeap, MemoryType, Placed, TestLayer
 
 try:
     import vulkan as vk
@@ -91,6 +92,13 @@ def _enumerate(call: str, item: str, *leading: Any) -> list[Any]:
 def version_text(version: int) -> str:
     """`1.4.305`."""
     return f"{version >> 22 & 0x7F}.{version >> 12 & 0x3FF}.{version & 0xFFF}"
+
+
+def driver_version_text(vendor_id: int, version: int) -> str:
+    """VkPhysicalDeviceProperties::driverVersion, which each vendor packs its own way."""
+    if vendor_id == 0x10DE:
+        return f"{version >> 22}.{version >> 14 & 0xFF}.{version >> 6 & 0xFF}.{version & 0x3F}"
+    return version_text(version)
 
 
 def loader_version() -> str:
@@ -222,7 +230,7 @@ def describe(index: int, physical: Any, *, emulated: bool = False) -> tuple[Devi
         vendor_id=properties.vendorID,
         device_id=properties.deviceID,
         api_version=version_text(properties.apiVersion),
-        driver_version=version_text(properties.driverVersion),
+        driver_version=driver_version_text(properties.vendorID, properties.driverVersion),
         driver_id=_DRIVER_IDS.get(driver.driverID, str(driver.driverID)).removeprefix("VK_DRIVER_ID_"),
         driver_name=ffi.string(driver.driverName).decode(errors="replace"),
         driver_info=ffi.string(driver.driverInfo).decode(errors="replace"),
@@ -345,8 +353,18 @@ class OpenDevice:
         vk.lib.vkFreeMemory(self.handle, vk.ffi.cast("VkDeviceMemory", memory), vk.ffi.NULL)
 
 
-def use_test_layer(folder: str, settings: dict[str, str]) -> None:
-    """Lets the loader find this project's layer, with its settings. Only for this process, before `instance`."""
-    os.environ["VK_ADD_LAYER_PATH"] = folder
-    os.environ["VK_LAYER_PATH"] = folder
-    os.environ.update(settings)
+def use_test_layer(layer: TestLayer) -> tuple[str, ...]:
+    """Lets the loader find this project's layer, with its settings; returns the layers to enable.
+
+    Only for a process of its own, before `instance`.
+    """
+    folder = Path(__file__).with_name("layer")
+    if not Path(__file__).with_name("_layer.abi3.so").exists():
+        raise Unsupported("vkmapctl's test layer is not built", "install vkmapctl from its wheel or source")
+    known = os.environ.get("VK_LAYER_PATH")
+    os.environ["VK_LAYER_PATH"] = f"{folder}:{known}" if known else str(folder)
+    os.environ["VK_ADD_LAYER_PATH"] = str(folder)
+    os.environ["VKMAPCTL_LAYER_EMULATE"] = layer.emulate
+    if layer.fault:
+        os.environ["VKMAPCTL_LAYER_FAULT"] = layer.fault
+    return (TEST_LAYER,)

@@ -1,5 +1,6 @@
 """The child's side: answers the parent's requests with the driver."""
 
+import resource
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -9,7 +10,7 @@ from typing import Any
 from vkmapctl import native
 from vkmapctl.child import Channel, requests
 from vkmapctl.errors import Unsupported
-from vkmapctl.model import Device, Effort, Job, Note
+from vkmapctl.model import Device, Effort, Job, Note, TestLayer
 from vkmapctl.native import Fault, Pass
 from vkmapctl.program import cycles_of, page_ceil
 from vkmapctl.protocol import (
@@ -31,11 +32,20 @@ LOWEST_ADDRESS = 1 << 20
 ARENA_STEP = 64 << 10
 
 
+def serve(channel: Channel, results: Sequence[native.Results] = (), layer: TestLayer | None = None) -> None:
+    """The whole life of a child, for child.Child."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # some drivers hold a file for each allocation
+    Session(channel, results, layer).serve()
+
+
 class Session:
     """One child's life: the instance, its devices, and the shared results of the running jobs."""
 
-    def __init__(self, channel: Channel, results: Sequence[native.Results], layers: tuple[str, ...]) -> None:
-        self.channel, self.results, self.layers = channel, results, layers
+    def __init__(self, channel: Channel, results: Sequence[native.Results], layer: TestLayer | None) -> None:
+        from vkmapctl import vkapi  # here, so that only this process loads the driver
+
+        self.channel, self.results, self.layer, self.vk = channel, results, layer, vkapi
         self._open = ExitStack()
         self._physical: list[Any] = []
         self._devices: dict[int, Device] = {}
@@ -44,9 +54,6 @@ class Session:
 
     def serve(self) -> None:
         """Until the parent closes its pipe."""
-        from vkmapctl import vkapi  # here, so that only this process loads the driver
-
-        self.vk = vkapi
         with self._open:
             for request in requests(self.channel):
                 match request:
@@ -60,11 +67,14 @@ class Session:
                         self.channel.send(self.measure(jobs, effort))
 
     def describe(self) -> Described:
-        handle = self._open.enter_context(self.vk.instance(self.layers))
+        layers = self.vk.use_test_layer(self.layer) if self.layer else ()
+        handle = self._open.enter_context(self.vk.instance(layers))
         self._physical = self.vk.physical_devices(handle)
         notes = []
         for index, physical in enumerate(self._physical):
-            device, filled = self.vk.describe(index, physical, emulated=self.vk.TEST_LAYER in self.layers)
+            device, filled = self.vk.describe(
+                index, physical, emulated=bool(self.layer and self.layer.emulate != "none")
+            )
             self._devices[index] = device
             if not filled:
                 notes.append(
@@ -77,7 +87,7 @@ class Session:
             raise Unsupported(
                 "the Vulkan drivers on this machine offer no device", "vulkaninfo --summary shows the same"
             )
-        return Described(self.vk.loader_version(), self.layers, tuple(self._devices.values()), tuple(notes))
+        return Described(self.vk.loader_version(), layers, tuple(self._devices.values()), tuple(notes))
 
     def device(self, index: int) -> Any:
         if index not in self._opened:
@@ -164,7 +174,8 @@ class Session:
                                 cycles,
                                 map_alignment=facts.limits.min_memory_map_alignment,
                                 seed=job.seed * 1_000_003 + thread,
-                            )
+                            ),
+                            job,
                         )
                     )
                     for thread, (objects, _, cycles) in enumerate(threads)
@@ -266,11 +277,14 @@ def _placed_at(job: Job) -> Iterator[list[int]]:
 
 
 @contextmanager
-def _unwound(program: native.Program) -> Iterator[native.Program]:
+def _unwound(program: native.Program, job: Job) -> Iterator[native.Program]:
+    """Leaves nothing mapped, and no range reserved but the placed ones, which _placed_at releases."""
     try:
         yield program
     finally:
         program.unwind()
+        if not job.placed:
+            program.release_kept()
 
 
 def reserve_for(placed: str, length: int, lowest: int = LOWEST_ADDRESS) -> int:

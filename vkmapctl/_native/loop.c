@@ -90,8 +90,7 @@ void vkm_prepare(struct vkm_program *program)
 /* What vkm_check knows of an object while it walks the program. */
 struct known {
     int mapped;
-    uint64_t begin, end;             /* of the mapping */
-    uint64_t written_begin, written_end; /* of the last write */
+    uint64_t begin, end; /* of the mapping */
 };
 
 static int inside(uint64_t offset, uint64_t size, uint64_t begin, uint64_t end)
@@ -116,22 +115,17 @@ static int step_is_sound(const struct vkm_step *step, const struct vkm_object *o
         known->mapped = 0;
         return was_mapped;
     }
-    case VKM_WRITE:
-        known->written_begin = step->offset;
-        known->written_end = step->offset + step->size;
-        return known->mapped && inside(step->offset, step->size, known->begin, known->end);
-    case VKM_VERIFY:
-        return known->mapped && inside(step->offset, step->size, known->begin, known->end) &&
-               inside(step->offset, step->size, known->written_begin, known->written_end);
     case VKM_FIRST:
+    case VKM_WRITE:
     case VKM_READ:
+    case VKM_VERIFY:
     case VKM_FLUSH:
     case VKM_INVALIDATE:
         return known->mapped && inside(step->offset, step->size, known->begin, known->end);
     case VKM_HOLD:
         return !known->mapped && step->address && step->size;
     case VKM_RELEASE:
-        return !known->mapped;
+        return 1;
     default:
         return 0;
     }
@@ -222,6 +216,11 @@ static inline int map_step(struct runner *r, uint32_t i, const int timed)
     object->pointer = (uint64_t)(uintptr_t)data;
     object->mapped_offset = step->offset;
     object->mapped_size = step->size;
+    if (!(step->flags & MAP_PLACED) && object->pointer < object->kept_end &&
+        object->pointer + object->mapped_size > object->kept_begin) {
+        object->kept_begin = object->kept_end = 0; /* it is the driver's mapping: not ours to release */
+        return VKM_RESERVATION_REUSED;
+    }
     return pointer_fault(r->program, step, object->pointer);
 }
 
@@ -247,18 +246,11 @@ static int live_overlap(struct runner *r)
     return VKM_OK;
 }
 
-/* The pages that the latest mapping of the object touched. */
-static struct mapped_range mapped_pages(const struct vkm_program *p, const struct vkm_object *object)
+/* Remembers the pages of the mapping that an unmap with reserve has just ended. */
+static void keep_pages(const struct vkm_program *p, struct vkm_object *object)
 {
-    uint64_t begin = object->last_pointer & ~(p->page_size - 1);
-    uint64_t end = object->last_pointer + object->mapped_size;
-    return (struct mapped_range){begin, (end + p->page_size - 1) & ~(p->page_size - 1)};
-}
-
-static int range_is_kept(const struct vkm_program *p, const struct vkm_object *object)
-{
-    struct mapped_range pages = mapped_pages(p, object);
-    return vkm_range_is_reserved(pages.begin, pages.end - pages.begin);
+    object->kept_begin = object->pointer & ~(p->page_size - 1);
+    object->kept_end = (object->pointer + object->mapped_size + p->page_size - 1) & ~(p->page_size - 1);
 }
 
 static inline int unmap_step(struct runner *r, uint32_t i, const int timed)
@@ -279,9 +271,11 @@ static inline int unmap_step(struct runner *r, uint32_t i, const int timed)
     }
     if (fault)
         return fault; /* a failed unmap leaves the object mapped (VUID-VkMemoryUnmapInfo, return codes) */
-    object->last_pointer = object->pointer;
+    if (step->flags & UNMAP_RESERVE)
+        keep_pages(r->program, object);
     object->pointer = 0;
-    if (timed && step->flags & UNMAP_RESERVE && !range_is_kept(r->program, object))
+    if (timed && step->flags & UNMAP_RESERVE &&
+        !vkm_range_is_reserved(object->kept_begin, object->kept_end - object->kept_begin))
         return VKM_RESERVATION_LOST;
     return VKM_OK;
 }
@@ -292,17 +286,35 @@ static void touch_first(unsigned char *bytes, uint64_t size, uint64_t page, unsi
         ((volatile unsigned char *)bytes)[at] = value;
 }
 
-static int verify_range(struct vkm_stats *stats, const unsigned char *bytes, const struct vkm_step *step, uint64_t key)
+static void write_range(struct runner *r, const struct vkm_step *step, unsigned char *bytes)
 {
-    uint64_t first = 0, mismatches = vkm_pattern_mismatches(bytes, step->offset, step->size, key, &first);
-    stats->verified_bytes += step->size;
-    if (!mismatches)
-        return VKM_OK;
-    stats->mismatches += mismatches;
-    stats->bad_offset = first;
-    stats->bad_expected = vkm_pattern_byte(first, key);
-    stats->bad_found = bytes[first - step->offset];
-    return VKM_MISMATCH;
+    struct vkm_object *object = &r->program->objects[step->object];
+    uint64_t key = vkm_pattern_key(r->program->seed, step->object, ++object->round);
+    vkm_pattern_write(bytes, step->offset, step->size, key);
+    object->written_begin = step->offset;
+    object->written_end = step->offset + step->size;
+}
+
+/* Returns the bytes compared, which is nothing before the first write. */
+static uint64_t verify_range(struct runner *r, const struct vkm_step *step, const unsigned char *bytes, int *fault)
+{
+    const struct vkm_object *object = &r->program->objects[step->object];
+    uint64_t begin = step->offset, end = step->offset + step->size, first = 0;
+    begin = begin > object->written_begin ? begin : object->written_begin;
+    end = end < object->written_end ? end : object->written_end;
+    if (begin >= end)
+        return 0;
+    uint64_t key = vkm_pattern_key(r->program->seed, step->object, object->round);
+    uint64_t mismatches = vkm_pattern_mismatches(bytes + (begin - step->offset), begin, end - begin, key, &first);
+    r->stats->verified_bytes += end - begin;
+    if (mismatches) {
+        r->stats->mismatches += mismatches;
+        r->stats->bad_offset = first;
+        r->stats->bad_expected = vkm_pattern_byte(first, key);
+        r->stats->bad_found = bytes[first - step->offset];
+        *fault = VKM_MISMATCH;
+    }
+    return end - begin;
 }
 
 /* Keeps the loads that made the value. */
@@ -317,20 +329,19 @@ static inline int touch_step(struct runner *r, const struct vkm_step *step, cons
     struct vkm_object *object = &r->program->objects[step->object];
     unsigned char *bytes = (unsigned char *)(uintptr_t)(object->pointer + (step->offset - object->mapped_offset));
     int fault = VKM_OK, writes = step->op == VKM_FIRST || step->op == VKM_WRITE;
-    uint64_t t0 = timed ? vkm_ticks(r->clock) : 0;
+    uint64_t touched = step->size, t0 = timed ? vkm_ticks(r->clock) : 0;
     if (step->op == VKM_FIRST)
         touch_first(bytes, step->size, r->program->page_size, (unsigned char)++object->round);
     else if (step->op == VKM_WRITE)
-        vkm_pattern_write(bytes, step->offset, step->size,
-                          vkm_pattern_key(r->program->seed, step->object, ++object->round));
+        write_range(r, step, bytes);
     else if (step->op == VKM_READ)
         keep(vkm_read_range(bytes, step->size));
     else
-        fault = verify_range(stats, bytes, step, vkm_pattern_key(r->program->seed, step->object, object->round));
+        touched = verify_range(r, step, bytes, &fault);
     if (timed && r->record) {
         uint64_t ns = vkm_ticks_to_ns(r->clock, vkm_ticks(r->clock) - t0);
         *(writes ? &stats->write_ns : &stats->read_ns) += ns;
-        *(writes ? &stats->write_bytes : &stats->read_bytes) += step->size;
+        *(writes ? &stats->write_bytes : &stats->read_bytes) += touched;
     }
     return fault;
 }
@@ -348,10 +359,11 @@ static int hold_step(const struct vkm_step *step)
     return vkm_reserve_range(step->address, step->size) == step->address ? VKM_OK : VKM_HOLD_FAILED;
 }
 
-static int release_step(const struct vkm_program *p, const struct vkm_step *step)
+static int release_step(struct vkm_object *object)
 {
-    struct mapped_range pages = mapped_pages(p, &p->objects[step->object]);
-    return vkm_release_range(pages.begin, pages.end - pages.begin) ? VKM_RELEASE_FAILED : VKM_OK;
+    uint64_t begin = object->kept_begin, length = object->kept_end - begin;
+    object->kept_begin = object->kept_end = 0;
+    return length && vkm_release_range(begin, length) ? VKM_RELEASE_FAILED : VKM_OK;
 }
 
 /* --- passes ------------------------------------------------------------------------------------ */
@@ -368,7 +380,7 @@ static inline __attribute__((always_inline)) int run_step(struct runner *r, uint
     case VKM_FLUSH:
     case VKM_INVALIDATE: return range_step(r, i);
     case VKM_HOLD: return hold_step(step);
-    case VKM_RELEASE: return release_step(r->program, step);
+    case VKM_RELEASE: return release_step(&r->program->objects[step->object]);
     default: return touch_step(r, step, timed);
     }
 }

@@ -17,11 +17,11 @@ enum vkm_op {
     VKM_FIRST,      /* write one byte of each page of [offset, offset+size) */
     VKM_WRITE,      /* fill the range with the pattern of a new round */
     VKM_READ,       /* load the range */
-    VKM_VERIFY,     /* compare the range with the pattern of the object's last write */
+    VKM_VERIFY,     /* compare what the range holds of the object's last write with its pattern */
     VKM_FLUSH,      /* vkFlushMappedMemoryRanges over the range */
     VKM_INVALIDATE, /* vkInvalidateMappedMemoryRanges over the range */
     VKM_HOLD,       /* reserve [address, address+size) again after an unmap that let it go */
-    VKM_RELEASE,    /* give back the range that an unmap with reserve kept after an unplaced map */
+    VKM_RELEASE,    /* give back the range that an earlier unmap with reserve kept, if there is one */
     VKM_OPS
 };
 
@@ -41,7 +41,8 @@ enum vkm_fault {
     VKM_MISMATCH,         /* verify found other bytes */
     VKM_RESERVATION_LOST, /* the range was free after an unmap with reserve */
     VKM_HOLD_FAILED,      /* somebody else took the range between unmap and hold */
-    VKM_RELEASE_FAILED    /* munmap refused the range */
+    VKM_RELEASE_FAILED,   /* munmap refused the range */
+    VKM_RESERVATION_REUSED /* an unplaced map returned an address inside a range that is still reserved */
 };
 
 /* Offsets and sizes are bytes of the allocation. `whole` passes VK_WHOLE_SIZE for `size`. */
@@ -52,8 +53,10 @@ struct vkm_step {
 
 struct vkm_object {
     uint64_t memory, allocation_size; /* VkDeviceMemory, bytes */
-    uint64_t pointer, last_pointer, mapped_offset, mapped_size;
+    uint64_t pointer, mapped_offset, mapped_size;
+    uint64_t kept_begin, kept_end; /* reserved by the latest unmap, for VKM_RELEASE */
     uint64_t round; /* writes so far; part of the pattern */
+    uint64_t written_begin, written_end; /* by the last write */
 };
 
 /* The structures that one step passes to the driver, laid out once by vkm_prepare. */
@@ -103,8 +106,8 @@ struct vkm_control {
     uint32_t threads;
 };
 
-/* 0, or 1 + the index of the first step that would touch or map out of bounds, map twice, verify what was not
- * written, or end a cycle with an object mapped. */
+/* 0, or 1 + the index of the first step that would touch or map out of bounds, map twice, or end a cycle
+ * with an object mapped. */
 uint32_t vkm_check(const struct vkm_program *program);
 void vkm_prepare(struct vkm_program *program);
 /* Runs the program until max_iterations, max_ns or control->stop; returns enum vkm_fault. */

@@ -1,0 +1,253 @@
+"""Each fault of the test layer's catalogue does what its description says."""
+
+import signal
+import time
+
+import pytest
+import vulkan as vk
+from layer_device import (
+    DEVICE_LOST,
+    MAP_FAILED,
+    PAGE,
+    PLACED,
+    Device,
+    PlacedFeatures,
+    catalogue,
+    chain,
+    extensions,
+    mappings_and_files,
+    permissions,
+    physical_device,
+    placed_device,
+    read,
+    run,
+    write,
+)
+
+DEATHS = {
+    "map-hangs": None,
+    "map-crashes": -signal.SIGSEGV,
+    "map-aborts": -signal.SIGABRT,
+    "init-crashes": -signal.SIGSEGV,
+    "enumerate-crashes": -signal.SIGSEGV,
+}
+EFFECTS = {}
+
+
+def shows(fault):
+    def register(case):
+        EFFECTS[fault] = case
+        return case
+
+    return register
+
+
+@shows("map-fails")
+def map_fails():
+    device, memory, address = placed_device()
+    assert device.map(memory) == device.map(memory, suffix="") == device.map(memory, address) == MAP_FAILED
+
+
+@shows("place-elsewhere")
+def place_elsewhere():
+    device, memory, address = placed_device()
+    pointer = device.map(memory, address)
+    assert pointer not in (address, MAP_FAILED)
+    assert read(address, 1) == b"\xab"
+
+
+def reserve_once():
+    device, memory, address = placed_device()
+    device.map(memory, address)
+    write(address, b"hello")
+    return device, memory, address, device.unmap(memory, reserve=True)
+
+
+@shows("reserve-lets-go")
+def reserve_lets_go():
+    _, _, address, result = reserve_once()
+    assert result == 0
+    assert permissions(address) is None
+
+
+@shows("reserve-fails")
+def reserve_fails():
+    device, memory, address, result = reserve_once()
+    assert result == MAP_FAILED
+    assert read(address) == b"hello"
+    assert device.unmap(memory) == 0
+    assert permissions(address) is None
+
+
+@shows("reserve-lies")
+def reserve_lies():
+    device, memory, address, result = reserve_once()
+    assert result == MAP_FAILED
+    assert permissions(address) is None
+    assert device.unmap(memory) == 0
+
+
+@shows("reserve-keeps")
+def reserve_keeps():
+    device, memory, address, result = reserve_once()
+    assert result == 0
+    assert read(address) == b"hello"
+    assert read(device.map(memory)) == b"hello"
+
+
+@shows("unmap2-fails")
+def unmap2_fails():
+    device, memory, _ = placed_device()
+    pointer = device.map(memory)
+    assert device.unmap(memory) == MAP_FAILED
+    assert permissions(pointer) == "rw-s"
+
+
+def contents_after_unmap():
+    """64 bytes of 0xFF, mapped again after an unmap. Works on the driver's own maps too."""
+    device = Device(names=["VK_KHR_map_memory2"])
+    memory = device.allocate(64)
+    write(device.map(memory), b"\xff" * 64)
+    device.unmap(memory)
+    return read(device.map(memory), 64)
+
+
+@shows("contents-lost")
+def contents_lost():
+    assert contents_after_unmap() == bytes(64)
+
+
+@shows("bit-flip")
+def bit_flip():
+    assert int.from_bytes(contents_after_unmap(), "big").bit_count() == 64 * 8 - 1
+
+
+@shows("misaligned-pointer")
+def misaligned_pointer():
+    device, memory, address = placed_device()
+    assert device.map(memory) % 64 == 8
+    device.unmap(memory)
+    assert device.map(memory, address) == address + 8
+
+
+@shows("map2-ignores-offset")
+def map2_ignores_offset():
+    device, memory, _ = placed_device()
+    write(device.map(memory), b"hello" * 2)
+    device.unmap(memory)
+    pointer = device.map(memory, offset=1, size=5)
+    assert read(pointer) == b"hello"
+    device.unmap(memory)
+    assert read(device.map(memory, offset=1, size=5, suffix="")) == b"elloh"
+
+
+@shows("whole-size-short")
+def whole_size_short():
+    device, memory, address = placed_device()
+    for place in (None, address):
+        pointer = device.map(memory, place)
+        assert [permissions(pointer + page * PAGE) for page in range(4)] == ["rw-s", "rw-s", "rw-s", "---s"]
+        device.unmap(memory)
+
+
+@shows("tramples-neighbours")
+def tramples_neighbours():
+    device, memory, address = placed_device()
+    device.map(memory, address)
+    assert (read(address - 1, 1), read(address + 4 * PAGE, 1)) == (b"\0", b"\0")
+
+
+@shows("shared-address")
+def shared_address():
+    device, first, _ = placed_device()
+    pointer = device.map(first)
+    second = device.allocate(PAGE)
+    assert device.map(second) == pointer
+    assert device.unmap(first) == device.unmap(second) == 0
+    assert permissions(pointer) is None
+
+
+@shows("map-sleeps")
+def map_sleeps():
+    device, memory, _ = placed_device()
+    start = time.monotonic()
+    device.map(memory)
+    assert time.monotonic() - start >= 0.05
+
+
+@shows("device-lost")
+def device_lost():
+    device, memory, _ = placed_device()
+    assert device.map(memory) == DEVICE_LOST
+    with pytest.raises(vk.VkErrorDeviceLost):
+        vk.vkQueueWaitIdle(vk.vkGetDeviceQueue(device.device, 0, 0))
+
+
+@shows("leak")
+def leak():
+    device, memory, _ = placed_device()
+    before = mappings_and_files()[0]
+    for _ in range(100):
+        device.map(memory)
+        device.unmap(memory)
+    assert mappings_and_files()[0] == before + 100
+
+
+@shows("features-unfilled")
+def features_unfilled():
+    physical = physical_device()
+    features = PlacedFeatures(1000272000, None, 7, 7, 7)
+    vk.vkGetPhysicalDeviceFeatures2(physical, vk.VkPhysicalDeviceFeatures2(pNext=chain(features)))
+    assert PLACED in extensions(physical)
+    assert (features.placed, features.range_placed, features.reserve) == (7, 7, 7)
+
+
+@shows("entry-point-null")
+def entry_point_null():
+    device = Device()
+    assert not any(device.address_of(f"vk{verb}Memory2{suffix}") for verb in ("Map", "Unmap") for suffix in ("", "KHR"))
+    assert device.address_of("vkMapMemory")
+
+
+@shows("out-of-memory")
+def out_of_memory():
+    with pytest.raises(vk.VkErrorOutOfDeviceMemory):
+        Device().allocate(PAGE)
+
+
+def test_every_fault_is_covered():
+    assert EFFECTS.keys() | DEATHS.keys() == catalogue().keys()
+    assert all(catalogue().values())
+
+
+@pytest.mark.parametrize("fault", EFFECTS)
+def test_effect(fault):
+    assert run(EFFECTS[fault], VKMAPCTL_LAYER_FAULT=fault, VKMAPCTL_LAYER_SLEEP_US="50000") == 0
+
+
+def map_once():
+    device, memory, _ = placed_device()
+    device.map(memory)
+
+
+@pytest.mark.parametrize("fault", DEATHS)
+def test_death(fault):
+    assert run(map_once, timeout=2, VKMAPCTL_LAYER_FAULT=fault) == DEATHS[fault]
+
+
+@pytest.mark.parametrize("fault", ["contents-lost", "bit-flip"])
+def test_effect_on_maps_of_the_driver(fault):
+    assert run(EFFECTS[fault], emulate="none", VKMAPCTL_LAYER_FAULT=fault) == 0
+
+
+def fails_every_third_map():
+    device, memory, _ = placed_device()
+    results = []
+    for _ in range(6):
+        results.append(device.map(memory) == MAP_FAILED)
+        device.unmap(memory)
+    assert results == [False, False, True] * 2
+
+
+def test_period():
+    assert run(fails_every_third_map, VKMAPCTL_LAYER_FAULT="map-fails:3") == 0

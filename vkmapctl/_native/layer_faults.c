@@ -1,0 +1,146 @@
+#define _GNU_SOURCE
+#include "layer_faults.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#define DEFAULT_SLEEP_US 2000
+
+enum fault selected_fault;
+static unsigned long period = 1;
+static unsigned long sleep_us = DEFAULT_SLEEP_US;
+static atomic_ulong eligible_calls;
+
+/* Settings */
+
+LAYER_EXPORT const char *vkmapctl_layer_faults(void)
+{
+#define FAULT_LINE(id, name, description) name "\t" description "\n"
+    return FAULTS(FAULT_LINE);
+#undef FAULT_LINE
+}
+
+bool refuse_setting(const char *name, const char *value, const char *reason)
+{
+    fprintf(stderr, "VK_LAYER_VKMAPCTL_test: %s=%s: %s\n", name, value, reason);
+    return false;
+}
+
+static bool parse_count(const char *text, unsigned long *count)
+{
+    char *end;
+    errno = 0;
+    *count = strtoul(text, &end, 10);
+    return *text >= '0' && *text <= '9' && *end == '\0' && errno == 0;
+}
+
+static enum fault fault_named(const char *name, size_t length)
+{
+    static const char *const names[] = {"",
+#define FAULT_NAME(id, name, description) name,
+                                        FAULTS(FAULT_NAME)
+#undef FAULT_NAME
+    };
+    for (size_t i = 1; i < sizeof names / sizeof *names; i++)
+        if (strlen(names[i]) == length && memcmp(names[i], name, length) == 0)
+            return (enum fault)i;
+    return FAULT_NONE;
+}
+
+static bool configure_fault(const char *setting)
+{
+    size_t length = strcspn(setting, ":");
+    selected_fault = fault_named(setting, length);
+    if (selected_fault == FAULT_NONE)
+        return refuse_setting("VKMAPCTL_LAYER_FAULT", setting, "no such fault");
+    if (setting[length] == ':' && (!parse_count(setting + length + 1, &period) || period == 0))
+        return refuse_setting("VKMAPCTL_LAYER_FAULT", setting, "the period must be a whole number from 1 up");
+    return true;
+}
+
+bool faults_configure(void)
+{
+    selected_fault = FAULT_NONE;
+    period = 1;
+    sleep_us = DEFAULT_SLEEP_US;
+    eligible_calls = 0;
+
+    const char *sleep = getenv("VKMAPCTL_LAYER_SLEEP_US");
+    if (sleep && !parse_count(sleep, &sleep_us))
+        return refuse_setting("VKMAPCTL_LAYER_SLEEP_US", sleep, "not a number of microseconds");
+    const char *fault = getenv("VKMAPCTL_LAYER_FAULT");
+    return !fault || !*fault || configure_fault(fault);
+}
+
+/* Trigger */
+
+bool fault_is_due(void)
+{
+    return (atomic_fetch_add(&eligible_calls, 1) + 1) % period == 0;
+}
+
+/* Effects */
+
+void crash(void)
+{
+    volatile int *volatile nowhere = NULL;
+    *nowhere = 0;
+}
+
+void hang(void)
+{
+    for (;;)
+        pause();
+}
+
+void oversleep(void)
+{
+    struct timespec left = {(time_t)(sleep_us / 1000000), (long)(sleep_us % 1000000) * 1000};
+    while (nanosleep(&left, &left) != 0 && errno == EINTR)
+        ;
+}
+
+void lose_contents(const struct mapping *mapping)
+{
+    memset(mapping->pointer, 0, mapping->size);
+}
+
+/* Another bit each time, and the same bits in every run. */
+void flip_bit(const struct mapping *mapping)
+{
+    static atomic_uint_fast64_t flips;
+    uint64_t hash = (atomic_fetch_add(&flips, 1) + 1) * UINT64_C(0x9E3779B97F4A7C15);
+    hash ^= hash >> 29;
+    mapping->pointer[hash % mapping->size] ^= (char)(1 << (hash >> 61));
+}
+
+void forbid_last_page(const struct mapping *mapping)
+{
+    char *end = mapping_first_page(mapping) + mapping_length(mapping);
+    mprotect(end - page_size(), page_size(), PROT_NONE);
+}
+
+static void trample_page(char *page)
+{
+    mmap(page, page_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+}
+
+void trample_neighbours(const struct mapping *mapping)
+{
+    char *first = mapping_first_page(mapping);
+    trample_page(first - page_size());
+    trample_page(first + mapping_length(mapping));
+}
+
+/* Shared, because the kernel would merge private anonymous mappings that touch into one. */
+void leak_mapping(void)
+{
+    mmap(NULL, page_size(), PROT_READ, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+}
