@@ -1,5 +1,6 @@
 """The child's side: answers the parent's requests with the driver."""
 
+import os
 import resource
 import threading
 from collections.abc import Iterator, Sequence
@@ -7,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from vkmapctl import native
+from vkmapctl import cpus, native
 from vkmapctl.child import Channel, requests
 from vkmapctl.errors import Unsupported
 from vkmapctl.model import Device, Effort, Job, Note, TestLayer
@@ -223,15 +224,19 @@ def _run_threads(
     kind: Pass,
     limits: dict[str, int],
 ) -> None:
-    """Runs each program in a thread of its own, with a common start; a single one right here."""
+    """Runs each program in a thread and on a core of its own, with a common start; a single one right here."""
     results.control.threads, results.control.arrived = len(programs), 0
     if len(programs) == 1:
         programs[0].run(clock, results, 0, kind, **limits)
         return
-    threads = [
-        threading.Thread(target=program.run, args=(clock, results, i, kind), kwargs=limits)
-        for i, program in enumerate(programs)
-    ]
+    places = cpus.spread(len(programs), os.sched_getaffinity(0))
+
+    def run(i: int) -> None:
+        if places:
+            cpus.pin(places[i])
+        programs[i].run(clock, results, i, kind, **limits)
+
+    threads = [threading.Thread(target=run, args=(i,)) for i in range(len(programs))]
     for thread in threads:
         thread.start()
     for thread in threads:
