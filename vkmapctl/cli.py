@@ -118,6 +118,7 @@ def probe(
         layer=_layer(emulate, inject),
         command=sys.argv[1:],
         version=__version__,
+        meanwhile=lambda: _printer(output),
     )
     if sink:
         sink.save(report)
@@ -286,6 +287,15 @@ def _sink(output: dict[str, Any]) -> Any:
     return Sink(output["save"], force=output["force"])
 
 
+def _printer(output: dict[str, Any]) -> Any:
+    """What prints a document as tables, None where nobody wants them."""
+    if output["as_json"] and output["quiet"]:
+        return None
+    from vkmapctl import report
+
+    return report
+
+
 def _show(document: Any, output: dict[str, Any]) -> None:
     """The document as tables, or as JSON on stdout with the tables on stderr."""
     if output["as_json"]:
@@ -293,9 +303,10 @@ def _show(document: Any, output: dict[str, Any]) -> None:
 
         sys.stdout.buffer.write(to_json(document))
         sys.stdout.flush()
-        if output["quiet"]:
-            return
-    from vkmapctl import console, report
+    report = _printer(output)
+    if report is None:
+        return
+    from vkmapctl import console
     from vkmapctl.model import ProbeReport
 
     view = report.probe_view(document) if isinstance(document, ProbeReport) else report.run_view(document)

@@ -4,13 +4,13 @@ import os
 import resource
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from vkmapctl import cpus, native
 from vkmapctl.child import Channel, requests
-from vkmapctl.errors import Unsupported
+from vkmapctl.errors import Unsupported, VkmapError
 from vkmapctl.model import Device, Effort, Job, Note, TestLayer
 from vkmapctl.native import Fault, Pass
 from vkmapctl.program import cycles_of, page_ceil
@@ -40,6 +40,14 @@ def serve(channel: Channel, results: Sequence[native.Results] = (), layer: TestL
     Session(channel, results, layer).serve()
 
 
+def serve_ahead(channel: Channel) -> None:
+    """The life of a probe's child, which describes the devices before it is asked to."""
+    session = Session(channel, (), None)
+    with suppress(VkmapError):  # met again when the parent asks
+        session.describe()
+    session.serve()
+
+
 class Session:
     """One child's life: the instance, its devices, and the shared results of the running jobs."""
 
@@ -52,6 +60,7 @@ class Session:
         self._devices: dict[int, Device] = {}
         self._opened: dict[int, Any] = {}
         self._clock: native.Clock | None = None
+        self._described: Described | None = None
 
     def serve(self) -> None:
         """Until the parent closes its pipe."""
@@ -68,6 +77,11 @@ class Session:
                         self.channel.send(self.measure(jobs, effort))
 
     def describe(self) -> Described:
+        if self._described is None:
+            self._described = self._describe()
+        return self._described
+
+    def _describe(self) -> Described:
         layers = self.vk.use_test_layer(self.layer) if self.layer else ()
         handle = self._open.enter_context(self.vk.instance(layers))
         self._physical = self.vk.physical_devices(handle)
