@@ -128,7 +128,8 @@ class Session:
             for turn in turns:
                 turn.results.clear()
                 turn.run(self.clock, Pass.CHECK, {"iterations": 1})
-                turn.run(self.clock, Pass.RATE, _limits(effort, effort.warmup_seconds, 1), discard=True)
+                if effort.warmup_seconds:
+                    turn.run(self.clock, Pass.RATE, {"ns": int(effort.warmup_seconds * 1e9)}, discard=True)
             self._rounds(turns, effort)
             names = tuple(
                 self.vk.result_name(turn.results.fault()[1]) if turn.results.fault()[1] else "" for turn in turns
@@ -238,7 +239,7 @@ def _run_threads(
         thread.join()
 
 
-def _limits(effort: Effort, seconds: float, rounds: int, number: int = 0) -> dict[str, int]:
+def _limits(effort: Effort, seconds: float, rounds: int, number: int) -> dict[str, int]:
     """A slice's share of the effort: time, or iterations spread over the rounds."""
     if effort.iterations is None:
         return {"ns": max(int(seconds * 1e9 / rounds), 1)}
