@@ -264,3 +264,8 @@ def range_is_reserved(address: int, length: int) -> bool:
 def die_with_parent() -> None:
     """The kernel kills this process when its parent ends, however that ends."""
     lib.vkm_die_with_parent()
+
+
+def refuse_reserving() -> bool:
+    """For the rest of this process the kernel refuses mmap(PROT_NONE, MAP_FIXED); False where it cannot be told so."""
+    return bool(lib.vkm_refuse_reserving())

@@ -47,12 +47,13 @@ class Column(NamedTuple):
     folds: bool = False
 
 
-def _table(*titles: str, numeric_from: int = 1) -> Table:
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+def table(*titles: str, numeric_from: int = 1) -> Table:
+    """An empty table in this program's style; columns from `numeric_from` on are numbers."""
+    made = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     for i, title in enumerate(titles):
         numeric = i >= numeric_from
-        table.add_column(title, justify="right" if numeric else "left", no_wrap=numeric, overflow="fold")
-    return table
+        made.add_column(title, justify="right" if numeric else "left", no_wrap=numeric, overflow="fold")
+    return made
 
 
 def _indent(content: RenderableType) -> Padding:
@@ -91,14 +92,18 @@ def run_view(run: Run) -> list[RenderableType]:
     return view
 
 
+def device_head(device: Device, loader: str) -> Iterable[RenderableType]:
+    """Which device and driver, in two lines; a third where its placed maps are emulated."""
+    yield Text(f"{device.name}  [device {device.index}, {device.type}]", style="bold")
+    through = f", loader {loader}" if loader else ""
+    yield Text(f"  driver {device.driver_name} {device.driver_info}, Vulkan {device.api_version}{through}")
+    if device.placed.emulated:
+        yield Text("  emulated: placed maps and reserve come from vkmapctl's test layer", style="yellow")
+
+
 def _run_head(run: Run) -> Iterable[RenderableType]:
     for device in run.devices:
-        yield Text(f"{device.name}  [device {device.index}, {device.type}]", style="bold")
-        yield Text(
-            f"  driver {device.driver_name} {device.driver_info}, Vulkan {device.api_version}, loader {run.loader}"
-        )
-        if device.placed.emulated:
-            yield Text("  emulated: placed maps and reserve come from vkmapctl's test layer", style="yellow")
+        yield from device_head(device, run.loader)
     if run.floor:
         yield Text(
             f"  timer {run.floor.timer}, step {units.duration(run.floor.timer_step_ns)}; "
@@ -169,13 +174,13 @@ def throughput_table(run: Run) -> Table:
 
 
 def _columns_table(columns: Sequence[Column], *more: str) -> Table:
-    table = _table()
+    made = table()
     for column in columns:
         justify: JustifyMethod = "right" if column.numeric else "left"
-        table.add_column(column.title, justify=justify, no_wrap=not column.folds, overflow="fold")
+        made.add_column(column.title, justify=justify, no_wrap=not column.folds, overflow="fold")
     for title in more:
-        table.add_column(title, justify="right", no_wrap=True)
-    return table
+        made.add_column(title, justify="right", no_wrap=True)
+    return made
 
 
 _LATENCY_TITLES = ("samples", "min", "p50", "p90", "p99", "p99.9", "max")
@@ -304,7 +309,7 @@ def _route_text(device: Device) -> str:
 def _proof_table(probe: Probe) -> Table:
     names: dict[Api, str] = {"core": "2", "khr": "2KHR", "v1": ""}
     points = {point.name: point for point in probe.entry_points}
-    table = _table("functions", "resolves", "by the rules", "live proof", numeric_from=9)
+    proved = table("functions", "resolves", "by the rules", "live proof", numeric_from=9)
     proofs = {proof.api: proof for proof in probe.proofs}
     for api, suffix in names.items():
         functions = (f"vkMapMemory{suffix}", f"vkUnmapMemory{suffix}")
@@ -316,8 +321,8 @@ def _proof_table(probe: Probe) -> Table:
         verdict = status_text(proof.status) if proof else Text(NONE)
         if proof and proof.status != "ok":
             verdict.append(f" ({proof.detail})", style="")
-        table.add_row(" ".join(functions), resolves, rules, verdict)
-    return table
+        proved.add_row(" ".join(functions), resolves, rules, verdict)
+    return proved
 
 
 def _placed_table(device: Device) -> RenderableType:
@@ -341,13 +346,13 @@ def _placed_table(device: Device) -> RenderableType:
 
 
 def _memory_table(device: Device) -> Table:
-    table = _table("\nmemory type", "\nflags", "heap", "\nheap size", "\nfree", numeric_from=2)
-    table.columns[2].header = "\nheap"
+    listing = table("\nmemory type", "\nflags", "heap", "\nheap size", "\nfree", numeric_from=2)
+    listing.columns[2].header = "\nheap"
     for one in device.memory_types:
         heap = device.heaps[one.heap]
         free = None if heap.budget is None else max(heap.budget - (heap.usage or 0), 0)
         local = " De" if heap.device_local else ""
-        table.add_row(
+        listing.add_row(
             f"#{one.index}",
             " ".join(one.flags) or NONE,
             f"{one.heap}{local}",
@@ -355,4 +360,4 @@ def _memory_table(device: Device) -> Table:
             NONE if free is None else units.size(free),
             style="" if one.host_visible else "dim",
         )
-    return table
+    return listing

@@ -7,9 +7,9 @@ from pathlib import Path
 import msgspec
 
 from vkmapctl.errors import UsageProblem
-from vkmapctl.model import SCHEMA, ProbeReport, Run, to_json
+from vkmapctl.model import SCHEMA, ProbeReport, Run, SelftestReport, VerifyReport, to_json
 
-Document = Run | ProbeReport
+Document = Run | ProbeReport | VerifyReport | SelftestReport
 LARGEST_BYTES = 1 << 30
 
 
@@ -32,8 +32,12 @@ class Sink:
 
     def save(self, document: Document) -> None:
         """Replaces the file by the whole document. Raises UsageProblem where the disk refuses."""
+        self.write(to_json(document))
+
+    def write(self, data: bytes) -> None:
+        """Replaces the file. Raises UsageProblem where the disk refuses."""
         try:
-            self._write(to_json(document), replace=True)
+            self._write(data, replace=True)
         except OSError as error:
             raise UsageProblem(f"cannot write {self._path}: {error.strerror}") from None
 

@@ -23,6 +23,8 @@ from vkmapctl.protocol import (
     Prove,
     Proved,
     Round,
+    Tried,
+    Try,
 )
 from vkmapctl.workload import PLACES, placed_address
 
@@ -65,6 +67,8 @@ class Session:
                         self.channel.send(self.calibrate())
                     case Measure(jobs, effort):
                         self.channel.send(self.measure(jobs, effort))
+                    case Try(check, device, memory_type):
+                        self.channel.send(self.try_check(check, device, memory_type))
 
     def describe(self) -> Described:
         layers = self.vk.use_test_layer(self.layer) if self.layer else ()
@@ -99,6 +103,12 @@ class Session:
         from vkmapctl.proof import prove
 
         return Proved(prove(self.device(index)))
+
+    def try_check(self, check: str, device: int, memory_type: int) -> Tried:
+        from vkmapctl import checks
+
+        opened = self.device(device)
+        return Tried(checks.run(checks.load()[check], opened, opened.facts.memory_types[memory_type]))
 
     @property
     def clock(self) -> native.Clock:
