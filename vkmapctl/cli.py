@@ -10,7 +10,7 @@ import click
 
 from vkmapctl import __version__, params
 from vkmapctl.errors import ExitCode, UsageProblem, VkmapError
-from vkmapctl.workload import APIS, TOUCHES
+from vkmapctl.params import APIS, TOUCHES
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -192,7 +192,7 @@ def probe(
     help="Objects mapped at once by each thread.",
 )
 @click.option("--duration", type=params.DURATION, default="2s", show_default=True, help="Time for each row.")
-@click.option("--iterations", type=click.IntRange(1), help="Cycles for each pass instead of a time.")
+@click.option("--iterations", type=click.IntRange(1, (1 << 63) - 1), help="Cycles for each pass instead of a time.")
 @click.option(
     "--warmup",
     type=params.SPAN,

@@ -225,6 +225,11 @@ class Program:
         """Unmaps what a pass that met a fault left mapped."""
         lib.vkm_unwind(self.raw)
 
+    def forget_writes(self) -> None:
+        """Lets the next verify begin anew: another program may have written to the same memory since."""
+        for i in range(self.raw.object_count):
+            self._objects[i].written_begin = self._objects[i].written_end = 0
+
     def release_kept(self) -> None:
         """Gives back the ranges that unplaced maps left reserved."""
         for i in range(self.raw.object_count):

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from rich.box import SIMPLE_HEAD
-from rich.console import JustifyMethod, RenderableType
+from rich.console import Console, ConsoleOptions, JustifyMethod, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -35,16 +36,21 @@ _STYLES = {
 }
 NONE = "-"
 FLOOR_MARK = "~"
+INDENT = 2
 
 
 class Column(NamedTuple):
-    """A column of a row table. One whose value is `default` in every row is left out."""
+    """A column of a row table. One whose value is `default` in every row is left out.
+
+    folds: may break at blanks. spare: given up first where the terminal is narrow.
+    """
 
     title: str
     value: Callable[[Row], str]
     default: str | None = None
     numeric: bool = True
     folds: bool = False
+    spare: bool = False
 
 
 def table(*titles: str, numeric_from: int = 1) -> Table:
@@ -57,7 +63,7 @@ def table(*titles: str, numeric_from: int = 1) -> Table:
 
 
 def _indent(content: RenderableType) -> Padding:
-    return Padding(content, (0, 0, 0, 2), expand=False)
+    return Padding(content, (0, 0, 0, INDENT), expand=False)
 
 
 def _heading(text: str) -> Text:
@@ -80,10 +86,7 @@ def run_view(run: Run) -> list[RenderableType]:
     """A whole stress run, as printed at its end and by `report show`."""
     view: list[RenderableType] = [*_run_head(run)]
     if run.results:
-        _, shared = _varying(run.results)
-        view.append(Text(f"\n{len(run.results)} {'row' if len(run.results) == 1 else 'rows'}: {shared}"))
-        view += [_heading("Throughput (rate pass: no clock inside the loop)"), _indent(throughput_table(run))]
-        view += [_heading("Latency (latency pass: every call timed)"), _indent(latency_table(run))]
+        view.append(ResultTables(run))
         if any((row.map and row.map.at_floor) or (row.unmap and row.unmap.at_floor) for row in run.results):
             view.append(Text(f"  {FLOOR_MARK} not clear of the floor: less than twice a call that does nothing"))
     view += reasons(run.results)
@@ -114,6 +117,7 @@ def _run_head(run: Run) -> Iterable[RenderableType]:
 def _row_columns() -> list[Column]:
     """What tells rows apart."""
     return [
+        Column("device", lambda r: str(r.device), "0"),
         Column("size", lambda r: units.size(r.allocation_size)),
         Column("offset", lambda r: str(r.offset), "0"),
         Column("mapped", lambda r: "whole" if r.map_size is None else units.size(r.map_size), "whole"),
@@ -129,13 +133,13 @@ def _row_columns() -> list[Column]:
 
 def _result_columns() -> list[Column]:
     return [
-        Column("pairs", lambda r: units.count(r.pairs)),
+        Column("pairs", lambda r: units.count(r.pairs), spare=True),
         Column("pairs/s", lambda r: _optional(units.count, r.pairs_per_second)),
         Column("per pair", lambda r: _optional(units.duration, r.ns_per_pair)),
-        Column("to v1", _ratio, NONE),
+        Column("to v1", _ratio, NONE, folds=True),
         Column("write", lambda r: _optional(units.bandwidth, r.touch_bytes_per_second.write), NONE),
         Column("read", lambda r: _optional(units.bandwidth, r.touch_bytes_per_second.read), NONE),
-        Column("faults", lambda r: units.count(sum(r.page_faults.values())), "0"),
+        Column("faults", lambda r: units.count(sum(r.page_faults.values())), "0", spare=True),
         Column("status", lambda r: r.status, "ok", numeric=False),
     ]
 
@@ -159,15 +163,43 @@ def _ratio(row: Row) -> str:
     return f"{middle:.2f} ({low:.2f} to {high:.2f})"
 
 
-def throughput_table(run: Run) -> Table:
-    """Pairs per second of each row, under the cost of a pair that does nothing."""
-    what, _ = _varying(run.results)
+class ResultTables:
+    """Both tables of a run; where they do not fit, the rows are numbered and described above them."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        rows = self._run.results
+        what, shared = _varying(rows)
+        yield Text(f"\n{len(rows)} {'row' if len(rows) == 1 else 'rows'}: {shared}")
+        tables = [throughput_table(self._run, what), latency_table(self._run, what)]
+        room = options.max_width - INDENT
+        if any(Measurement.get(console, options.update(max_width=10_000), one).minimum > room for one in tables):
+            numbers = {id(row): str(number) for number, row in enumerate(rows, 1)}
+            for row in rows:
+                described = ", ".join(f"{column.title} {column.value(row)}" for column in what[:-1])
+                yield Text(f"  {numbers[id(row)]}: {described}")
+            what = [Column("row", lambda row: numbers[id(row)]), what[-1]]
+            tables = [throughput_table(self._run, what, narrow=True), latency_table(self._run, what)]
+            yield Text("  Numbers of pairs and page faults need a wider terminal.")
+        for title, one in zip(_TABLE_TITLES, tables, strict=True):
+            yield _heading(title)
+            yield _indent(one)
+
+
+_TABLE_TITLES = ("Throughput (rate pass: no clock inside the loop)", "Latency (latency pass: every call timed)")
+
+
+def throughput_table(run: Run, what: Sequence[Column], *, narrow: bool = False) -> Table:
+    """Pairs per second of each row, under the cost of a pair that does nothing. narrow: without spare columns."""
     results = [c for c in _result_columns() if any(c.value(row) != c.default for row in run.results)]
+    results = [column for column in results if not (narrow and column.spare)]
     table = _columns_table([*what, *results])
     if run.floor:
         filler = [""] * len(what)
-        null = [NONE, units.count(1e9 / run.floor.call_ns), units.duration(run.floor.call_ns)]
-        table.add_row(*filler[1:], "null call", *null, *[""] * (len(results) - 3), style="dim")
+        null = {"pairs/s": units.count(1e9 / run.floor.call_ns), "per pair": units.duration(run.floor.call_ns)}
+        table.add_row(*filler[1:], "null", *(null.get(column.title, "") for column in results), style="dim")
     for row in run.results:
         table.add_row(*(c.value(row) for c in what), *(c.value(row) for c in results))
     return table
@@ -186,9 +218,8 @@ def _columns_table(columns: Sequence[Column], *more: str) -> Table:
 _LATENCY_TITLES = ("samples", "min", "p50", "p90", "p99", "p99.9", "max")
 
 
-def latency_table(run: Run) -> Table:
+def latency_table(run: Run, what: Sequence[Column]) -> Table:
     """Percentiles of each call, under those of the timer and of a call that does nothing."""
-    what, _ = _varying(run.results)
     table = _columns_table([*what, Column("call", str, numeric=False)], *_LATENCY_TITLES)
     filler = [""] * len(what)
     if run.floor:

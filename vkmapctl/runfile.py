@@ -21,11 +21,13 @@ class Sink:
 
     def __init__(self, path: Path, *, force: bool) -> None:
         self._path = path
-        if path.is_dir():
-            raise UsageProblem(f"{path} is a folder", "give --save the name of a file")
-        if path.exists() and not force:
-            raise UsageProblem(f"{path} exists", "choose another name, or --force to overwrite it")
         try:
+            if path.is_dir():
+                raise UsageProblem(f"{path} is a folder", "give the name of a file")
+            if path.exists() and not path.is_file():
+                raise UsageProblem(f"{path} is no ordinary file", "give the name of a file; --json prints to stdout")
+            if path.exists() and not force:
+                raise UsageProblem(f"{path} exists", "choose another name, or --force to overwrite it")
             self._write(b"")
         except OSError as error:
             raise UsageProblem(f"cannot write {path}: {error.strerror}") from None

@@ -217,6 +217,8 @@ class Turn:
         """One pass, unless an earlier one met a fault. discard: forgets what the pass counted."""
         if self.fault:
             return
+        for program in self.programs:
+            program.forget_writes()
         _run_threads(self.programs, clock, self.results, kind, limits)
         self.fault = self.results.fault()[0]
         if discard and not self.fault:
