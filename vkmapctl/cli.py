@@ -343,7 +343,7 @@ def selftest(list_faults: bool, device: str | None, **output: Any) -> int:
         selector=device,
         version=__version__,
         on_trial=_progress(
-            lambda trial: f"{trial.fault}, {trial.by}: {'caught' if trial.caught else 'NOT CAUGHT'}", output
+            lambda trial: f"{trial.fault}, {trial.by}: {'NOT CAUGHT' if trial.caught is False else 'ok'}", output
         ),
     )
     if sink:

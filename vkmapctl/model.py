@@ -400,12 +400,12 @@ class VerifyReport(Data, frozen=True, tag_field="kind", tag="verify"):
 
 
 class Trial(Data, frozen=True):
-    """One fault against one check or stress run. by: its id; how: what was seen."""
+    """One fault against one check or stress run. by: its id; how: what was seen; caught None: not to be had here."""
 
     fault: str
     description: str
     by: str
-    caught: bool
+    caught: bool | None
     how: str
 
 

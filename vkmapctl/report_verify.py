@@ -91,13 +91,13 @@ def selftest_view(report: SelftestReport) -> Iterable[RenderableType]:
     yield from device_head(report.device, "")
     listing = table("fault", "injected", "caught by", "caught", "how", numeric_from=99)
     for trial in report.trials:
-        caught = Text("yes", style="green") if trial.caught else Text("NO", style="bold red")
-        listing.add_row(trial.fault, trial.description, trial.by or NONE, caught, trial.how)
+        caught = {True: Text("yes", style="green"), False: Text("NO", style="bold red"), None: Text(NONE)}
+        listing.add_row(trial.fault, trial.description, trial.by or NONE, caught[trial.caught], trial.how)
     yield Text("")
     yield listing
     for line in report.baseline:
         yield Text.assemble(("without any fault", "bold red"), f": {line}")
-    missed = [trial.fault for trial in report.trials if not trial.caught]
+    missed = [trial.fault for trial in report.trials if trial.caught is False]
     count = len({trial.fault for trial in report.trials})
     yield Text(f"\n{count} faults, {len(missed)} uncaught" + (f": {', '.join(missed)}" if missed else ""))
     yield Text.assemble(outcome_text(report.outcome), f" (exit code {report.exit_code})")

@@ -71,14 +71,14 @@ class Session:
                         self.channel.send(self.try_check(check, device, memory_type))
 
     def describe(self) -> Described:
+        emulates = self.layer is not None and self.layer.emulate != "none"
+        own = self.vk.placed_natively() if emulates else []
         layers = self.vk.use_test_layer(self.layer) if self.layer else ()
         handle = self._open.enter_context(self.vk.instance(layers))
         self._physical = self.vk.physical_devices(handle)
         notes = []
         for index, physical in enumerate(self._physical):
-            device, filled = self.vk.describe(
-                index, physical, emulated=bool(self.layer and self.layer.emulate != "none")
-            )
+            device, filled = self.vk.describe(index, physical, emulated=emulates and not own[index])
             self._devices[index] = device
             if not filled:
                 notes.append(
