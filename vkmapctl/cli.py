@@ -288,6 +288,13 @@ def stress(
     multiple=True,
     help="Also try usage that the specification forbids but programs rely on.",
 )
+@click.option(
+    "--known-failure",
+    "known_failures",
+    multiple=True,
+    metavar="ID",
+    help="Let this check break unpunished. Repeatable.",
+)
 @timeout_option
 @layer_options
 @common_options
@@ -296,6 +303,7 @@ def verify(
     identifiers: tuple[str, ...],
     junit: Path | None,
     quirks: tuple[str, ...],
+    known_failures: tuple[str, ...],
     timeout: float,
     emulate: str | None,
     inject: str | None,
@@ -314,6 +322,7 @@ def verify(
         selector=device,
         identifiers=identifiers,
         quirks=quirks,
+        known_failures=known_failures,
         timeout=timeout,
         layer=_layer(emulate, inject),
         command=sys.argv[1:],

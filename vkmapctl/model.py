@@ -356,11 +356,11 @@ class ProbeReport(Data, frozen=True, tag_field="kind", tag="probe"):
 
 # --- a verify run ---------------------------------------------------------------------------------
 
-VerdictStatus = Literal["pass", "fail", "quality", "skip", "crashed", "hung"]
+VerdictStatus = Literal["pass", "fail", "known", "quality", "skip", "crashed", "hung"]
 
 
 class Verdict(Data, frozen=True):
-    """How one check ended. quality: the driver may do so, but a user should know."""
+    """How one check ended. quality: the driver may do so, but a user should know. known: broken, as expected."""
 
     status: VerdictStatus
     detail: str = ""

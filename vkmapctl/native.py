@@ -271,6 +271,6 @@ def die_with_parent() -> None:
     lib.vkm_die_with_parent()
 
 
-def refuse_reserving() -> bool:
-    """For the rest of this process the kernel refuses mmap(PROT_NONE, MAP_FIXED); False where it cannot be told so."""
-    return bool(lib.vkm_refuse_reserving())
+def refuse_fixed_maps() -> bool:
+    """From now on the kernel refuses this thread mmap at a fixed address; False where it cannot be told so."""
+    return bool(lib.vkm_refuse_fixed_maps())
