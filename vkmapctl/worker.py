@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vkmapctl import native
+from vkmapctl.addresses import areas
 from vkmapctl.child import Channel, requests
 from vkmapctl.errors import Unsupported
 from vkmapctl.model import Device, Effort, Job, Note, TestLayer
@@ -29,6 +30,7 @@ from vkmapctl.protocol import (
 from vkmapctl.workload import PLACES, placed_address
 
 ROUNDS = 10
+MAPPINGS_SLACK = 64  # a driver's own pools and caches
 FLOOR_NS = 60_000_000
 LOWEST_ADDRESS = 1 << 20
 ARENA_STEP = 64 << 10
@@ -130,6 +132,8 @@ class Session:
 
     def measure(self, jobs: Sequence[Job], effort: Effort) -> Measured:
         """Allocates once for the group, then runs its jobs in turns: check, warm-up, rounds of rate and latency."""
+        self.device(jobs[0].device)
+        mappings = len(areas())
         with ExitStack() as held:
             turns = [
                 Turn(job, programs, results)
@@ -144,7 +148,9 @@ class Session:
             names = tuple(
                 self.vk.result_name(turn.results.fault()[1]) if turn.results.fault()[1] else "" for turn in turns
             )
-        return Measured(names)
+        left = len(areas()) - mappings
+        text = f"{jobs[0].name}: {left} mappings more in the process than before the job"
+        return Measured(names, (Note("mappings-left", text),) if left > MAPPINGS_SLACK else ())
 
     def _rounds(self, turns: "list[Turn]", effort: Effort) -> None:
         """Each round gives every job a rate slice and a latency slice; the order rotates so that drift is shared."""
