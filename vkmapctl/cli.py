@@ -10,7 +10,7 @@ import click
 
 from vkmapctl import __version__, params
 from vkmapctl.errors import ExitCode, UsageProblem, VkmapError
-from vkmapctl.workload import APIS, TOUCHES
+from vkmapctl.params import APIS, TOUCHES
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -193,7 +193,7 @@ def probe(
     help="Objects mapped at once by each thread.",
 )
 @click.option("--duration", type=params.DURATION, default="2s", show_default=True, help="Time for each row.")
-@click.option("--iterations", type=click.IntRange(1), help="Cycles for each pass instead of a time.")
+@click.option("--iterations", type=click.IntRange(1, (1 << 63) - 1), help="Cycles for each pass instead of a time.")
 @click.option(
     "--warmup",
     type=params.SPAN,
@@ -278,6 +278,114 @@ def stress(
     return run.exit_code
 
 
+@cli.command()
+@click.option("--list", "list_checks", is_flag=True, help="List the checks and run none.")
+@click.option("--check", "identifiers", multiple=True, metavar="ID", help="Run this check only. Repeatable.")
+@click.option("--junit", type=click.Path(path_type=Path), metavar="FILE", help="Write JUnit XML too.")
+@click.option(
+    "--quirk",
+    "quirks",
+    type=click.Choice(["unaligned-placed"]),
+    multiple=True,
+    help="Also try usage that the specification forbids but programs rely on.",
+)
+@click.option(
+    "--known-failure",
+    "known_failures",
+    multiple=True,
+    metavar="ID",
+    help="Let this check break unpunished. Repeatable.",
+)
+@timeout_option
+@layer_options
+@common_options
+def verify(
+    list_checks: bool,
+    identifiers: tuple[str, ...],
+    junit: Path | None,
+    quirks: tuple[str, ...],
+    known_failures: tuple[str, ...],
+    timeout: float,
+    emulate: str | None,
+    inject: str | None,
+    device: str | None,
+    **output: Any,
+) -> int:
+    """Check the driver's behaviour against the specification, rule by rule."""
+    from vkmapctl import report_verify
+    from vkmapctl import verify as verifier
+
+    if list_checks:
+        return _list_checks(output)
+    junit_sink = _sink({**output, "save": junit})
+    sink = _sink(output)
+    report = verifier.verify(
+        selector=device,
+        identifiers=identifiers,
+        quirks=quirks,
+        known_failures=known_failures,
+        timeout=timeout,
+        layer=_layer(emulate, inject),
+        command=sys.argv[1:],
+        version=__version__,
+        on_row=_progress(report_verify.check_line, output),
+        save=sink.save if sink else lambda report: None,
+    )
+    if junit_sink:
+        junit_sink.write(report_verify.verify_junit(report))
+    _show(report, output)
+    return report.exit_code
+
+
+@cli.command()
+@click.option("--list", "list_faults", is_flag=True, help="List the faults and inject none.")
+@common_options
+def selftest(list_faults: bool, device: str | None, **output: Any) -> int:
+    """Show that broken drivers are caught: inject each fault over the local driver."""
+    from vkmapctl import selftest as tester
+
+    if list_faults:
+        for name, description in tester.faults().items():
+            click.echo(f"{name}: {description}")
+        return ExitCode.OK
+    sink = _sink(output)
+    report = tester.selftest(
+        selector=device,
+        version=__version__,
+        on_trial=_progress(
+            lambda trial: f"{trial.fault}, {trial.by}: {'NOT CAUGHT' if trial.caught is False else 'ok'}", output
+        ),
+    )
+    if sink:
+        sink.save(report)
+    _show(report, output)
+    return report.exit_code
+
+
+def _list_checks(output: dict[str, Any]) -> int:
+    from vkmapctl import checks, console, report_verify
+
+    rows = [
+        (one.id, one.level if one.quirk is None else f"quirk {one.quirk}", " ".join(one.needs), one.title, one.rule)
+        for one in checks.load().values()
+    ]
+    if output["as_json"]:
+        import json
+
+        keys = ("id", "level", "needs", "title", "rule")
+        click.echo(json.dumps([dict(zip(keys, row, strict=True)) for row in rows], indent=1))
+    else:
+        console.print_view(report_verify.catalogue_view(rows), color=not output["no_color"])
+    return ExitCode.OK
+
+
+def _progress(line: Callable[[Any], str], output: dict[str, Any]) -> Callable[[Any], None]:
+    """Prints a line on stderr for each finished part, unless --quiet."""
+    if output["quiet"]:
+        return lambda part: None
+    return lambda part: click.echo(line(part), err=True)
+
+
 def _sink(output: dict[str, Any]) -> Any:
     """The file of --save, checked before anything is measured."""
     if output["save"] is None:
@@ -288,12 +396,12 @@ def _sink(output: dict[str, Any]) -> Any:
 
 
 def _printer(output: dict[str, Any]) -> Any:
-    """What prints a document as tables, None where nobody wants them."""
+    """What makes a document's tables, None where nobody wants them."""
     if output["as_json"] and output["quiet"]:
         return None
-    from vkmapctl import report
+    from vkmapctl.views import view
 
-    return report
+    return view
 
 
 def _show(document: Any, output: dict[str, Any]) -> None:
@@ -303,14 +411,12 @@ def _show(document: Any, output: dict[str, Any]) -> None:
 
         sys.stdout.buffer.write(to_json(document))
         sys.stdout.flush()
-    report = _printer(output)
-    if report is None:
+    view = _printer(output)
+    if view is None:
         return
     from vkmapctl import console
-    from vkmapctl.model import ProbeReport
 
-    view = report.probe_view(document) if isinstance(document, ProbeReport) else report.run_view(document)
-    console.print_view(view, stderr=output["as_json"], color=not output["no_color"])
+    console.print_view(view(document), stderr=output["as_json"], color=not output["no_color"])
 
 
 def _usage_problem(error: click.ClickException) -> UsageProblem:

@@ -235,6 +235,11 @@ class Program:
         """Unmaps what a pass that met a fault left mapped."""
         lib.vkm_unwind(self.raw)
 
+    def forget_writes(self) -> None:
+        """Lets the next verify begin anew: another program may have written to the same memory since."""
+        for i in range(self.raw.object_count):
+            self._objects[i].written_begin = self._objects[i].written_end = 0
+
     def release_kept(self) -> None:
         """Gives back the ranges that unplaced maps left reserved."""
         for i in range(self.raw.object_count):
@@ -274,3 +279,8 @@ def range_is_reserved(address: int, length: int) -> bool:
 def die_with_parent() -> None:
     """The kernel kills this process when its parent ends, however that ends."""
     lib.vkm_die_with_parent()
+
+
+def refuse_fixed_maps() -> bool:
+    """From now on the kernel refuses this thread mmap at a fixed address; False where it cannot be told so."""
+    return bool(lib.vkm_refuse_fixed_maps())

@@ -1,6 +1,6 @@
 """Messages between the parent and the child that holds the driver. Results travel by shared memory instead."""
 
-from vkmapctl.model import Data, Device, Effort, Histogram, Job, Note, Probe
+from vkmapctl.model import Data, Device, Effort, Histogram, Job, Note, Probe, Verdict
 
 
 class Describe(Data, frozen=True, tag=True):
@@ -24,7 +24,15 @@ class Measure(Data, frozen=True, tag=True):
     effort: Effort
 
 
-Request = Describe | Prove | Calibrate | Measure
+class Try(Data, frozen=True, tag=True):
+    """Asks for one conformance check on one memory type: answered by Tried."""
+
+    check: str
+    device: int
+    memory_type: int
+
+
+Request = Describe | Prove | Calibrate | Measure | Try
 
 
 class Described(Data, frozen=True, tag=True):
@@ -58,6 +66,10 @@ class Measured(Data, frozen=True, tag=True):
     notes: tuple[Note, ...] = ()
 
 
+class Tried(Data, frozen=True, tag=True):
+    verdict: Verdict
+
+
 class Refused(Data, frozen=True, tag=True):
     """An error of vkmapctl.errors, to be raised in the parent."""
 
@@ -66,4 +78,4 @@ class Refused(Data, frozen=True, tag=True):
     exit_code: int
 
 
-Reply = Described | Proved | Calibrated | Round | Measured | Refused
+Reply = Described | Proved | Calibrated | Round | Measured | Tried | Refused

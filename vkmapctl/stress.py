@@ -168,6 +168,7 @@ class Stress:
                     measured = reply
                     break
             statuses = [self._status_of(i, measured) for i in range(len(group))]
+            self._note(*measured.notes)
         except Died as died:
             statuses = [self._status_of_dead(i, died) for i in range(len(group))]
             self._end_child(grace=0)

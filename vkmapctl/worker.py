@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vkmapctl import cpus, native
+from vkmapctl.addresses import areas
 from vkmapctl.child import Channel, requests
 from vkmapctl.errors import Unsupported, VkmapError
 from vkmapctl.model import Device, Effort, Job, Note, TestLayer
@@ -24,10 +25,13 @@ from vkmapctl.protocol import (
     Prove,
     Proved,
     Round,
+    Tried,
+    Try,
 )
 from vkmapctl.workload import PLACES, placed_address
 
 ROUNDS = 10
+MAPPINGS_SLACK = 64  # a driver's own pools and caches
 FLOOR_NS = 60_000_000
 LOWEST_ADDRESS = 1 << 20
 ARENA_STEP = 64 << 10
@@ -75,6 +79,8 @@ class Session:
                         self.channel.send(self.calibrate())
                     case Measure(jobs, effort):
                         self.channel.send(self.measure(jobs, effort))
+                    case Try(check, device, memory_type):
+                        self.channel.send(self.try_check(check, device, memory_type))
 
     def describe(self) -> Described:
         if self._described is None:
@@ -82,14 +88,14 @@ class Session:
         return self._described
 
     def _describe(self) -> Described:
+        emulates = self.layer is not None and self.layer.emulate != "none"
+        own = self.vk.placed_natively() if emulates else []
         layers = self.vk.use_test_layer(self.layer) if self.layer else ()
         handle = self._open.enter_context(self.vk.instance(layers))
         self._physical = self.vk.physical_devices(handle)
         notes = []
         for index, physical in enumerate(self._physical):
-            device, filled = self.vk.describe(
-                index, physical, emulated=bool(self.layer and self.layer.emulate != "none")
-            )
+            device, filled = self.vk.describe(index, physical, emulated=emulates and not own[index])
             self._devices[index] = device
             if not filled:
                 notes.append(
@@ -115,6 +121,12 @@ class Session:
 
         return Proved(prove(self.device(index)))
 
+    def try_check(self, check: str, device: int, memory_type: int) -> Tried:
+        from vkmapctl import checks
+
+        opened = self.device(device)
+        return Tried(checks.run(checks.load()[check], opened, opened.facts.memory_types[memory_type]))
+
     @property
     def clock(self) -> native.Clock:
         if self._clock is None:
@@ -135,6 +147,8 @@ class Session:
 
     def measure(self, jobs: Sequence[Job], effort: Effort) -> Measured:
         """Allocates once for the group, then runs its jobs in turns: check, warm-up, rounds of rate and latency."""
+        self.device(jobs[0].device)
+        mappings = len(areas())
         with ExitStack() as held:
             turns = [
                 Turn(job, programs, results)
@@ -143,12 +157,15 @@ class Session:
             for turn in turns:
                 turn.results.clear()
                 turn.run(self.clock, Pass.CHECK, {"iterations": 1})
-                turn.run(self.clock, Pass.RATE, _limits(effort, effort.warmup_seconds, 1), discard=True)
+                if effort.warmup_seconds:
+                    turn.run(self.clock, Pass.RATE, {"ns": int(effort.warmup_seconds * 1e9)}, discard=True)
             self._rounds(turns, effort)
             names = tuple(
                 self.vk.result_name(turn.results.fault()[1]) if turn.results.fault()[1] else "" for turn in turns
             )
-        return Measured(names)
+        left = len(areas()) - mappings
+        text = f"{jobs[0].name}: {left} mappings more in the process than before the job"
+        return Measured(names, (Note("mappings-left", text),) if left > MAPPINGS_SLACK else ())
 
     def _rounds(self, turns: "list[Turn]", effort: Effort) -> None:
         """Each round gives every job a rate slice and a latency slice; the order rotates so that drift is shared."""
@@ -221,6 +238,8 @@ class Turn:
         """One pass, unless an earlier one met a fault. discard: forgets what the pass counted."""
         if self.fault:
             return
+        for program in self.programs:
+            program.forget_writes()
         _run_threads(self.programs, clock, self.results, kind, limits)
         self.fault = self.results.fault()[0]
         if discard and not self.fault:
@@ -257,7 +276,7 @@ def _run_threads(
         thread.join()
 
 
-def _limits(effort: Effort, seconds: float, rounds: int, number: int = 0) -> dict[str, int]:
+def _limits(effort: Effort, seconds: float, rounds: int, number: int) -> dict[str, int]:
     """A slice's share of the effort: time, or iterations spread over the rounds."""
     if effort.iterations is None:
         return {"ns": max(int(seconds * 1e9 / rounds), 1)}

@@ -10,8 +10,6 @@ from vkmapctl.errors import Unsupported, UsageProblem
 from vkmapctl.model import Api, Device, Effort, Job, MemoryType, Note, Plan, Workload
 from vkmapctl.program import atom_range, page_ceil
 
-APIS = ("auto", "core", "khr", "v1", "all")
-TOUCHES = ("none", "first", "write", "read", "verify")
 PLACES = {"any": 1 << 47, "low4g": 1 << 32, "low2g": 1 << 31}
 _FLAG_WORDS = {
     "de": "De", "device-local": "De",
@@ -136,7 +134,7 @@ def _memory_types(wanted: str, device: Device) -> list[MemoryType]:
 
 
 def _job(workload: Workload, device: Device, memory_type: MemoryType, size: int, offset: int | str) -> Job:
-    parts = [units.size(size), f"@{offset}" if offset else "", f"type {memory_type.index}"]
+    parts = [_exact_size(size), f"@{offset}" if offset else "", f"type {memory_type.index}"]
     return Job(
         name=" ".join(part for part in parts if part),
         device=device.index,
@@ -152,6 +150,12 @@ def _job(workload: Workload, device: Device, memory_type: MemoryType, size: int,
         live=workload.live,
         seed=workload.seed,
     )
+
+
+def _exact_size(size: int) -> str:
+    """Readable where that is exact, so that two sizes never share a name."""
+    shown = units.size(size)
+    return shown if "." not in shown else f"{size} B"
 
 
 def _check_range(job: Job, device: Device) -> None:

@@ -156,7 +156,9 @@ static inline int unmap_step(struct runner *r, uint32_t i, const int timed)
 
 static void touch_first(unsigned char *bytes, uint64_t size, uint64_t page, unsigned char value)
 {
-    for (uint64_t at = 0; at < size; at += page)
+    uint64_t to_next_page = page - ((uint64_t)(uintptr_t)bytes & (page - 1));
+    *(volatile unsigned char *)bytes = value;
+    for (uint64_t at = to_next_page; at < size; at += page)
         ((volatile unsigned char *)bytes)[at] = value;
 }
 
@@ -317,7 +319,7 @@ static int run_pair1(struct runner *r, uint64_t iterations, uint64_t *done)
     const struct vkm_step *step = &p->steps[0];
     map1_fn *map = (map1_fn *)(uintptr_t)p->map;
     unmap1_fn *unmap = (unmap1_fn *)(uintptr_t)p->unmap;
-    volatile uint32_t *at_op = &r->stats->at_op;
+    struct vkm_stats *stats = r->stats;
     const struct place place = pair_place(p);
     const uint64_t device = p->device, memory = p->objects[step->object].memory, offset = step->offset;
     const uint64_t size = step->whole ? WHOLE_SIZE : step->size;
@@ -325,13 +327,15 @@ static int run_pair1(struct runner *r, uint64_t iterations, uint64_t *done)
     int fault = VKM_OK;
     for (n = 0; n < iterations; n++) {
         void *data = NULL;
-        *at_op = VKM_MAP;
+        stats->at_step = 0;
+        stats->at_op = VKM_MAP;
         int32_t result = map(device, memory, offset, size, 0, &data);
         if (__builtin_expect(result || !is_in_place(place, data), 0)) {
             fault = pair_fault(r, result, data);
             break;
         }
-        *at_op = VKM_UNMAP;
+        stats->at_step = 1;
+        stats->at_op = VKM_UNMAP;
         unmap(device, memory);
     }
     *done = n;
@@ -343,7 +347,7 @@ static int run_pair2(struct runner *r, uint64_t iterations, uint64_t *done)
     const struct vkm_program *p = r->program;
     map2_fn *map = (map2_fn *)(uintptr_t)p->map;
     unmap2_fn *unmap = (unmap2_fn *)(uintptr_t)p->unmap;
-    volatile uint32_t *at_op = &r->stats->at_op;
+    struct vkm_stats *stats = r->stats;
     const struct place place = pair_place(p);
     const struct vkm_call *calls = p->calls;
     const uint64_t device = p->device;
@@ -351,16 +355,18 @@ static int run_pair2(struct runner *r, uint64_t iterations, uint64_t *done)
     int fault = VKM_OK;
     for (n = 0; n < iterations; n++) {
         void *data = NULL;
-        *at_op = VKM_MAP;
+        stats->at_step = 0;
+        stats->at_op = VKM_MAP;
         int32_t result = map(device, &calls[0], &data);
         if (__builtin_expect(result || !is_in_place(place, data), 0)) {
             fault = pair_fault(r, result, data);
             break;
         }
-        *at_op = VKM_UNMAP;
+        stats->at_step = 1;
+        stats->at_op = VKM_UNMAP;
         result = unmap(device, &calls[1]);
         if (__builtin_expect(result != 0, 0)) {
-            fault = stopped_mapped(r, data, call_failed(r->stats, result));
+            fault = stopped_mapped(r, data, call_failed(stats, result));
             break;
         }
     }
@@ -370,7 +376,7 @@ static int run_pair2(struct runner *r, uint64_t iterations, uint64_t *done)
 
 static int is_plain_pair(const struct vkm_program *p)
 {
-    return p->step_count == 2 && p->steps[0].op == VKM_MAP && p->steps[1].op == VKM_UNMAP;
+    return p->step_count == 2 && p->steps[0].op == VKM_MAP && p->steps[1].op == VKM_UNMAP; /* no RELEASE, no HOLD */
 }
 
 static uint64_t maps_per_cycle(const struct vkm_program *p)
@@ -393,7 +399,6 @@ static int rate_pass(struct runner *r, const struct vkm_control *control, uint64
     int plain = is_plain_pair(r->program), fault = VKM_OK;
     uint64_t begin = vkm_ticks(r->clock), last_ns = 0;
     stats->slice_pairs = stats->slice_ns = 0;
-    stats->at_step = 0;
     while (!fault && total < max_iterations && last_ns < max_ns && !stop_wanted(control)) {
         uint64_t done = 0, wanted = chunk < max_iterations - total ? chunk : max_iterations - total;
         if (!plain)
