@@ -1,6 +1,7 @@
 """`python -m vkmapctl`, and the `vkmapctl` command."""
 
 import gc
+import os
 import sys
 
 from vkmapctl import early
@@ -13,7 +14,13 @@ def main() -> None:
     from vkmapctl.cli import main as run
 
     gc.enable()
-    sys.exit(int(run()))
+    code = int(run())
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:  # whoever read it has gone
+        code = code or 130
+    os._exit(code)  # taking every module apart first would cost a probe a tenth of its time
 
 
 if __name__ == "__main__":
