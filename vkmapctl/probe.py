@@ -54,6 +54,7 @@ def probe(
         exit_code=int(_EXIT[outcome]),
         missing=gap,
         warnings=described.notes,
+        layers=described.layers,
     )
 
 

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from vkmapctl import cpus, native
+from vkmapctl import cpus, layers, native
 from vkmapctl.addresses import areas
 from vkmapctl.child import Channel, requests
 from vkmapctl.errors import Unsupported, VkmapError
@@ -65,6 +65,7 @@ class Session:
         self._opened: dict[int, Any] = {}
         self._clock: native.Clock | None = None
         self._described: Described | None = None
+        self._layers: list[layers.Layer] = []
 
     def serve(self) -> None:
         """Until the parent closes its pipe."""
@@ -90,8 +91,9 @@ class Session:
     def _describe(self) -> Described:
         emulates = self.layer is not None and self.layer.emulate != "none"
         own = self.vk.placed_natively() if emulates else []
-        layers = self.vk.use_test_layer(self.layer) if self.layer else ()
-        handle = self._open.enter_context(self.vk.instance(layers))
+        wanted = self.vk.use_test_layer(self.layer) if self.layer else ()
+        handle = self._open.enter_context(self.vk.instance(wanted))
+        self._layers = layers.active(layers.known(os.environ), areas(), os.environ)
         self._physical = self.vk.physical_devices(handle)
         notes = []
         for index, physical in enumerate(self._physical):
@@ -108,7 +110,8 @@ class Session:
             raise Unsupported(
                 "the Vulkan drivers on this machine offer no device", "vulkaninfo --summary shows the same"
             )
-        return Described(self.vk.loader_version(), layers, tuple(self._devices.values()), tuple(notes))
+        names = tuple(layer.name for layer in self._layers)
+        return Described(self.vk.loader_version(), names, tuple(self._devices.values()), tuple(notes))
 
     def device(self, index: int) -> Any:
         if index not in self._opened:
@@ -163,9 +166,24 @@ class Session:
             names = tuple(
                 self.vk.result_name(turn.results.fault()[1]) if turn.results.fault()[1] else "" for turn in turns
             )
+        notes = self._layer_notes(jobs)
         left = len(areas()) - mappings
-        text = f"{jobs[0].name}: {left} mappings more in the process than before the job"
-        return Measured(names, (Note("mappings-left", text),) if left > MAPPINGS_SLACK else ())
+        if left > MAPPINGS_SLACK:
+            text = f"{jobs[0].name}: {left} mappings more in the process than before the job"
+            notes.append(Note("mappings-left", text))
+        return Measured(names, tuple(notes))
+
+    def _layer_notes(self, jobs: Sequence[Job]) -> list[Note]:
+        """A warning for each layer that answers the measured calls before the driver does."""
+        addresses = [address for job in jobs for address in self.device(job.device).map_functions(job.api)]
+        return [
+            Note(
+                "layer-in-path",
+                f"{layer.name} ({layer.kind} layer) stands between this program and the driver in every map "
+                f"and unmap; {layers.advice(layer)}",
+            )
+            for layer in layers.in_path(self._layers, areas(), addresses)
+        ]
 
     def _rounds(self, turns: "list[Turn]", effort: Effort) -> None:
         """Each round gives every job a rate slice and a latency slice; the order rotates so that drift is shared."""
