@@ -135,9 +135,9 @@ class EntryPoint(Data, frozen=True):
 
 
 class Proof(Data, frozen=True):
-    """One live map, write, unmap, map, read through one pair of functions."""
+    """One live map, write, unmap, map, read. by: through which functions, or placed, or unmapped with reserve."""
 
-    api: Api
+    by: Literal["v1", "khr", "core", "placed", "reserve"]
     status: Status
     detail: str = ""
 

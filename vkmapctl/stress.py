@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from vkmapctl import host, stats, workload
 from vkmapctl.child import Child, Died, Interrupted, Interrupts
 from vkmapctl.errors import ExitCode, VkmapError
+from vkmapctl.faults import explain
 from vkmapctl.gates import Threshold, missed
 from vkmapctl.model import (
     SCHEMA,
@@ -52,16 +53,6 @@ _EXIT: dict[Outcome, ExitCode] = {
     "hung": ExitCode.DRIVER_DIED,
     "lost": ExitCode.DRIVER_DIED,
     "interrupted": ExitCode.INTERRUPTED,
-}
-_FAULTS = {
-    Fault.NULL_POINTER: "the map succeeded but gave no pointer",
-    Fault.MOVED: "the placed map landed at another address than asked for",
-    Fault.MISALIGNED: "the pointer is not aligned to minMemoryMapAlignment",
-    Fault.OVERLAP: "two mapped objects share addresses",
-    Fault.RESERVATION_LOST: "the address range was free after an unmap with reserve",
-    Fault.HOLD_FAILED: "another mapping took the address range between unmap and map",
-    Fault.RESERVATION_REUSED: "an unplaced map returned an address inside the range that the unmap before had reserved",
-    Fault.RELEASE_FAILED: "the reserved range could not be given back",
 }
 
 
@@ -232,15 +223,8 @@ class Stress:
         fault, _, place = self._results[index].fault()
         if fault is Fault.OK:
             return "ok", ""
-        if fault is Fault.CALL_FAILED:
-            name = measured.results[index]
-            return ("lost" if name == "VK_ERROR_DEVICE_LOST" else "failed"), f"{name} in step {place['step']}"
-        if fault is Fault.MISMATCH:
-            return "failed", (
-                f"byte {place['offset']} of the allocation is {place['found']:#04x}, "
-                f"written was {place['expected']:#04x}"
-            )
-        return "failed", _FAULTS[fault]
+        name = measured.results[index]
+        return ("lost" if name == "VK_ERROR_DEVICE_LOST" else "failed"), explain(fault, name, place)
 
     def _status_of_dead(self, index: int, died: Died) -> tuple[Status, str]:
         """The job that was inside the loop died; the others of its group were only cut short."""
