@@ -118,6 +118,7 @@ def probe(
         layer=_layer(emulate, inject),
         command=sys.argv[1:],
         version=__version__,
+        meanwhile=lambda: _printer(output),
     )
     if sink:
         sink.save(report)
@@ -394,6 +395,15 @@ def _sink(output: dict[str, Any]) -> Any:
     return Sink(output["save"], force=output["force"])
 
 
+def _printer(output: dict[str, Any]) -> Any:
+    """What makes a document's tables, None where nobody wants them."""
+    if output["as_json"] and output["quiet"]:
+        return None
+    from vkmapctl.views import view
+
+    return view
+
+
 def _show(document: Any, output: dict[str, Any]) -> None:
     """The document as tables, or as JSON on stdout with the tables on stderr."""
     if output["as_json"]:
@@ -401,10 +411,10 @@ def _show(document: Any, output: dict[str, Any]) -> None:
 
         sys.stdout.buffer.write(to_json(document))
         sys.stdout.flush()
-        if output["quiet"]:
-            return
+    view = _printer(output)
+    if view is None:
+        return
     from vkmapctl import console
-    from vkmapctl.views import view
 
     console.print_view(view(document), stderr=output["as_json"], color=not output["no_color"])
 

@@ -337,6 +337,7 @@ class Run(Data, frozen=True, tag_field="kind", tag="stress"):
     floor: Floor | None = None
     results: tuple[Row, ...] = ()
     warnings: tuple[Note, ...] = ()
+    layers: tuple[str, ...] = ()
 
 
 class ProbeReport(Data, frozen=True, tag_field="kind", tag="probe"):
@@ -352,6 +353,7 @@ class ProbeReport(Data, frozen=True, tag_field="kind", tag="probe"):
     exit_code: int
     missing: tuple[str, ...] = ()
     warnings: tuple[Note, ...] = ()
+    layers: tuple[str, ...] = ()
 
 
 # --- a verify run ---------------------------------------------------------------------------------

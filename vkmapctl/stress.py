@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from vkmapctl import host, stats, workload
+from vkmapctl import host, stats, trust, workload
 from vkmapctl.child import Child, Died, Interrupted, Interrupts
 from vkmapctl.errors import ExitCode, VkmapError
 from vkmapctl.faults import explain
@@ -40,8 +40,6 @@ from vkmapctl.selectors import select
 from vkmapctl.worker import serve
 
 VARIANTS = 3  # v1, khr, core
-DRIFT_LIMIT = 0.25
-FEW_BEYOND = 10  # samples beyond p99 for it to be more than an anecdote
 
 _WORST: tuple[Outcome, ...] = ("crashed", "hung", "lost", "failed", "interrupted", "unsupported")
 _EXIT: dict[Outcome, ExitCode] = {
@@ -131,7 +129,11 @@ class Stress:
         chosen = select(described.devices, self._selector)
         available = host.memory_available()
         plans = [workload.resolve(self._wanted, device, available) for device in chosen]
-        self._update(loader=described.loader, device=chosen[0], devices=tuple(chosen))
+        facts = self._run.host | host.near_gpu(chosen[0].pci_address)
+        self._update(
+            loader=described.loader, layers=described.layers, device=chosen[0], devices=tuple(chosen), host=facts
+        )
+        self._note(*trust.machine_notes(facts, self._wanted.threads))
         self._note(*described.notes, *(note for plan in plans for note in plan.notes))
         self._save(self._run)
         self._calibrate()
@@ -171,7 +173,7 @@ class Stress:
             status: Status = "unsupported" if error.exit_code == ExitCode.UNSUPPORTED else "failed"
             statuses = [(status, error.message)] * len(group)
             self._end_child(grace=0)
-        self._add_rows(group, rounds, statuses)
+        self._add_rows(group, rounds, statuses, effort)
         if interrupted:
             raise Interrupted
 
@@ -240,6 +242,7 @@ class Stress:
         group: Sequence[Job],
         rounds: Sequence[tuple[float | None, ...]],
         statuses: Sequence[tuple[Status, str]],
+        effort: Effort,
     ) -> None:
         by_api: dict[Api, list[float]] = {
             job.api: [one[i] for one in rounds if one[i] is not None]  # type: ignore[misc]
@@ -251,7 +254,7 @@ class Stress:
                 ratio = stats.ratio_interval(by_api[job.api], by_api["v1"])
             row = self._row(job, self._results[i], statuses[i], by_api[job.api], ratio)
             self._update(results=(*self._run.results, row))
-            self._note(*_row_notes(row))
+            self._note(*trust.row_notes(row, effort))
             self._watcher.row(row)
         self._save(self._run)
 
@@ -323,27 +326,3 @@ def _per_second(results: Results, kind: str) -> float | None:
     """Bytes per second of all threads together: they touch at the same time."""
     total, longest = results.total(f"{kind}_bytes"), results.longest(f"{kind}_ns")
     return total / longest * 1e9 if longest else None
-
-
-def _row_notes(row: Row) -> list[Note]:
-    """What a reader should know before trusting a row."""
-    notes = []
-    where = f"{row.job}, {row.api}"
-    moved = stats.drift(row.rounds_ns_per_pair)
-    if row.status == "ok" and moved > DRIFT_LIMIT:
-        notes.append(
-            Note(
-                "drift",
-                f"{where}: ns per pair moved by {moved:.0%} between the first and the last rounds; "
-                "try --warmup 1s or a longer --duration",
-            )
-        )
-    calls = [call for call in (row.map, row.unmap) if call is not None]
-    fewest = min((call.count for call in calls), default=0)
-    if row.status == "ok" and 0 < fewest < FEW_BEYOND / 0.01:
-        notes.append(Note("few-samples", f"{where}: p99 rests on {fewest} samples; try a longer --duration"))
-    overflow = sum(call.histogram.overflow for call in calls)
-    if overflow:
-        text = f"{where}: {overflow} calls took 18 minutes or more, or the clock went back"
-        notes.append(Note("overflow", text))
-    return notes

@@ -1,7 +1,7 @@
 /* The measuring loop: a flat program of steps over mapped Vulkan memory.
  *
  * Nothing here needs Vulkan's headers: functions and handles arrive as integers, and the few
- * structures are declared in loop.c from the registry (VK_KHR_map_memory2, VK_EXT_map_memory_placed).
+ * structures are declared in structures.h.
  */
 #ifndef VKM_LOOP_H
 #define VKM_LOOP_H
