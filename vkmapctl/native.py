@@ -27,6 +27,10 @@ class Op(IntEnum):
     INVALIDATE = lib.VKM_INVALIDATE
     HOLD = lib.VKM_HOLD
     RELEASE = lib.VKM_RELEASE
+    FORGET = lib.VKM_FORGET
+    ALLOCATE = lib.VKM_ALLOCATE
+    FREE = lib.VKM_FREE
+    PAUSE = lib.VKM_PAUSE
 
 
 class Pass(IntEnum):
@@ -54,7 +58,7 @@ class Fault(IntEnum):
 
 
 class Step(NamedTuple):
-    """One step of a program; offset and size in bytes of the object's allocation."""
+    """One step of a program; offset and size in bytes of the object's allocation, nanoseconds for PAUSE."""
 
     op: Op
     object: int = 0
@@ -66,7 +70,10 @@ class Step(NamedTuple):
 
 
 class Functions(NamedTuple):
-    """Addresses of a device's functions, and the VkDevice. version 1: vkMapMemory, 2: vkMapMemory2."""
+    """Addresses of a device's functions, and the VkDevice. version 1: vkMapMemory, 2: vkMapMemory2.
+
+    allocate, free and the memory type of both are for programs with ALLOCATE steps.
+    """
 
     device: int
     map: int
@@ -74,6 +81,9 @@ class Functions(NamedTuple):
     flush: int
     invalidate: int
     version: int
+    allocate: int = 0
+    free: int = 0
+    memory_type: int = 0
 
 
 def bin_edge(index: int) -> int:
@@ -141,7 +151,7 @@ class Results:
         return Fault.OK, 0, {}
 
     def histogram(self, name: str) -> Histogram:
-        """`map_ns` or `unmap_ns`, merged over the threads."""
+        """`map_ns`, `unmap_ns` or `cycle_ns`, merged over the threads."""
         merged = ffi.new("struct vkm_histogram *")
         for s in self.stats:
             lib.vkm_merge(merged, ffi.addressof(s, name))
@@ -172,9 +182,10 @@ class Clock:
 class Program:
     """Steps over mapped objects, checked and laid out for the loop.
 
-    objects: (VkDeviceMemory, allocation size in bytes). cycles: an iteration runs the next one, round robin; all
-    have the same number of steps and maps. Raises ValueError for a step out of bounds, a double map and the
-    like: the loop itself trusts its program.
+    objects: (VkDeviceMemory, allocation size in bytes), or (0, 0) where ALLOCATE makes it. cycles: an iteration
+    runs the next one, round robin; all have the same number of steps and maps. interval_ns: how often a cycle is due
+    in the latency pass, 0 for one straight after the other. Raises ValueError for a step out of bounds, a double map
+    and the like: the loop itself trusts its program.
     """
 
     def __init__(
@@ -185,6 +196,7 @@ class Program:
         *,
         map_alignment: int = 64,
         seed: int = 0,
+        interval_ns: float = 0.0,
     ) -> None:
         steps = [step for cycle in cycles for step in cycle]
         self._steps = ffi.new("struct vkm_step[]", max(len(steps), 1))
@@ -198,6 +210,8 @@ class Program:
         self.raw = ffi.new("struct vkm_program *")
         self.raw.device, self.raw.map, self.raw.unmap = functions.device, functions.map, functions.unmap
         self.raw.flush, self.raw.invalidate = functions.flush, functions.invalidate
+        self.raw.allocate, self.raw.free = functions.allocate, functions.free
+        self.raw.memory_type, self.raw.interval_ns = functions.memory_type, interval_ns
         self.raw.version, self.raw.seed = functions.version, seed & FOREVER
         self.raw.map_alignment, self.raw.page_size = map_alignment, PAGE
         self.raw.step_count, self.raw.object_count = len(steps), len(objects)
@@ -222,7 +236,7 @@ class Program:
         return Fault(lib.vkm_run(self.raw, clock.raw, results.control, results.stats[thread], kind, iterations, ns))
 
     def unwind(self) -> None:
-        """Unmaps what a pass that met a fault left mapped."""
+        """Unmaps what a pass that met a fault left mapped, and frees what it left allocated."""
         lib.vkm_unwind(self.raw)
 
     def release_kept(self) -> None:

@@ -13,6 +13,8 @@
 #define WHOLE_SIZE UINT64_MAX
 #define MAP_PLACED 1u     /* VK_MEMORY_MAP_PLACED_BIT_EXT */
 #define UNMAP_RESERVE 1u  /* VK_MEMORY_UNMAP_RESERVE_BIT_EXT */
+#define SPIN_NS 80000
+#define LONGEST_NAP_NS 10000000
 #define CHUNK_NS 200000   /* the rate pass looks at the clock about this often */
 
 enum structure_type {
@@ -71,26 +73,38 @@ static void prepare_range(const struct vkm_step *step, uint64_t memory, uint64_t
     words[4] = step->whole ? WHOLE_SIZE : step->size;
 }
 
+static void prepare_step(struct vkm_program *program, uint32_t i)
+{
+    const struct vkm_step *step = &program->steps[i];
+    uint64_t memory = program->objects[step->object].memory;
+    uint64_t *words = program->calls[i].words;
+    memset(words, 0, sizeof program->calls[i].words);
+    if (step->op == VKM_MAP)
+        prepare_map(step, memory, words);
+    else if (step->op == VKM_UNMAP)
+        prepare_unmap(step, memory, words);
+    else if (step->op == VKM_FLUSH || step->op == VKM_INVALIDATE)
+        prepare_range(step, memory, words);
+}
+
 void vkm_prepare(struct vkm_program *program)
 {
-    for (uint32_t i = 0; i < program->step_count; i++) {
-        const struct vkm_step *step = &program->steps[i];
-        uint64_t memory = program->objects[step->object].memory;
-        uint64_t *words = program->calls[i].words;
-        memset(words, 0, sizeof program->calls[i].words);
-        if (step->op == VKM_MAP)
-            prepare_map(step, memory, words);
-        else if (step->op == VKM_UNMAP)
-            prepare_unmap(step, memory, words);
-        else if (step->op == VKM_FLUSH || step->op == VKM_INVALIDATE)
-            prepare_range(step, memory, words);
-    }
+    for (uint32_t i = 0; i < program->step_count; i++)
+        prepare_step(program, i);
+}
+
+void vkm_prepare_object(struct vkm_program *program, uint32_t object)
+{
+    for (uint32_t i = 0; i < program->step_count; i++)
+        if (program->steps[i].object == object)
+            prepare_step(program, i);
 }
 
 /* What vkm_check knows of an object while it walks the program. */
 struct known {
-    int mapped;
+    int mapped, owned;
     uint64_t begin, end; /* of the mapping */
+    uint64_t allocation; /* bytes, where owned */
 };
 
 static int inside(uint64_t offset, uint64_t size, uint64_t begin, uint64_t end)
@@ -102,7 +116,8 @@ static int step_is_sound(const struct vkm_step *step, const struct vkm_object *o
 {
     switch (step->op) {
     case VKM_MAP:
-        if (known->mapped || !inside(step->offset, step->size, 0, object->allocation_size))
+        if (known->mapped || (!object->memory && !known->owned) ||
+            !inside(step->offset, step->size, 0, known->owned ? known->allocation : object->allocation_size))
             return 0;
         if (step->flags & MAP_PLACED && !step->address)
             return 0;
@@ -125,7 +140,20 @@ static int step_is_sound(const struct vkm_step *step, const struct vkm_object *o
     case VKM_HOLD:
         return !known->mapped && step->address && step->size;
     case VKM_RELEASE:
+    case VKM_FORGET:
+    case VKM_PAUSE:
         return 1;
+    case VKM_ALLOCATE:
+        if (known->owned || object->memory || !step->size)
+            return 0;
+        known->owned = 1;
+        known->allocation = step->size;
+        return 1;
+    case VKM_FREE: {
+        int can_be_freed = known->owned && !known->mapped;
+        known->owned = 0;
+        return can_be_freed;
+    }
     default:
         return 0;
     }
@@ -141,7 +169,7 @@ static int cycle_is_sound(const struct vkm_program *program, uint32_t first, str
             return 0;
     }
     for (uint32_t i = 0; i < program->object_count; i++)
-        if (known[i].mapped)
+        if (known[i].mapped || known[i].owned)
             return 0;
     return 1;
 }
@@ -380,7 +408,14 @@ static inline __attribute__((always_inline)) int run_step(struct runner *r, uint
     case VKM_FLUSH:
     case VKM_INVALIDATE: return range_step(r, i);
     case VKM_HOLD: return hold_step(step);
-    case VKM_RELEASE: return release_step(&r->program->objects[step->object]);
+    case VKM_RELEASE:
+        if (!step->size)
+            return release_step(&r->program->objects[step->object]);
+        return vkm_object_step(r->program, i, r->stats);
+    case VKM_FORGET:
+    case VKM_ALLOCATE:
+    case VKM_FREE:
+    case VKM_PAUSE: return vkm_object_step(r->program, i, r->stats);
     default: return touch_step(r, step, timed);
     }
 }
@@ -524,6 +559,51 @@ static int timed_pass(struct runner *r, const struct vkm_control *control, uint6
     return fault;
 }
 
+static uint64_t since(const struct runner *r, uint64_t begin)
+{
+    return vkm_ticks_to_ns(r->clock, vkm_ticks(r->clock) - begin);
+}
+
+/* Sleeps while there is time, then spins: the scheduler wakes a thread some 60 us late. */
+static void wait_until_due(const struct runner *r, const struct vkm_control *control, uint64_t begin, uint64_t due)
+{
+    for (uint64_t now = since(r, begin); now < due && !stop_wanted(control); now = since(r, begin)) {
+        uint64_t left = due - now;
+        if (left > 2 * SPIN_NS) {
+            struct timespec nap = {0, (long)(left - SPIN_NS < LONGEST_NAP_NS ? left - SPIN_NS : LONGEST_NAP_NS)};
+            nanosleep(&nap, NULL);
+        }
+    }
+}
+
+/* A cycle every interval_ns. A late cycle starts at once and its lateness counts, so a stall is seen by every cycle
+ * that was due meanwhile. Cycles still due when twice the time is over are given up, and counted. */
+static int paced_pass(struct runner *r, const struct vkm_control *control, uint64_t max_iterations, uint64_t max_ns)
+{
+    struct vkm_stats *stats = r->stats;
+    double interval = r->program->interval_ns;
+    uint64_t begin = vkm_ticks(r->clock), now = 0, n = 0, wanted = max_iterations;
+    int fault = VKM_OK;
+    if ((double)max_ns / interval < (double)wanted)
+        wanted = (uint64_t)((double)max_ns / interval) + 1;
+    while (!fault && n < wanted && now / 2 < max_ns && !stop_wanted(control)) {
+        uint64_t due = (uint64_t)((double)n * interval), done = 0;
+        wait_until_due(r, control, begin, due);
+        fault = run_cycles(r, 1, 1, &done);
+        now = since(r, begin);
+        n += done;
+        if (!fault)
+            vkm_record(&stats->cycle_ns, now > due ? now - due : 0);
+        stats->iterations += done;
+    }
+    uint64_t scheduled = (uint64_t)((double)n * interval);
+    stats->rate_pairs += n * maps_per_cycle(r->program);
+    stats->rate_ns += now > scheduled ? now : scheduled;
+    if (!fault && !stop_wanted(control))
+        stats->missed_cycles += wanted - n;
+    return fault;
+}
+
 static void wait_for_common_start(struct vkm_control *control)
 {
     __atomic_fetch_add(&control->arrived, 1, __ATOMIC_ACQ_REL);
@@ -541,8 +621,13 @@ int vkm_run(struct vkm_program *program, const struct vkm_clock *clock, struct v
     getrusage(RUSAGE_THREAD, &before);
     wait_for_common_start(control);
     stats->running = 1;
-    int fault = pass == VKM_RATE ? rate_pass(&runner, control, max_iterations, max_ns)
-                                 : timed_pass(&runner, control, max_iterations, max_ns);
+    int fault;
+    if (pass == VKM_RATE)
+        fault = rate_pass(&runner, control, max_iterations, max_ns);
+    else if (pass == VKM_LATENCY && program->interval_ns > 0)
+        fault = paced_pass(&runner, control, max_iterations, max_ns);
+    else
+        fault = timed_pass(&runner, control, max_iterations, max_ns);
     stats->running = 0;
     getrusage(RUSAGE_THREAD, &after);
     stats->minor_faults += (uint64_t)(after.ru_minflt - before.ru_minflt);
@@ -559,13 +644,14 @@ void vkm_unwind(struct vkm_program *program)
 {
     for (uint32_t i = 0; i < program->object_count; i++) {
         struct vkm_object *object = &program->objects[i];
-        if (!object->pointer)
-            continue;
-        uint64_t unmap_info[4] = {MEMORY_UNMAP_INFO, 0, 0, object->memory};
-        if (program->version == 1)
-            ((unmap1_fn *)(uintptr_t)program->unmap)(program->device, object->memory);
-        else
-            ((unmap2_fn *)(uintptr_t)program->unmap)(program->device, unmap_info);
-        object->pointer = 0;
+        if (object->pointer) {
+            uint64_t unmap_info[4] = {MEMORY_UNMAP_INFO, 0, 0, object->memory};
+            if (program->version == 1)
+                ((unmap1_fn *)(uintptr_t)program->unmap)(program->device, object->memory);
+            else
+                ((unmap2_fn *)(uintptr_t)program->unmap)(program->device, unmap_info);
+            object->pointer = 0;
+        }
+        vkm_object_free(program, object);
     }
 }
