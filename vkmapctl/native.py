@@ -1,7 +1,8 @@
 """The only module that imports the C loop: programs in, counters and histograms out, integers both ways."""
 
 import mmap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from enum import IntEnum
 from typing import Any, NamedTuple
 
@@ -253,6 +254,13 @@ def null_driver(version: int, *, faulty: bool = False) -> Functions:
     if version == 1:
         return Functions(0, null.map, null.unmap, null.ranges, null.ranges, 1)
     return Functions(0, null.map2, null.unmap2, null.ranges, null.ranges, 2)
+
+
+@contextmanager
+def host_buffer(size: int) -> Iterator[int]:
+    """Address of `size` bytes of the C library's memory: what the null driver takes for a memory handle."""
+    buffer = ffi.new("char[]", size)
+    yield int(ffi.cast("uintptr_t", buffer))
 
 
 def inject(fault: str, call: int) -> None:

@@ -14,11 +14,12 @@ from msgspec.structs import replace
 
 from vkmapctl import host, stats, workload
 from vkmapctl.child import Child, Died, Interrupted, Interrupts
-from vkmapctl.errors import ExitCode, VkmapError
-from vkmapctl.gates import Threshold, missed
+from vkmapctl.errors import ExitCode, Unsupported, VkmapError
+from vkmapctl.gates import Threshold, missed, parse_threshold
 from vkmapctl.model import (
     SCHEMA,
     Api,
+    Device,
     Effort,
     Floor,
     Job,
@@ -74,6 +75,9 @@ class Watcher:
     def tick(self, group: Sequence[Job], results: Sequence[Results]) -> None:
         """Some ten times a second while a group runs."""
 
+    def round(self, group: Sequence[Job], results: Sequence[Results], reply: Round) -> None:
+        """After each round of a group that has a period."""
+
     def row(self, row: Row) -> None:
         """After each row."""
 
@@ -100,7 +104,8 @@ class Stress:
         self._wanted, self._selector, self._thresholds = wanted, selector, thresholds
         self._timeout, self._layer, self._save = timeout, layer, save
         self._watcher = watcher or Watcher()
-        self._results = [Results(wanted.threads) for _ in range(VARIANTS)]
+        threads = max(part.threads for part in wanted.parts())
+        self._results = [Results(threads) for _ in range(VARIANTS)]
         self._group: tuple[Job, ...] = ()
         self._interrupts = Interrupts()
         self._child: Child | None = None
@@ -138,8 +143,7 @@ class Stress:
     def _measure_all(self) -> None:
         described = self._start_child()
         chosen = select(described.devices, self._selector)
-        available = host.memory_available()
-        plans = [workload.resolve(self._wanted, device, available) for device in chosen]
+        plans = self._plans(chosen)
         self._update(loader=described.loader, device=chosen[0], devices=tuple(chosen))
         self._note(*described.notes, *(note for plan in plans for note in plan.notes))
         self._save(self._run)
@@ -149,6 +153,24 @@ class Stress:
             for group in plan.groups:
                 self._measure(group, plan.effort)
 
+    def _plans(self, chosen: Sequence[Device]) -> list[Plan]:
+        """Of each part for each device. Where others can run, one that is unsupported becomes a row that says so."""
+        available = host.memory_available()
+        plans: list[Plan] = []
+        refused: list[tuple[Workload, Device, Unsupported]] = []
+        for device in chosen:
+            for part in self._wanted.parts():
+                try:
+                    plans.append(workload.resolve(part, device, available))
+                except Unsupported as error:
+                    if not self._wanted.jobs:
+                        raise
+                    refused.append((part, device, error))
+        if not plans:
+            raise refused[0][2]
+        self._update(results=tuple(_refused_row(*one) for one in refused))
+        return plans
+
     def _measure(self, group: tuple[Job, ...], effort: Effort) -> None:
         self._group = group
         rounds: list[tuple[float | None, ...]] = []
@@ -157,17 +179,10 @@ class Stress:
         interrupted = False
         statuses: list[tuple[Status, str]]
         try:
-            if self._child is None:
-                self._start_child()
-            assert self._child is not None
-            measured = Measured(())
-            for reply in self._child.ask(Measure(group, effort)):
-                if isinstance(reply, Round):
-                    rounds.append(reply.ns_per_pair)
-                elif isinstance(reply, Measured):
-                    measured = reply
-                    break
+            measured, leak = self._ask(group, effort, rounds)
             statuses = [self._status_of(i, measured) for i in range(len(group))]
+            if leak:
+                statuses = [("failed", f"leak: {leak}") if one[0] == "ok" else one for one in statuses]
         except Died as died:
             statuses = [self._status_of_dead(i, died) for i in range(len(group))]
             self._end_child(grace=0)
@@ -182,6 +197,24 @@ class Stress:
         self._add_rows(group, rounds, statuses)
         if interrupted:
             raise Interrupted
+
+    def _ask(
+        self, group: tuple[Job, ...], effort: Effort, rounds: list[tuple[float | None, ...]]
+    ) -> tuple[Measured, str]:
+        """Lets the child measure the group, and adds each round as it comes. The second is a leak in words."""
+        if self._child is None:
+            self._start_child()
+        assert self._child is not None
+        leak = ""
+        for reply in self._child.ask(Measure(group, effort)):
+            if isinstance(reply, Round):
+                rounds.append(reply.ns_per_pair)
+                leak = reply.leak
+                if reply.usage:
+                    self._watcher.round(group, self._results, reply)
+            elif isinstance(reply, Measured):
+                return reply, leak
+        return Measured(()), leak
 
     def _start_child(self) -> Described:
         self._end_child()
@@ -287,7 +320,7 @@ class Stress:
             device=job.device,
             api=job.api,
             memory_type=job.memory_type,
-            memory_flags=device.memory_types[job.memory_type].flags,
+            memory_flags=device.memory_type(job.memory_type).flags,
             allocation_size=job.allocation_size,
             offset=job.offset,
             map_size=job.map_size,
@@ -299,7 +332,7 @@ class Stress:
             pairs=pairs,
             seconds=seconds,
             pairs_per_second=pairs / seconds if seconds else None,
-            ns_per_pair=total_ns / pairs if pairs else None,
+            ns_per_pair=total_ns / pairs if pairs and not job.rate else None,
             rounds_ns_per_pair=tuple(rounds),
             ratio_to_v1=ratio,
             map=stats.latency(results.histogram("map_ns"), self._latencies_floor),
@@ -314,6 +347,12 @@ class Stress:
             mismatches=results.total("mismatches"),
             status=status[0],
             reason=status[1],
+            part=job.part,
+            steps=len(job.steps),
+            unmap_order=job.unmap_order,
+            rate=job.rate,
+            response=stats.latency(results.histogram("cycle_ns"), 0.0) if job.rate else None,
+            missed_cycles=results.total("missed_cycles"),
         )
 
     def _worst(self) -> Outcome:
@@ -323,6 +362,9 @@ class Stress:
     def _finish(self, outcome: Outcome) -> None:
         if outcome == "ok":
             lines = missed(self._thresholds, self._run.results)
+            for part in self._wanted.parts():
+                own = [row for row in self._run.results if row.part == part.name]
+                lines += missed([parse_threshold(text) for text in part.fail_if], own)
             self._note(*(Note("threshold", line) for line in lines))
             outcome = "missed" if lines else "ok"
         self._update(outcome=outcome, exit_code=int(_EXIT[outcome]))
@@ -340,12 +382,35 @@ def _per_second(results: Results, kind: str) -> float | None:
     return total / longest * 1e9 if longest else None
 
 
+def _refused_row(part: Workload, device: Device, error: Unsupported) -> Row:
+    """What stands for a part that this device cannot run."""
+    size = next((one for one in part.sizes if isinstance(one, int)), 0)
+    return Row(
+        job=part.name,
+        device=device.index,
+        api=device.apis()[0],
+        memory_type=0,
+        memory_flags=(),
+        allocation_size=size,
+        offset=part.offsets[0],
+        map_size=part.map_size,
+        placed=part.placed,
+        reserve=part.reserve,
+        touch=part.touch,
+        threads=part.threads,
+        live=part.live,
+        status="unsupported",
+        reason=error.message,
+        part=part.name,
+    )
+
+
 def _row_notes(row: Row) -> list[Note]:
     """What a reader should know before trusting a row."""
     notes = []
     where = f"{row.job}, {row.api}"
     moved = stats.drift(row.rounds_ns_per_pair)
-    if row.status == "ok" and moved > DRIFT_LIMIT:
+    if row.status == "ok" and moved > DRIFT_LIMIT and not row.rate:
         notes.append(
             Note(
                 "drift",
@@ -357,6 +422,9 @@ def _row_notes(row: Row) -> list[Note]:
     fewest = min((call.count for call in calls), default=0)
     if row.status == "ok" and 0 < fewest < FEW_BEYOND / 0.01:
         notes.append(Note("few-samples", f"{where}: p99 rests on {fewest} samples; try a longer --duration"))
+    if row.missed_cycles:
+        text = f"{where}: the rate was not reached: {row.missed_cycles} cycles were due and never started"
+        notes.append(Note("rate-missed", text))
     overflow = sum(call.histogram.overflow for call in calls)
     if overflow:
         text = f"{where}: {overflow} calls took 18 minutes or more, or the clock went back"
