@@ -10,8 +10,9 @@ import click
 
 from vkmapctl import __version__, params
 from vkmapctl.errors import ExitCode, UsageProblem, VkmapError
-from vkmapctl.workload import APIS, TOUCHES
+from vkmapctl.workload import APIS, TOUCHES, UNMAP_ORDERS
 
+OUTPUT_OPTIONS = ("as_json", "save", "force", "quiet", "no_color")
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -126,16 +127,15 @@ def probe(
 
 
 @cli.command()
+@click.argument("workload", required=False, metavar="[WORKLOAD]")
 @click.option(
     "--size",
-    "sizes",
     type=params.SIZE,
     multiple=True,
     help="Allocation size, such as 64K or 256M. Repeatable.",
 )
 @click.option(
     "--offset",
-    "offsets",
     type=params.OFFSET,
     multiple=True,
     help="Map offset in bytes or units, or 'random'. Repeatable.",
@@ -191,6 +191,18 @@ def probe(
     show_default=True,
     help="Objects mapped at once by each thread.",
 )
+@click.option(
+    "--unmap-order",
+    type=click.Choice(UNMAP_ORDERS),
+    default="same",
+    show_default=True,
+    help="In which order live objects are unmapped.",
+)
+@click.option(
+    "--rate",
+    type=click.FloatRange(0, 1e9),
+    help="Cycles per second of each thread; each is counted from the moment it was due.",
+)
 @click.option("--duration", type=params.DURATION, default="2s", show_default=True, help="Time for each row.")
 @click.option("--iterations", type=click.IntRange(1), help="Cycles for each pass instead of a time.")
 @click.option(
@@ -215,52 +227,38 @@ def probe(
     metavar="CONDITION",
     help="Exit 5 if a row meets it, such as 'map.p99>50us'. Repeatable.",
 )
+@click.option(
+    "--together",
+    is_flag=True,
+    help="With several devices: measure each alone, then all at once, and show what sharing costs.",
+)
 @timeout_option
 @layer_options
 @common_options
+@click.pass_context
 def stress(
-    sizes: tuple[int, ...],
-    offsets: tuple[int | str, ...],
-    duration: float,
-    warmup: float,
+    context: click.Context,
+    /,
+    workload: str | None,
     thresholds: tuple[Any, ...],
     timeout: float,
     emulate: str | None,
     inject: str | None,
+    together: bool,
     device: str | None,
-    map_size: int | None,
-    api: str,
-    memory_type: str,
-    placed: str | None,
-    reserve: bool,
-    touch: Any,
-    threads: int,
-    live: int,
-    iterations: int | None,
-    seed: int,
-    **output: Any,
+    **others: Any,
 ) -> int:
-    """Map and unmap as fast as the driver lets, and show throughput and latency."""
-    from vkmapctl.model import Workload
+    """Map and unmap as fast as the driver lets, and show throughput and latency.
+
+    WORKLOAD is a preset's name or a TOML file ('vkmapctl workloads list' shows the presets; without one it is quick).
+    Flags given here win over what it says.
+    """
+    from vkmapctl import workload_file
     from vkmapctl.progress import watcher
     from vkmapctl.stress import Stress
 
-    wanted = Workload(
-        sizes=sizes or (64 << 20,),
-        offsets=offsets or (0,),
-        map_size=map_size,
-        api=api,
-        memory_type=memory_type,
-        placed=placed,
-        reserve=reserve,
-        touch=touch,
-        threads=threads,
-        live=live,
-        seconds=duration,
-        iterations=iterations,
-        warmup_seconds=warmup,
-        seed=seed,
-    )
+    output = {name: others.pop(name) for name in OUTPUT_OPTIONS}
+    wanted = workload_file.load(workload or "quick", explicit_flags(context, others))
     sink = _sink(output)
     run = Stress(
         wanted,
@@ -275,6 +273,12 @@ def stress(
     ).run()
     _show(run, output)
     return run.exit_code
+
+
+def explicit_flags(context: click.Context, flags: dict[str, Any]) -> dict[str, Any]:
+    """The flags that were typed, as keys of a workload file."""
+    typed = click.core.ParameterSource.COMMANDLINE
+    return {name: value for name, value in flags.items() if context.get_parameter_source(name) is typed}
 
 
 def _sink(output: dict[str, Any]) -> Any:
@@ -306,6 +310,9 @@ def _usage_problem(error: click.ClickException) -> UsageProblem:
     """click's errors in this program's form."""
     path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "vkmapctl"
     return UsageProblem(error.format_message(), f"{path} --help")
+
+
+cli.add_command(cli_workloads.workloads)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

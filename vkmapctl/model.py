@@ -313,7 +313,7 @@ class Workload(Data, frozen=True):
 
     def parts(self) -> tuple["Workload", ...]:
         """The sets of flags to measure, one after the other."""
-        return self.jobs or (self,)
+        return self.jobs or (msgspec.structs.replace(self, name=""),)
 
 
 class Job(Data, frozen=True):

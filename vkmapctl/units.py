@@ -45,7 +45,9 @@ def parse_fit(text: str) -> tuple[int, int]:
 
 
 def steps_between(low: int, high: int, factor: int) -> list[int]:
-    """low, low * factor, … up to high, which ends the list whether or not it is a step."""
+    """low, low * factor, … up to high, which ends the list whether or not it is a step. Raises ValueError."""
+    if high < low:
+        raise ValueError(f"a range goes up: {low} is more than {high}")
     found = []
     while low < high:
         found.append(low)

@@ -13,6 +13,7 @@ from vkmapctl.script import Impossible, cycle_of, needs, object_count
 
 APIS = ("auto", "core", "khr", "v1", "all")
 TOUCHES = ("none", "first", "write", "read", "verify")
+UNMAP_ORDERS = ("same", "reverse", "random")
 PLACES = {"any": 1 << 47, "low4g": 1 << 32, "low2g": 1 << 31}
 _FLAG_WORDS = {
     "de": "De", "device-local": "De",
@@ -210,7 +211,7 @@ def _job(workload: Workload, device: Device, memory_type: MemoryType, size: int,
         threads=workload.threads,
         live=workload.live,
         seed=workload.seed,
-        part="" if workload.name == "flags" else workload.name,
+        part=workload.name if workload.name != "flags" else "",
         unmap_order=workload.unmap_order,
         rate=workload.rate,
         object_sizes=sizes,
