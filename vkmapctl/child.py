@@ -105,7 +105,7 @@ class Child:
     ) -> None:
         self._timeout, self._interrupts = timeout, interrupts
         self._heartbeat, self._on_tick = heartbeat, on_tick
-        self._output = b""
+        self._output, self._closed = b"", False
         requests, replies, output = os.pipe(), os.pipe(), os.pipe()
         parent = os.getpid()
         self.pid = os.fork()
@@ -188,8 +188,7 @@ class Child:
         if status is None:
             raise Died("hung", "it closed its pipe but did not end", self._said())
         if os.WIFSIGNALED(status):
-            number = os.WTERMSIG(status)
-            raise Died("crashed", f"killed by {signal.Signals(number).name}", self._said())
+            raise Died("crashed", f"killed by {_signal_name(os.WTERMSIG(status))}", self._said())
         raise Died("crashed", f"ended with status {os.waitstatus_to_exitcode(status)}", self._said())
 
     def _reap(self, seconds: float) -> int | None:
@@ -200,6 +199,7 @@ class Child:
             if pid:
                 self.pid = 0
                 return status
+            self._take_output()  # a child must not wait for us to read while we wait for it to end
             if time.monotonic() > deadline:
                 return None
             time.sleep(0.002)
@@ -207,11 +207,21 @@ class Child:
 
     def close(self, grace: float = _GRACE_SECONDS) -> None:
         """Lets the child finish, then ends it. Leaves no process behind."""
+        if self._closed:
+            return
+        self._closed = True
         self._channel.close()
         if self.pid and self._reap(grace) is None:
             os.kill(self.pid, signal.SIGKILL)
             self._reap(60)
         os.close(self._output_fd)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def _be_child(serve: Callable[[Channel], None], channel: Channel, output_fd: int, parent: int) -> NoReturn:

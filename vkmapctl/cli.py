@@ -8,70 +8,13 @@ from typing import Any
 
 import click
 
-from vkmapctl import __version__, params
+from vkmapctl import __version__, cli_workloads, params
 from vkmapctl.errors import ExitCode, UsageProblem, VkmapError
-from vkmapctl.workload import APIS, TOUCHES, UNMAP_ORDERS
+from vkmapctl.options import common_options, layer_options, test_layer, timeout_option
+from vkmapctl.params import APIS, TOUCHES, UNMAP_ORDERS
 
 OUTPUT_OPTIONS = ("as_json", "save", "force", "quiet", "no_color")
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-
-
-def common_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The flags that every command has."""
-    for option in (
-        click.option("--no-color", is_flag=True, help="No colours; NO_COLOR does the same."),
-        click.option("--quiet", is_flag=True, help="Print the result alone: no progress."),
-        click.option("--force", is_flag=True, help="Let --save overwrite a file."),
-        click.option(
-            "--save",
-            type=click.Path(path_type=Path, dir_okay=True),
-            metavar="FILE",
-            help="Save the JSON document.",
-        ),
-        click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else on stdout."),
-        click.option(
-            "--device",
-            metavar="SELECTOR",
-            help="Index, part of the name, UUID prefix, driver name, or 'all'.",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
-timeout_option = click.option(
-    "--timeout",
-    type=params.DURATION,
-    default="30s",
-    show_default=True,
-    help="End a driver that makes no progress for so long.",
-)
-
-
-def layer_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The flags of the commands that can run through the project's own layer."""
-    for option in (
-        click.option(
-            "--inject",
-            metavar="FAULT[:PERIOD]",
-            help="Let the test layer inject a fault; 'vkmapctl selftest --list' names them.",
-        ),
-        click.option(
-            "--emulate",
-            type=click.Choice(["placed", "range"]),
-            help="Let the test layer emulate placed maps and reserve; results are labelled.",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
-def _layer(emulate: str | None, inject: str | None) -> Any:
-    if not emulate and not inject:
-        return None
-    from vkmapctl.model import TestLayer
-
-    return TestLayer(emulate or "none", inject or "")
 
 
 @click.group(context_settings=CONTEXT)
@@ -116,7 +59,7 @@ def probe(
         requirements=requirements,
         expected_driver=expect_driver,
         timeout=timeout,
-        layer=_layer(emulate, inject),
+        layer=test_layer(emulate, inject),
         command=sys.argv[1:],
         version=__version__,
     )
@@ -204,7 +147,7 @@ def probe(
     help="Cycles per second of each thread; each is counted from the moment it was due.",
 )
 @click.option("--duration", type=params.DURATION, default="2s", show_default=True, help="Time for each row.")
-@click.option("--iterations", type=click.IntRange(1), help="Cycles for each pass instead of a time.")
+@click.option("--iterations", type=click.IntRange(1, (1 << 63) - 1), help="Cycles for each pass instead of a time.")
 @click.option(
     "--warmup",
     type=params.SPAN,
@@ -265,7 +208,7 @@ def stress(
         selector=device,
         thresholds=thresholds,
         timeout=timeout,
-        layer=_layer(emulate, inject),
+        layer=test_layer(emulate, inject),
         command=sys.argv[1:],
         save=sink.save if sink else lambda run: None,
         watcher=watcher(quiet=output["quiet"], color=not output["no_color"]),
@@ -279,6 +222,105 @@ def explicit_flags(context: click.Context, flags: dict[str, Any]) -> dict[str, A
     """The flags that were typed, as keys of a workload file."""
     typed = click.core.ParameterSource.COMMANDLINE
     return {name: value for name, value in flags.items() if context.get_parameter_source(name) is typed}
+
+
+@cli.command()
+@click.option("--list", "list_checks", is_flag=True, help="List the checks and run none.")
+@click.option("--check", "identifiers", multiple=True, metavar="ID", help="Run this check only. Repeatable.")
+@click.option("--junit", type=click.Path(path_type=Path), metavar="FILE", help="Write JUnit XML too.")
+@click.option(
+    "--quirk",
+    "quirks",
+    type=click.Choice(["unaligned-placed"]),
+    multiple=True,
+    help="Also try usage that the specification forbids but programs rely on.",
+)
+@timeout_option
+@layer_options
+@common_options
+def verify(
+    list_checks: bool,
+    identifiers: tuple[str, ...],
+    junit: Path | None,
+    quirks: tuple[str, ...],
+    timeout: float,
+    emulate: str | None,
+    inject: str | None,
+    device: str | None,
+    **output: Any,
+) -> int:
+    """Check the driver's behaviour against the specification, rule by rule."""
+    from vkmapctl import report_verify
+    from vkmapctl import verify as verifier
+
+    if list_checks:
+        return _list_checks(output)
+    junit_sink = _sink({**output, "save": junit})
+    sink = _sink(output)
+    report = verifier.verify(
+        selector=device,
+        identifiers=identifiers,
+        quirks=quirks,
+        timeout=timeout,
+        layer=test_layer(emulate, inject),
+        command=sys.argv[1:],
+        version=__version__,
+        on_row=_progress(report_verify.check_line, output),
+        save=sink.save if sink else lambda report: None,
+    )
+    if junit_sink:
+        junit_sink.write(report_verify.verify_junit(report))
+    _show(report, output)
+    return report.exit_code
+
+
+@cli.command()
+@click.option("--list", "list_faults", is_flag=True, help="List the faults and inject none.")
+@common_options
+def selftest(list_faults: bool, device: str | None, **output: Any) -> int:
+    """Show that broken drivers are caught: inject each fault over the local driver."""
+    from vkmapctl import selftest as tester
+
+    if list_faults:
+        for name, description in tester.faults().items():
+            click.echo(f"{name}: {description}")
+        return ExitCode.OK
+    sink = _sink(output)
+    report = tester.selftest(
+        selector=device,
+        version=__version__,
+        on_trial=_progress(
+            lambda trial: f"{trial.fault}, {trial.by}: {'NOT CAUGHT' if trial.caught is False else 'ok'}", output
+        ),
+    )
+    if sink:
+        sink.save(report)
+    _show(report, output)
+    return report.exit_code
+
+
+def _list_checks(output: dict[str, Any]) -> int:
+    from vkmapctl import checks, console, report_verify
+
+    rows = [
+        (one.id, one.level if one.quirk is None else f"quirk {one.quirk}", " ".join(one.needs), one.title, one.rule)
+        for one in checks.load().values()
+    ]
+    if output["as_json"]:
+        import json
+
+        keys = ("id", "level", "needs", "title", "rule")
+        click.echo(json.dumps([dict(zip(keys, row, strict=True)) for row in rows], indent=1))
+    else:
+        console.print_view(report_verify.catalogue_view(rows), color=not output["no_color"])
+    return ExitCode.OK
+
+
+def _progress(line: Callable[[Any], str], output: dict[str, Any]) -> Callable[[Any], None]:
+    """Prints a line on stderr for each finished part, unless --quiet."""
+    if output["quiet"]:
+        return lambda part: None
+    return lambda part: click.echo(line(part), err=True)
 
 
 def _sink(output: dict[str, Any]) -> Any:
@@ -299,11 +341,10 @@ def _show(document: Any, output: dict[str, Any]) -> None:
         sys.stdout.flush()
         if output["quiet"]:
             return
-    from vkmapctl import console, report
-    from vkmapctl.model import ProbeReport
+    from vkmapctl import console
+    from vkmapctl.views import view
 
-    view = report.probe_view(document) if isinstance(document, ProbeReport) else report.run_view(document)
-    console.print_view(view, stderr=output["as_json"], color=not output["no_color"])
+    console.print_view(view(document), stderr=output["as_json"], color=not output["no_color"])
 
 
 def _usage_problem(error: click.ClickException) -> UsageProblem:

@@ -47,6 +47,10 @@ def print_view(view: Iterable[Any], *, stderr: bool = False, color: bool = True)
 
 def print_error(error: VkmapError) -> None:
     """One line that says what, and the hints."""
-    print(f"Error: {error.message}", file=sys.stderr)
+    print(f"Error: {_one_line(error.message)}", file=sys.stderr)
     for hint in error.hints:
-        print(f"Hint: {hint}", file=sys.stderr)
+        print(f"Hint: {_one_line(hint)}", file=sys.stderr)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

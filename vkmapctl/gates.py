@@ -43,7 +43,7 @@ def parse_threshold(text: str) -> Threshold:
 
 def _limit(metric: str, value: str) -> float:
     if metric.startswith(("map.", "unmap.")) or metric == "ns_per_pair":
-        return units.parse_duration(value) * 1e9
+        return round(units.parse_duration(value) * 1e9, 3)
     if metric in ("write", "read"):
         match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]?)B/s", value)
         if not match:

@@ -422,6 +422,73 @@ class ProbeReport(Data, frozen=True, tag_field="kind", tag="probe"):
     warnings: tuple[Note, ...] = ()
 
 
+# --- a verify run ---------------------------------------------------------------------------------
+
+VerdictStatus = Literal["pass", "fail", "quality", "skip", "crashed", "hung"]
+
+
+class Verdict(Data, frozen=True):
+    """How one check ended. quality: the driver may do so, but a user should know."""
+
+    status: VerdictStatus
+    detail: str = ""
+
+
+class CheckRow(Data, frozen=True):
+    """One check on one memory type of one device. memory_type None: it could not run on this device at all."""
+
+    id: str
+    title: str
+    rule: str
+    level: Literal["must", "quality"]
+    device: int
+    memory_type: int | None
+    memory_flags: tuple[str, ...]
+    status: VerdictStatus
+    detail: str
+    seconds: float
+
+
+class VerifyReport(Data, frozen=True, tag_field="kind", tag="verify"):
+    """The saved document of a verify run."""
+
+    schema: str
+    tool: Tool
+    started: str
+    host: dict[str, str | int | float | list[int] | None]
+    loader: str
+    devices: tuple[Device, ...]
+    outcome: Outcome
+    exit_code: int
+    results: tuple[CheckRow, ...] = ()
+    warnings: tuple[Note, ...] = ()
+
+
+# --- a selftest -----------------------------------------------------------------------------------
+
+
+class Trial(Data, frozen=True):
+    """One fault against one check or stress run. by: its id; how: what was seen; caught None: not to be had here."""
+
+    fault: str
+    description: str
+    by: str
+    caught: bool | None
+    how: str
+
+
+class SelftestReport(Data, frozen=True, tag_field="kind", tag="selftest"):
+    """The saved document of a selftest."""
+
+    schema: str
+    tool: Tool
+    device: Device
+    baseline: tuple[str, ...]  # what was reported without any fault
+    trials: tuple[Trial, ...]
+    outcome: str
+    exit_code: int
+
+
 def to_json(document: Data) -> bytes:
     """Indented UTF-8 JSON with a final newline. The `schema` key comes first."""
     return msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n"

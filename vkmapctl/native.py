@@ -240,6 +240,11 @@ class Program:
         """Unmaps what a pass that met a fault left mapped, and frees what it left allocated."""
         lib.vkm_unwind(self.raw)
 
+    def forget_writes(self) -> None:
+        """Lets the next verify begin anew: another program may have written to the same memory since."""
+        for i in range(self.raw.object_count):
+            self._objects[i].written_begin = self._objects[i].written_end = 0
+
     def release_kept(self) -> None:
         """Gives back the ranges that unplaced maps left reserved."""
         for i in range(self.raw.object_count):
@@ -286,3 +291,8 @@ def range_is_reserved(address: int, length: int) -> bool:
 def die_with_parent() -> None:
     """The kernel kills this process when its parent ends, however that ends."""
     lib.vkm_die_with_parent()
+
+
+def refuse_reserving() -> bool:
+    """For the rest of this process the kernel refuses mmap(PROT_NONE, MAP_FIXED); False where it cannot be told so."""
+    return bool(lib.vkm_refuse_reserving())

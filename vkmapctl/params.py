@@ -5,7 +5,11 @@ from typing import Any
 
 import click
 
-from vkmapctl import gates, units, workload
+from vkmapctl import units
+
+APIS = ("auto", "core", "khr", "v1", "all")
+TOUCHES = ("none", "first", "write", "read", "verify")
+UNMAP_ORDERS = ("same", "reverse", "random")
 
 
 class Parsed(click.ParamType[Any]):
@@ -47,13 +51,23 @@ def _positive_duration(text: str) -> float:
 
 
 def _placed(text: str) -> str:
+    from vkmapctl import workload
+
     workload.placed_address(text)
     return text
 
 
 def _requirement(text: str) -> str:
+    from vkmapctl import gates
+
     gates.check_requirement(text)
     return text
+
+
+def _threshold(text: str) -> Any:
+    from vkmapctl import gates
+
+    return gates.parse_threshold(text)
 
 
 SIZE = Parsed("size", _allocation_size)
@@ -62,5 +76,5 @@ MAP_SIZE = Parsed("size", _map_size)
 DURATION = Parsed("duration", _positive_duration)
 SPAN = Parsed("duration", units.parse_duration)
 PLACED = Parsed("place", _placed)
-THRESHOLD = Parsed("condition", gates.parse_threshold)
+THRESHOLD = Parsed("condition", _threshold)
 REQUIREMENT = Parsed("requirement", _requirement)

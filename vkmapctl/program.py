@@ -31,7 +31,11 @@ def offsets_of(job: Job, device: Device, thread: int) -> list[list[int]]:
     if isinstance(job.offset, int):
         return [[job.offset] * job.live]
     generator = random.Random(job.seed * 1_000_003 + thread)
-    step = (device.placed.min_placed_memory_map_alignment or PAGE) if job.placed else 1
+    step = 1
+    if job.placed:
+        step = device.placed.min_placed_memory_map_alignment or PAGE
+    elif job.touch != "none" and not device.memory_types[job.memory_type].coherent:
+        step = device.limits.non_coherent_atom_size  # so that every range holds a whole atom
     last = job.allocation_size - (job.map_size or step)
     return [[generator.randrange(0, last + 1, step) for _ in range(job.live)] for _ in range(RANDOM_CYCLES)]
 

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from vkmapctl.model import Data, Device, Effort, Histogram, Job, Note, Probe
+from vkmapctl.model import Data, Device, Effort, Histogram, Job, Note, Probe, Verdict
 
 
 class Describe(Data, frozen=True, tag=True):
@@ -26,7 +26,15 @@ class Measure(Data, frozen=True, tag=True):
     effort: Effort
 
 
-Request = Describe | Prove | Calibrate | Measure
+class Try(Data, frozen=True, tag=True):
+    """Asks for one conformance check on one memory type: answered by Tried."""
+
+    check: str
+    device: int
+    memory_type: int
+
+
+Request = Describe | Prove | Calibrate | Measure | Try
 
 
 class Described(Data, frozen=True, tag=True):
@@ -68,6 +76,10 @@ class Measured(Data, frozen=True, tag=True):
     notes: tuple[Note, ...] = ()
 
 
+class Tried(Data, frozen=True, tag=True):
+    verdict: Verdict
+
+
 class Refused(Data, frozen=True, tag=True):
     """An error of vkmapctl.errors, to be raised in the parent."""
 
@@ -76,4 +88,4 @@ class Refused(Data, frozen=True, tag=True):
     exit_code: int
 
 
-Reply = Described | Proved | Calibrated | Round | Measured | Refused
+Reply = Described | Proved | Calibrated | Round | Measured | Tried | Refused

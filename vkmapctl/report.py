@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from rich.box import SIMPLE_HEAD
-from rich.console import JustifyMethod, RenderableType
+from rich.console import Console, ConsoleOptions, JustifyMethod, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -35,28 +36,34 @@ _STYLES = {
 }
 NONE = "-"
 FLOOR_MARK = "~"
+INDENT = 2
 
 
 class Column(NamedTuple):
-    """A column of a row table. One whose value is `default` in every row is left out."""
+    """A column of a row table. One whose value is `default` in every row is left out.
+
+    folds: may break at blanks. spare: given up first where the terminal is narrow.
+    """
 
     title: str
     value: Callable[[Row], str]
     default: str | None = None
     numeric: bool = True
     folds: bool = False
+    spare: bool = False
 
 
-def _table(*titles: str, numeric_from: int = 1) -> Table:
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+def table(*titles: str, numeric_from: int = 1) -> Table:
+    """An empty table in this program's style; columns from `numeric_from` on are numbers."""
+    made = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     for i, title in enumerate(titles):
         numeric = i >= numeric_from
-        table.add_column(title, justify="right" if numeric else "left", no_wrap=numeric, overflow="fold")
-    return table
+        made.add_column(title, justify="right" if numeric else "left", no_wrap=numeric, overflow="fold")
+    return made
 
 
 def _indent(content: RenderableType) -> Padding:
-    return Padding(content, (0, 0, 0, 2), expand=False)
+    return Padding(content, (0, 0, 0, INDENT), expand=False)
 
 
 def _heading(text: str) -> Text:
@@ -79,10 +86,7 @@ def run_view(run: Run) -> list[RenderableType]:
     """A whole stress run, as printed at its end and by `report show`."""
     view: list[RenderableType] = [*_run_head(run)]
     if run.results:
-        _, shared = _varying(run.results)
-        view.append(Text(f"\n{len(run.results)} {'row' if len(run.results) == 1 else 'rows'}: {shared}"))
-        view += [_heading("Throughput (rate pass: no clock inside the loop)"), _indent(throughput_table(run))]
-        view += [_heading("Latency (latency pass: every call timed)"), _indent(latency_table(run))]
+        view.append(ResultTables(run))
         if any((row.map and row.map.at_floor) or (row.unmap and row.unmap.at_floor) for row in run.results):
             view.append(Text(f"  {FLOOR_MARK} not clear of the floor: less than twice a call that does nothing"))
     view += reasons(run.results)
@@ -91,14 +95,18 @@ def run_view(run: Run) -> list[RenderableType]:
     return view
 
 
+def device_head(device: Device, loader: str) -> Iterable[RenderableType]:
+    """Which device and driver, in two lines; a third where its placed maps are emulated."""
+    yield Text(f"{device.name}  [device {device.index}, {device.type}]", style="bold")
+    through = f", loader {loader}" if loader else ""
+    yield Text(f"  driver {device.driver_name} {device.driver_info}, Vulkan {device.api_version}{through}")
+    if device.placed.emulated:
+        yield Text("  emulated: placed maps and reserve come from vkmapctl's test layer", style="yellow")
+
+
 def _run_head(run: Run) -> Iterable[RenderableType]:
     for device in run.devices:
-        yield Text(f"{device.name}  [device {device.index}, {device.type}]", style="bold")
-        yield Text(
-            f"  driver {device.driver_name} {device.driver_info}, Vulkan {device.api_version}, loader {run.loader}"
-        )
-        if device.placed.emulated:
-            yield Text("  emulated: placed maps and reserve come from vkmapctl's test layer", style="yellow")
+        yield from device_head(device, run.loader)
     if run.floor:
         yield Text(
             f"  timer {run.floor.timer}, step {units.duration(run.floor.timer_step_ns)}; "
@@ -109,6 +117,7 @@ def _run_head(run: Run) -> Iterable[RenderableType]:
 def _row_columns() -> list[Column]:
     """What tells rows apart."""
     return [
+        Column("device", lambda r: str(r.device), "0"),
         Column("size", lambda r: units.size(r.allocation_size)),
         Column("offset", lambda r: str(r.offset), "0"),
         Column("mapped", lambda r: "whole" if r.map_size is None else units.size(r.map_size), "whole"),
@@ -124,13 +133,13 @@ def _row_columns() -> list[Column]:
 
 def _result_columns() -> list[Column]:
     return [
-        Column("pairs", lambda r: units.count(r.pairs)),
+        Column("pairs", lambda r: units.count(r.pairs), spare=True),
         Column("pairs/s", lambda r: _optional(units.count, r.pairs_per_second)),
         Column("per pair", lambda r: _optional(units.duration, r.ns_per_pair)),
-        Column("to v1", _ratio, NONE),
+        Column("to v1", _ratio, NONE, folds=True),
         Column("write", lambda r: _optional(units.bandwidth, r.touch_bytes_per_second.write), NONE),
         Column("read", lambda r: _optional(units.bandwidth, r.touch_bytes_per_second.read), NONE),
-        Column("faults", lambda r: units.count(sum(r.page_faults.values())), "0"),
+        Column("faults", lambda r: units.count(sum(r.page_faults.values())), "0", spare=True),
         Column("status", lambda r: r.status, "ok", numeric=False),
     ]
 
@@ -154,36 +163,63 @@ def _ratio(row: Row) -> str:
     return f"{middle:.2f} ({low:.2f} to {high:.2f})"
 
 
-def throughput_table(run: Run) -> Table:
-    """Pairs per second of each row, under the cost of a pair that does nothing."""
-    what, _ = _varying(run.results)
+class ResultTables:
+    """Both tables of a run; where they do not fit, the rows are numbered and described above them."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        rows = self._run.results
+        what, shared = _varying(rows)
+        yield Text(f"\n{len(rows)} {'row' if len(rows) == 1 else 'rows'}: {shared}")
+        tables = [throughput_table(self._run, what), latency_table(self._run, what)]
+        room = options.max_width - INDENT
+        if any(Measurement.get(console, options.update(max_width=10_000), one).minimum > room for one in tables):
+            numbers = {id(row): str(number) for number, row in enumerate(rows, 1)}
+            for row in rows:
+                described = ", ".join(f"{column.title} {column.value(row)}" for column in what[:-1])
+                yield Text(f"  {numbers[id(row)]}: {described}")
+            what = [Column("row", lambda row: numbers[id(row)]), what[-1]]
+            tables = [throughput_table(self._run, what, narrow=True), latency_table(self._run, what)]
+            yield Text("  Numbers of pairs and page faults need a wider terminal.")
+        for title, one in zip(_TABLE_TITLES, tables, strict=True):
+            yield _heading(title)
+            yield _indent(one)
+
+
+_TABLE_TITLES = ("Throughput (rate pass: no clock inside the loop)", "Latency (latency pass: every call timed)")
+
+
+def throughput_table(run: Run, what: Sequence[Column], *, narrow: bool = False) -> Table:
+    """Pairs per second of each row, under the cost of a pair that does nothing. narrow: without spare columns."""
     results = [c for c in _result_columns() if any(c.value(row) != c.default for row in run.results)]
+    results = [column for column in results if not (narrow and column.spare)]
     table = _columns_table([*what, *results])
     if run.floor:
         filler = [""] * len(what)
-        null = [NONE, units.count(1e9 / run.floor.call_ns), units.duration(run.floor.call_ns)]
-        table.add_row(*filler[1:], "null call", *null, *[""] * (len(results) - 3), style="dim")
+        null = {"pairs/s": units.count(1e9 / run.floor.call_ns), "per pair": units.duration(run.floor.call_ns)}
+        table.add_row(*filler[1:], "null", *(null.get(column.title, "") for column in results), style="dim")
     for row in run.results:
         table.add_row(*(c.value(row) for c in what), *(c.value(row) for c in results))
     return table
 
 
 def _columns_table(columns: Sequence[Column], *more: str) -> Table:
-    table = _table()
+    made = table()
     for column in columns:
         justify: JustifyMethod = "right" if column.numeric else "left"
-        table.add_column(column.title, justify=justify, no_wrap=not column.folds, overflow="fold")
+        made.add_column(column.title, justify=justify, no_wrap=not column.folds, overflow="fold")
     for title in more:
-        table.add_column(title, justify="right", no_wrap=True)
-    return table
+        made.add_column(title, justify="right", no_wrap=True)
+    return made
 
 
 _LATENCY_TITLES = ("samples", "min", "p50", "p90", "p99", "p99.9", "max")
 
 
-def latency_table(run: Run) -> Table:
+def latency_table(run: Run, what: Sequence[Column]) -> Table:
     """Percentiles of each call, under those of the timer and of a call that does nothing."""
-    what, _ = _varying(run.results)
     table = _columns_table([*what, Column("call", str, numeric=False)], *_LATENCY_TITLES)
     filler = [""] * len(what)
     if run.floor:
@@ -304,7 +340,7 @@ def _route_text(device: Device) -> str:
 def _proof_table(probe: Probe) -> Table:
     names: dict[Api, str] = {"core": "2", "khr": "2KHR", "v1": ""}
     points = {point.name: point for point in probe.entry_points}
-    table = _table("functions", "resolves", "by the rules", "live proof", numeric_from=9)
+    proved = table("functions", "resolves", "by the rules", "live proof", numeric_from=9)
     proofs = {proof.api: proof for proof in probe.proofs}
     for api, suffix in names.items():
         functions = (f"vkMapMemory{suffix}", f"vkUnmapMemory{suffix}")
@@ -316,8 +352,8 @@ def _proof_table(probe: Probe) -> Table:
         verdict = status_text(proof.status) if proof else Text(NONE)
         if proof and proof.status != "ok":
             verdict.append(f" ({proof.detail})", style="")
-        table.add_row(" ".join(functions), resolves, rules, verdict)
-    return table
+        proved.add_row(" ".join(functions), resolves, rules, verdict)
+    return proved
 
 
 def _placed_table(device: Device) -> RenderableType:
@@ -341,13 +377,13 @@ def _placed_table(device: Device) -> RenderableType:
 
 
 def _memory_table(device: Device) -> Table:
-    table = _table("\nmemory type", "\nflags", "heap", "\nheap size", "\nfree", numeric_from=2)
-    table.columns[2].header = "\nheap"
+    listing = table("\nmemory type", "\nflags", "heap", "\nheap size", "\nfree", numeric_from=2)
+    listing.columns[2].header = "\nheap"
     for one in device.memory_types:
         heap = device.heaps[one.heap]
         free = None if heap.budget is None else max(heap.budget - (heap.usage or 0), 0)
         local = " De" if heap.device_local else ""
-        table.add_row(
+        listing.add_row(
             f"#{one.index}",
             " ".join(one.flags) or NONE,
             f"{one.heap}{local}",
@@ -355,4 +391,4 @@ def _memory_table(device: Device) -> Table:
             NONE if free is None else units.size(free),
             style="" if one.host_visible else "dim",
         )
-    return table
+    return listing

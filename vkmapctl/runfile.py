@@ -7,9 +7,9 @@ from pathlib import Path
 import msgspec
 
 from vkmapctl.errors import UsageProblem
-from vkmapctl.model import SCHEMA, ProbeReport, Run, to_json
+from vkmapctl.model import SCHEMA, ProbeReport, Run, SelftestReport, VerifyReport, to_json
 
-Document = Run | ProbeReport
+Document = Run | ProbeReport | VerifyReport | SelftestReport
 LARGEST_BYTES = 1 << 30
 
 
@@ -21,19 +21,25 @@ class Sink:
 
     def __init__(self, path: Path, *, force: bool) -> None:
         self._path = path
-        if path.is_dir():
-            raise UsageProblem(f"{path} is a folder", "give --save the name of a file")
-        if path.exists() and not force:
-            raise UsageProblem(f"{path} exists", "choose another name, or --force to overwrite it")
         try:
+            if path.is_dir():
+                raise UsageProblem(f"{path} is a folder", "give the name of a file")
+            if path.exists() and not path.is_file():
+                raise UsageProblem(f"{path} is no ordinary file", "give the name of a file; --json prints to stdout")
+            if path.exists() and not force:
+                raise UsageProblem(f"{path} exists", "choose another name, or --force to overwrite it")
             self._write(b"")
         except OSError as error:
             raise UsageProblem(f"cannot write {path}: {error.strerror}") from None
 
     def save(self, document: Document) -> None:
         """Replaces the file by the whole document. Raises UsageProblem where the disk refuses."""
+        self.write(to_json(document))
+
+    def write(self, data: bytes) -> None:
+        """Replaces the file. Raises UsageProblem where the disk refuses."""
         try:
-            self._write(to_json(document), replace=True)
+            self._write(data, replace=True)
         except OSError as error:
             raise UsageProblem(f"cannot write {self._path}: {error.strerror}") from None
 

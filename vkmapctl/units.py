@@ -3,12 +3,13 @@
 import math
 import re
 
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:ib|b)?", re.IGNORECASE)
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ns|us|µs|ms|s|m|min|h)", re.IGNORECASE)
-_RANGE = re.compile(r"([^.\s][^*\s]*?)\.\.([^*.\s][^*\s]*)(?:\*(\d+))?")
-_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:ib|b)?", re.IGNORECASE | re.ASCII)
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ns|us|[\u00b5\u03bc]s|ms|s|m|min|h)", re.IGNORECASE | re.ASCII)
+_RANGE = re.compile(r"([^.\s][^*\s]*?)\.\.([^*.\s][^*\s]*)(?:\*(\d+))?", re.ASCII)
+_SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 _SIZE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _LARGEST = 1 << 63
+_LONGEST = 1e9  # seconds: some 30 years, well inside 64-bit nanoseconds
 
 
 def parse_size(text: str) -> int:
@@ -60,7 +61,11 @@ def parse_duration(text: str) -> float:
     match = _DURATION.fullmatch(text.strip())
     if not match:
         raise ValueError(f"'{text}' is not a duration such as 250ms, 5s or 2m")
-    return float(match[1]) * _SECONDS[match[2].lower()]
+    unit = "us" if match[2][0] in "\u00b5\u03bc" else match[2].lower()  # either sign for micro
+    seconds = float(match[1]) * _SECONDS[unit]
+    if seconds > _LONGEST:
+        raise ValueError(f"'{text}' is longer than anyone waits")
+    return seconds
 
 
 def size(value: int) -> str:

@@ -146,6 +146,12 @@ def physical_devices(handle: Any) -> list[Any]:
     return _enumerate("vkEnumeratePhysicalDevices", "VkPhysicalDevice", handle)
 
 
+def placed_natively() -> list[bool]:
+    """For each device, in order, whether its driver has placed maps of its own, without any layer of ours."""
+    with instance() as plain:
+        return [MAP_PLACED in _extensions(physical) for physical in physical_devices(plain)]
+
+
 def _extensions(physical: Any) -> dict[str, int]:
     """All device extensions and their spec versions."""
     found = _enumerate("vkEnumerateDeviceExtensionProperties", "VkExtensionProperties", physical, vk.ffi.NULL)

@@ -25,6 +25,8 @@ from vkmapctl.protocol import (
     Prove,
     Proved,
     Round,
+    Tried,
+    Try,
 )
 from vkmapctl.script import ranges_of
 
@@ -65,16 +67,18 @@ class Session:
                         self.channel.send(self.calibrate())
                     case Measure(jobs, effort):
                         self.channel.send(self.measure(jobs, effort))
+                    case Try(check, device, memory_type):
+                        self.channel.send(self.try_check(check, device, memory_type))
 
     def describe(self) -> Described:
+        emulates = self.layer is not None and self.layer.emulate != "none"
+        own = self.vk.placed_natively() if emulates else []
         layers = self.vk.use_test_layer(self.layer) if self.layer else ()
         handle = self._open.enter_context(self.vk.instance(layers))
         self._physical = self.vk.physical_devices(handle)
         notes = []
         for index, physical in enumerate(self._physical):
-            device, filled = self.vk.describe(
-                index, physical, emulated=bool(self.layer and self.layer.emulate != "none")
-            )
+            device, filled = self.vk.describe(index, physical, emulated=emulates and not own[index])
             self._devices[index] = device
             if not filled:
                 notes.append(
@@ -99,6 +103,12 @@ class Session:
         from vkmapctl.proof import prove
 
         return Proved(prove(self.device(index)))
+
+    def try_check(self, check: str, device: int, memory_type: int) -> Tried:
+        from vkmapctl import checks
+
+        opened = self.device(device)
+        return Tried(checks.run(checks.load()[check], opened, opened.facts.memory_types[memory_type]))
 
     @property
     def clock(self) -> native.Clock:
@@ -230,6 +240,8 @@ class Turn:
         """One pass, unless an earlier one met a fault. discard: forgets what the pass counted."""
         if self.fault:
             return
+        for program in self.programs:
+            program.forget_writes()
         _run_threads(self.programs, clock, self.results, kind, limits)
         self.fault = self.results.fault()[0]
         if discard and not self.fault:

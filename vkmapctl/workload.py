@@ -11,9 +11,6 @@ from vkmapctl.model import MALLOC, MALLOC_TYPE, Api, Device, Effort, Job, Memory
 from vkmapctl.program import atom_range, page_ceil
 from vkmapctl.script import Impossible, cycle_of, needs, object_count
 
-APIS = ("auto", "core", "khr", "v1", "all")
-TOUCHES = ("none", "first", "write", "read", "verify")
-UNMAP_ORDERS = ("same", "reverse", "random")
 PLACES = {"any": 1 << 47, "low4g": 1 << 32, "low2g": 1 << 31}
 _FLAG_WORDS = {
     "de": "De", "device-local": "De",
@@ -195,7 +192,7 @@ def _job(workload: Workload, device: Device, memory_type: MemoryType, size: int,
         if isinstance(workload.objects, tuple):
             sizes, size = workload.objects, max(workload.objects)
     kind = "malloc" if memory_type is MALLOC_TYPE else f"type {memory_type.index}"
-    words = [units.size(size), f"@{offset}" if offset else "", kind]
+    words = [_exact_size(size), f"@{offset}" if offset else "", kind]
     label = " ".join(word for word in words if word)
     return Job(
         name=f"{workload.name}: {label}" if workload.name not in ("", "flags") else label,
@@ -229,6 +226,12 @@ def _check_script(job: Job, device: Device) -> None:
         cycle_of(job.steps, job.object_sizes, {}, draws=job.draws, seed=job.seed, device=device)
     except Impossible as error:
         raise UsageProblem(f"job '{job.part}': {error}") from None
+
+
+def _exact_size(size: int) -> str:
+    """Readable where that is exact, so that two sizes never share a name."""
+    shown = units.size(size)
+    return shown if "." not in shown else f"{size} B"
 
 
 def _check_range(job: Job, device: Device) -> None:

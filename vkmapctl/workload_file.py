@@ -18,8 +18,9 @@ from msgspec import UNSET, Meta, UnsetType
 from vkmapctl import gates, script, units
 from vkmapctl.errors import UsageProblem
 from vkmapctl.model import Workload
+from vkmapctl.params import APIS, TOUCHES, UNMAP_ORDERS
 from vkmapctl.steps import AnyStep
-from vkmapctl.workload import APIS, TOUCHES, UNMAP_ORDERS, placed_address
+from vkmapctl.workload import placed_address
 
 MOST_PARTS = 1000
 MOST_OBJECTS = 100_000

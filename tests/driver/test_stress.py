@@ -70,7 +70,7 @@ def test_threads_and_live_objects_add_up() -> None:
     assert row["pairs"] == row["map"]["count"] == 50 * 2 * 7
 
 
-@pytest.mark.parametrize("place", ["any", "low4g", "low2g", "0x20000000"])
+@pytest.mark.parametrize("place", ["any", "low4g", "low2g", "0x100000000000"])
 @pytest.mark.parametrize("reserve", [True, False])
 def test_placed_maps_through_the_layer(place: str, reserve: bool) -> None:
     flags = ["--reserve"] if reserve else []

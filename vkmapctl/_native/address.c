@@ -33,6 +33,8 @@ int vkm_release_range(uint64_t address, uint64_t length)
 
 int vkm_range_is_reserved(uint64_t address, uint64_t length)
 {
+    if (msync((void *)(uintptr_t)address, length, MS_ASYNC)) /* ENOMEM: a page of it is free */
+        return 0;
     uint64_t exact = vkm_reserve_range(address, length);
     if (exact) {
         vkm_release_range(exact, length);

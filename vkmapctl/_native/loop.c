@@ -310,7 +310,9 @@ static inline int unmap_step(struct runner *r, uint32_t i, const int timed)
 
 static void touch_first(unsigned char *bytes, uint64_t size, uint64_t page, unsigned char value)
 {
-    for (uint64_t at = 0; at < size; at += page)
+    uint64_t to_next_page = page - ((uint64_t)(uintptr_t)bytes & (page - 1));
+    *(volatile unsigned char *)bytes = value;
+    for (uint64_t at = to_next_page; at < size; at += page)
         ((volatile unsigned char *)bytes)[at] = value;
 }
 
@@ -457,6 +459,7 @@ static int run_pair1(struct runner *r, uint64_t iterations, uint64_t *done)
     uint64_t size = step->whole ? WHOLE_SIZE : step->size;
     for (uint64_t n = 0; n < iterations; n++) {
         void *data = NULL;
+        at->at_step = 0;
         at->at_op = VKM_MAP;
         int32_t result = map(device, memory, offset, size, 0, &data);
         if (__builtin_expect(result != 0, 0))
@@ -464,6 +467,7 @@ static int run_pair1(struct runner *r, uint64_t iterations, uint64_t *done)
         int fault = pointer_fault(p, step, (uint64_t)(uintptr_t)data);
         if (__builtin_expect(fault, 0))
             return stopped_mapped(r, data, fault);
+        at->at_step = 1;
         at->at_op = VKM_UNMAP;
         unmap(device, memory);
         ++*done;
@@ -481,6 +485,7 @@ static int run_pair2(struct runner *r, uint64_t iterations, uint64_t *done)
     uint64_t device = p->device;
     for (uint64_t n = 0; n < iterations; n++) {
         void *data = NULL;
+        at->at_step = 0;
         at->at_op = VKM_MAP;
         int32_t result = map(device, &p->calls[0], &data);
         if (__builtin_expect(result != 0, 0))
@@ -488,6 +493,7 @@ static int run_pair2(struct runner *r, uint64_t iterations, uint64_t *done)
         int fault = pointer_fault(p, step, (uint64_t)(uintptr_t)data);
         if (__builtin_expect(fault, 0))
             return stopped_mapped(r, data, fault);
+        at->at_step = 1;
         at->at_op = VKM_UNMAP;
         result = unmap(device, &p->calls[1]);
         if (__builtin_expect(result != 0, 0))
@@ -499,7 +505,7 @@ static int run_pair2(struct runner *r, uint64_t iterations, uint64_t *done)
 
 static int is_plain_pair(const struct vkm_program *p)
 {
-    return p->step_count == 2 && p->steps[0].op == VKM_MAP && p->steps[1].op == VKM_UNMAP;
+    return p->step_count == 2 && p->steps[0].op == VKM_MAP && p->steps[1].op == VKM_UNMAP; /* no RELEASE, no HOLD */
 }
 
 static uint64_t maps_per_cycle(const struct vkm_program *p)
@@ -522,7 +528,6 @@ static int rate_pass(struct runner *r, const struct vkm_control *control, uint64
     int plain = is_plain_pair(r->program), fault = VKM_OK;
     uint64_t begin = vkm_ticks(r->clock), last_ns = 0;
     stats->slice_pairs = stats->slice_ns = 0;
-    stats->at_step = 0;
     while (!fault && total < max_iterations && last_ns < max_ns && !stop_wanted(control)) {
         uint64_t done = 0, wanted = chunk < max_iterations - total ? chunk : max_iterations - total;
         if (!plain)

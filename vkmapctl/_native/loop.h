@@ -145,6 +145,9 @@ uint64_t vkm_reserve_range(uint64_t address, uint64_t length);
 int vkm_release_range(uint64_t address, uint64_t length);
 int vkm_range_is_reserved(uint64_t address, uint64_t length);
 int vkm_die_with_parent(void);
+/* From now on the kernel refuses this process every mmap(PROT_NONE, MAP_FIXED): a driver's way to reserve.
+ * Returns 0 where that cannot be arranged. */
+int vkm_refuse_reserving(void);
 
 /* Drivers without a device (null_driver.c); a memory handle is the address of the host bytes that it maps to.
  * The null driver does nothing: the call floor. The faulty one is for the loop's own tests. */

@@ -1,0 +1,50 @@
+"""The clocks: right, not fast."""
+
+import time
+
+import pytest
+
+from vkmapctl.native import Clock
+
+WINDOW_NS = 50_000_000
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["fallback", "counter"])
+def clock(request):
+    return Clock(request.param)
+
+
+def at_the_same_time(clock):
+    """The clock and time.monotonic_ns: the tightest of some readings, since a busy machine may come between."""
+    readings = []
+    for _ in range(50):
+        before = time.monotonic_ns()
+        ns = clock.ns()
+        readings.append((time.monotonic_ns() - before, before, ns))
+    return min(readings)[1:]
+
+
+def test_it_never_goes_back(clock):
+    reads = [clock.ns() for _ in range(20_000)]
+    assert reads == sorted(reads)
+
+
+def test_it_agrees_with_the_system_within_a_percent(clock):
+    system, ours = at_the_same_time(clock)
+    while time.monotonic_ns() < system + WINDOW_NS:
+        pass
+    system_end, ours_end = at_the_same_time(clock)
+    assert (ours_end - ours) / (system_end - system) == pytest.approx(1, rel=0.01)
+
+
+def test_its_floor_is_a_distribution_of_all_reads(clock):
+    floor = clock.floor(5000)
+    assert floor.count == 5000
+    assert sum(n for _, n in floor.bins) + floor.overflow == 5000
+    assert 0 <= floor.min_ns <= floor.max_ns
+    assert floor.overflow == 0
+
+
+def test_the_fallback_needs_no_counter():
+    assert Clock(False).name == "clock_gettime"
+    assert Clock(True).name in Clock.NAMES

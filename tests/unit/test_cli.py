@@ -1,0 +1,127 @@
+"""Wrong flags and values: exit code 2, one line that says what, hints, and never a traceback."""
+
+import pytest
+
+from vkmapctl import __version__
+from vkmapctl.cli import main
+from vkmapctl.errors import ExitCode
+
+WRONG = [
+    ["--bogus"],
+    ["bogus"],
+    ["stress", "--bogus"],
+    ["stress", "surplus", "more"],
+    ["stress", "--size"],
+    ["stress", "--size", "0"],
+    ["stress", "--size", "-1"],
+    ["stress", "--size", "lots"],
+    ["stress", "--size", "9" * 5000],
+    ["stress", "--size", "1\n2"],
+    ["stress", "--size", "64K,128K"],
+    ["stress", "--offset", "-5"],
+    ["stress", "--offset", "somewhere"],
+    ["stress", "--map-size", "part"],
+    ["stress", "--map-size", "1.5"],
+    ["stress", "--api", "v2"],
+    ["stress", "--api", ""],
+    ["stress", "--placed=low8g"],
+    ["stress", "--placed=4096"],
+    ["stress", "--touch", "lick"],
+    ["stress", "--threads", "0"],
+    ["stress", "--threads", "many"],
+    ["stress", "--threads", "99999999999"],
+    ["stress", "--live", "0"],
+    ["stress", "--duration", "0s"],
+    ["stress", "--duration", "5"],
+    ["stress", "--duration", "-5s"],
+    ["stress", "--duration", "5\u017f"],
+    ["stress", "--duration", "9" * 400 + "s"],
+    ["stress", "--warmup", "soon"],
+    ["stress", "--iterations", "0"],
+    ["stress", "--iterations", "1e6"],
+    ["stress", "--iterations", "9" * 30],
+    ["stress", "--seed", "-1"],
+    ["stress", "--seed", str(1 << 63)],
+    ["stress", "--fail-if", "map.p99"],
+    ["stress", "--fail-if", "map.p99>50"],
+    ["stress", "--fail-if", "nonsense>1"],
+    ["stress", "--timeout", "0s"],
+    ["stress", "--timeout", "never"],
+    ["probe", "--require", "everything"],
+    ["probe", "--require", "api>=4"],
+    ["probe", "--timeout", "5\u017f"],
+    ["probe", "--reserve"],
+]
+
+
+def shown(arguments):
+    return " ".join(word if len(word) < 40 else f"{word[:8]}..." for word in arguments)
+
+
+@pytest.fixture(autouse=True)
+def no_driver(monkeypatch):
+    """A wrong command line must be refused before any driver is looked for."""
+
+    def forked(*_):
+        raise AssertionError("went on to start the driver")
+
+    monkeypatch.setattr("os.fork", forked)
+
+
+def outcome(arguments, capsys):
+    code = main(arguments)
+    out, err = capsys.readouterr()
+    return int(code), out, err
+
+
+@pytest.mark.parametrize("arguments", WRONG, ids=shown)
+def test_wrong_arguments(arguments, capsys):
+    code, out, err = outcome(arguments, capsys)
+    lines = err.splitlines()
+    assert code == ExitCode.USAGE
+    assert out == ""
+    assert lines[0].startswith("Error: ")
+    assert len(lines[0]) > len("Error: ")
+    assert [line for line in lines[1:] if not line.startswith("Hint: ")] == []
+
+
+@pytest.mark.parametrize("kind", ["exists", "folder", "under a file", "empty", "name too long"])
+@pytest.mark.parametrize("command", ["probe", "stress"])
+def test_a_save_that_cannot_work_is_refused_first(command, kind, tmp_path, capsys):
+    (tmp_path / "file").write_text("precious")
+    path = {
+        "exists": tmp_path / "file",
+        "folder": tmp_path,
+        "under a file": tmp_path / "file" / "x",
+        "empty": "",
+        "name too long": tmp_path / ("x" * 300),
+    }[kind]
+    code, out, err = outcome([command, "--save", str(path)], capsys)
+    assert (code, out) == (ExitCode.USAGE, "")
+    assert err.startswith("Error: ")
+    assert (tmp_path / "file").read_text() == "precious"
+
+
+def test_a_misspelt_value_shows_what_there_is(capsys):
+    _, _, err = outcome(["stress", "--api", "cor"], capsys)
+    assert all(name in err for name in ("auto", "core", "khr", "v1", "all"))
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["probe", "--help"], ["stress", "-h"]])
+def test_help(arguments, capsys):
+    code, out, err = outcome(arguments, capsys)
+    assert (code, err) == (ExitCode.OK, "")
+    assert "Usage: vkmapctl" in out
+
+
+def test_version(capsys):
+    code, out, _ = outcome(["--version"], capsys)
+    assert code == ExitCode.OK
+    assert __version__ in out
+
+
+def test_no_command_shows_the_help_rather_than_an_error(capsys):
+    code, out, err = outcome([], capsys)
+    assert code == ExitCode.USAGE
+    assert "Commands:" in out + err
+    assert "Error:" not in out + err

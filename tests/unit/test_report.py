@@ -1,0 +1,203 @@
+"""What people see, kept as golden text: `VKMAPCTL_UPDATE_GOLDEN=1 pytest tests/unit/test_report.py` rewrites it."""
+
+import io
+import os
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from builders import (
+    NON_COHERENT,
+    a_busy_row,
+    a_device,
+    a_floor,
+    a_gpu,
+    a_latency,
+    a_probe,
+    a_probe_report,
+    a_row,
+    a_run,
+)
+
+from vkmapctl import console, report
+from vkmapctl.model import EntryPoint, Note, Placed, Probe, Proof, TouchRate
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+UPDATE = "VKMAPCTL_UPDATE_GOLDEN"
+WIDTHS = ("80", "200", "plain")
+ANSI = re.compile(r"\x1b")
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def render(monkeypatch):
+    """The text that a view becomes on a terminal of some columns, or `plain` without one; no trailing blanks."""
+    for name in ("FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("LINES", "50")
+
+    def rendered(view, width, *, color=False):
+        stream = io.StringIO() if width == "plain" else Terminal()
+        monkeypatch.setenv("COLUMNS", "80" if width == "plain" else width)
+        monkeypatch.setattr(sys, "stdout", stream)
+        console.print_view(view, color=color)
+        return re.sub(r" +$", "", stream.getvalue(), flags=re.MULTILINE)
+
+    return rendered
+
+
+def a_simple_run():
+    """Two apis of one range, on a device without placed maps."""
+    return a_run(
+        a_row(api="v1", map=a_latency(p50_ns=20.0, at_floor=True)),
+        a_row(api="core", ratio_to_v1=(1.02, 0.98, 1.07)),
+        warnings=(Note("few-samples", "64 MiB type 0, core: map p99 rests on 900 samples; try a longer --duration"),),
+    )
+
+
+def a_full_run():
+    """Every optional column filled, and a row that failed."""
+    return a_run(
+        a_busy_row(),
+        a_busy_row(
+            api="khr", placed=None, reserve=False, live=1, threads=1, offset=4097, map_size=None, ratio_to_v1=None
+        ),
+        a_busy_row(
+            memory_type=2, memory_flags=("Vi", "Co"), pairs=0, pairs_per_second=None, ns_per_pair=None,
+            ratio_to_v1=None, map=None, unmap=None, touch_bytes_per_second=TouchRate(), page_faults={},
+            status="crashed", reason="killed by SIGSEGV in map (step 0, iteration 12); it said: stack smashed",
+        ),
+        device=a_gpu(placed=Placed(True, True, True, 4096, emulated=True)),
+        outcome="crashed",
+        exit_code=6,
+        warnings=(
+            Note("drift", "256 MiB @random type 4, core: ns per pair moved by 44% between the first and last rounds"),
+            Note("placed-without-reserve", "ns per pair includes one mmap that takes the range back after each unmap"),
+        ),
+    )  # fmt: skip
+
+
+def a_run_of_nothing():
+    """Refused before the first row."""
+    return a_run(floor=None, outcome="interrupted", exit_code=130)
+
+
+def a_good_probe():
+    return a_probe_report(a_probe(a_device()), a_probe(a_gpu()))
+
+
+def a_bad_probe():
+    """A device that lies, one that lacks everything, and one that crashed."""
+    liar = a_gpu(index=0, placed=Placed(False, True, True, 3000), memory_types=(NON_COHERENT,))
+    points = (
+        EntryPoint("vkMapMemory2", True, "unspecified", False),
+        EntryPoint("vkUnmapMemory2", True, "unspecified", False),
+        EntryPoint("vkMapMemory2KHR", False, "pointer", False),
+        EntryPoint("vkUnmapMemory2KHR", False, "pointer", False),
+    )
+    failed = Proof("khr", "failed", "vkGetDeviceProcAddr gives NULL for vkMapMemory2KHR, which this device must have")
+    bare = a_device(index=1, route="none", extensions={}, memory_types=(), heaps=(), api_version="1.1.0")
+    return a_probe_report(
+        a_probe(
+            liar,
+            entry_points=points,
+            proofs=(failed, Proof("v1", "ok")),
+            notes=(Note("placed-alignment", "minPlacedMemoryMapAlignment 3000 is not a power of two up to 65536"),),
+            status="failed",
+            reason=f"vkMapMemory2KHR: {failed.detail}",
+        ),
+        a_probe(bare, entry_points=(), proofs=(Proof("v1", "unsupported", "no host-visible memory type"),)),
+        Probe(device=None, status="crashed", reason="the driver crashed in the live proof: killed by SIGSEGV"),
+        missing=("map2: not proved: other bytes came back", "placed: the feature memoryMapPlaced is missing"),
+        warnings=(Note("features-unfilled", "Example GPU 80GB leaves its features unfilled"),),
+        outcome="crashed",
+        exit_code=6,
+    )
+
+
+VIEWS = {
+    "run-simple": lambda: report.run_view(a_simple_run()),
+    "run-full": lambda: report.run_view(a_full_run()),
+    "run-nothing": lambda: report.run_view(a_run_of_nothing()),
+    "probe-good": lambda: report.probe_view(a_good_probe()),
+    "probe-bad": lambda: report.probe_view(a_bad_probe()),
+}
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("name", VIEWS)
+def test_golden(render, name, width):
+    text = render(VIEWS[name](), width)
+    path = GOLDEN / f"{name}-{width}.txt"
+    if os.environ.get(UPDATE):
+        path.write_text(text)
+    assert text == path.read_text(), f"{UPDATE}=1 rewrites {path.name}"
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("name", VIEWS)
+def test_nothing_is_cut_or_wider_than_the_terminal(render, name, width):
+    text = render(VIEWS[name](), width)
+    assert "…" not in text
+    if width != "plain":
+        assert max(len(line) for line in text.splitlines()) <= int(width)
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_no_control_codes_without_a_terminal_or_without_colour(render, monkeypatch, name):
+    assert not ANSI.search(render(VIEWS[name](), "plain", color=True))
+    assert not ANSI.search(render(VIEWS[name](), "80", color=False))
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert not ANSI.search(render(VIEWS[name](), "80", color=True))
+
+
+def test_a_terminal_gets_colours(render):
+    assert ANSI.search(render(VIEWS["probe-good"](), "80", color=True))
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_every_figure_stays_in_one_piece(render, width):
+    """A figure broken over two lines is read as another one."""
+    simple, full = render(VIEWS["run-simple"](), width), render(VIEWS["run-full"](), width)
+    for figure in ("12.3 M", "81 ns", "21.5 us", "123 k", "1.02 (0.98 to 1.07)"):
+        assert figure in simple
+    spare = () if width == "80" else ("66.0 k",)  # numbers of page faults are given up where there is no room
+    for figure in ("9.87 GB/s", "21.0 MB/s", "231 us", "236 ms", *spare):
+        assert figure in full
+
+
+def test_rows_of_different_devices_are_told_apart(render):
+    devices = (a_device(), a_gpu())
+    run = a_run(a_row(device=0), a_row(device=1), devices=devices)
+    lines = [line for line in render(report.run_view(run), "plain").splitlines() if "core" in line and "12.3 M" in line]
+    assert len(set(lines)) == 2
+
+
+def test_names_from_a_driver_are_text_and_no_markup(render):
+    device = a_device(name="[bold]GPU[/bold] :smile: [/]", driver_info="[red]")
+    text = render(report.probe_view(a_probe_report(a_probe(device))), "plain")
+    assert "Device 0: [bold]GPU[/bold] :smile: [/]" in text
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        (a_row(), "64 MiB type 0, core: ok, 12.3 M pairs/s, map p50 35 ns, p99 61 ns"),
+        (
+            a_row(status="crashed", pairs_per_second=None, map=None),
+            "64 MiB type 0, core: crashed, - pairs/s, map p50 -, p99 -",
+        ),
+    ],
+)
+def test_row_line(row, expected):
+    assert report.row_line(row) == expected
+
+
+def test_floor_line():
+    assert report.floor_line(a_floor()) == "timer 20 ns, null pair 2.40 ns"

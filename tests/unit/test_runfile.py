@@ -1,0 +1,184 @@
+"""Saved documents: never half a file, never a lost one, never a traceback for a bad one."""
+
+import json
+import os
+import stat
+
+import pytest
+from builders import a_probe, a_probe_report, a_row, a_run
+
+from vkmapctl.errors import UsageProblem
+from vkmapctl.model import SCHEMA, to_json
+from vkmapctl.runfile import Sink, load
+
+RUN = a_run(a_row(), a_row(api="v1", status="failed", reason="VK_ERROR_MEMORY_MAP_FAILED in step 0"))
+
+
+# --- writing --------------------------------------------------------------------------------------
+
+
+def test_a_new_file_appears_with_the_first_document_and_no_other_file(tmp_path):
+    path = tmp_path / "run.json"
+    sink = Sink(path, force=False)
+    assert list(tmp_path.iterdir()) == []
+    sink.save(a_run())
+    sink.save(RUN)
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.read_bytes() == to_json(RUN)
+
+
+def test_the_file_is_replaced_and_never_rewritten(tmp_path):
+    """A reader that has the old file open goes on reading the old document."""
+    path = tmp_path / "run.json"
+    sink = Sink(path, force=False)
+    sink.save(a_run())
+    with path.open("rb") as old:
+        sink.save(RUN)
+        assert old.read() == to_json(a_run())
+
+
+def test_others_can_read_it_as_the_umask_says(tmp_path):
+    before = os.umask(0o027)
+    try:
+        Sink(tmp_path / "run.json", force=False).save(RUN)
+        assert os.umask(0o027) == 0o027
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "run.json").stat().st_mode) == 0o640
+
+
+def test_an_existing_file_is_kept_without_force(tmp_path):
+    path = tmp_path / "run.json"
+    path.write_text("precious")
+    with pytest.raises(UsageProblem, match="exists") as caught:
+        Sink(path, force=False)
+    assert "--force" in caught.value.hints[0]
+    sink = Sink(path, force=True)
+    assert path.read_text() == "precious"
+    sink.save(RUN)
+    assert load(path) == RUN
+
+
+def unwritable(tmp_path, kind):
+    (tmp_path / "file").write_text("")
+    return {
+        "folder": tmp_path,
+        "under a file": tmp_path / "file" / "x",
+        "no such folder": tmp_path / "none" / "x",
+        "name too long": tmp_path / ("x" * 300),
+    }[kind]
+
+
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("kind", ["folder", "under a file", "no such folder", "name too long"])
+def test_what_cannot_be_written_is_said_before_anything_is_measured(tmp_path, kind, force):
+    with pytest.raises(UsageProblem):
+        Sink(unwritable(tmp_path, kind), force=force)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_pipe_or_device_is_not_replaced_by_a_file(tmp_path):
+    """`--save /dev/null --force` as root must not end /dev/null."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with pytest.raises(UsageProblem):
+        Sink(path, force=True)
+    assert stat.S_ISFIFO(path.stat().st_mode)
+
+
+def test_a_disk_that_refuses_later_leaves_the_last_document(tmp_path, monkeypatch):
+    path = tmp_path / "run.json"
+    sink = Sink(path, force=False)
+    sink.save(a_run())
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(UsageProblem, match="No space left"):
+        sink.save(RUN)
+    assert list(tmp_path.iterdir()) == [path]
+    assert load(path) == a_run()
+
+
+# --- reading --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("document", [RUN, a_run(), a_probe_report(a_probe())], ids=["run", "no rows", "probe"])
+def test_what_was_saved_is_loaded(tmp_path, document):
+    Sink(tmp_path / "it.json", force=False).save(document)
+    assert load(tmp_path / "it.json") == document
+
+
+def test_the_document_is_json_with_the_promised_keys(tmp_path):
+    document = json.loads(to_json(RUN))
+    assert document["schema"] == SCHEMA
+    assert {"tool", "host", "device", "workload", "floor", "results", "warnings", "outcome", "exit_code"} <= set(
+        document
+    )
+    assert document["results"][0]["map"]["p50_ns"] == 35.0
+    assert document["results"][0]["ratio_to_v1"] is None
+
+
+def test_unknown_keys_are_ignored(tmp_path):
+    document = json.loads(to_json(RUN)) | {"from_the_future": {"deep": [1]}}
+    document["results"][0]["also"] = None
+    path = tmp_path / "it.json"
+    path.write_text(json.dumps(document))
+    assert load(path) == RUN
+
+
+def changed(**keys):
+    return json.dumps(json.loads(to_json(RUN)) | keys).encode()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"garbage",
+        b"null",
+        b"[]",
+        b"{}",
+        b'"vkmapctl/1"',
+        to_json(RUN)[:-100],
+        to_json(RUN)[:40],
+        to_json(RUN) + b"{}",
+        b"\x00" * 100,
+        b"\xff\xfe" + to_json(RUN),
+        to_json(RUN).replace(b"64 MiB", b"64 \xff\xfe"),
+        b'{"schema": ' + b"[" * 200_000,
+        b'{"schema": "vkmapctl/1", "results": ' + b"[" * 200_000 + b"]" * 200_000 + b"}",
+        b'{"schema": "vkmapctl/1", "x": ' + b'{"a":' * 200_000 + b"1" + b"}" * 200_000 + b"}",
+        changed(schema="vkmapctl/2"),
+        changed(schema=None),
+        changed(schema=1),
+        changed(kind="other"),
+        changed(kind=None),
+        changed(results=None),
+        changed(results=[{}]),
+        changed(outcome="splendid"),
+        changed(exit_code="0"),
+        b'{"schema": "vkmapctl/1"}',
+    ],
+)
+def test_a_file_that_is_no_saved_run(tmp_path, data):
+    path = tmp_path / "it.json"
+    path.write_bytes(data)
+    with pytest.raises(UsageProblem) as caught:
+        load(path)
+    assert str(path) in caught.value.message
+    assert "\n" not in caught.value.message
+
+
+def test_another_schema_is_named(tmp_path):
+    path = tmp_path / "it.json"
+    path.write_bytes(changed(schema="vkmapctl/2"))
+    with pytest.raises(UsageProblem, match=r"vkmapctl/2.*vkmapctl/1"):
+        load(path)
+
+
+@pytest.mark.parametrize("kind", ["folder", "under a file", "no such folder", "name too long"])
+def test_what_cannot_be_read(tmp_path, kind):
+    with pytest.raises(UsageProblem, match="cannot read"):
+        load(unwritable(tmp_path, kind))

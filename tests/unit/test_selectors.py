@@ -1,0 +1,70 @@
+"""Which device a --device means, and which is taken without one."""
+
+import pytest
+from builders import a_device, a_gpu
+
+from vkmapctl.errors import Unsupported, UsageProblem
+from vkmapctl.model import MemoryType
+from vkmapctl.selectors import best, select
+
+CPU = a_device(index=0)
+GPU = a_gpu(index=1)
+INTEGRATED = a_gpu(
+    index=2, type="integrated", name="Example iGPU", driver_name="radv", driver_id="MESA_RADV",
+    driver_info="Mesa 25.0.7", device_uuid="00112233445566778899aabbccddeeff",
+)  # fmt: skip
+MEMORYLESS = a_gpu(index=3, memory_types=())
+PROTECTED_ONLY = a_gpu(index=4, memory_types=(MemoryType(0, 0, ("Vi", "Pr")), MemoryType(1, 0, ("De",))))
+
+
+@pytest.mark.parametrize(
+    ("devices", "expected"),
+    [
+        ([CPU], CPU),
+        ([CPU, GPU], GPU),
+        ([CPU, INTEGRATED, GPU], GPU),
+        ([CPU, INTEGRATED], INTEGRATED),
+        ([a_device(type="other", index=5), a_device(type="virtual", index=6), CPU], a_device(type="virtual", index=6)),
+        ([MEMORYLESS, CPU], CPU),
+        ([PROTECTED_ONLY, CPU], CPU),
+        ([MEMORYLESS], MEMORYLESS),
+        ([a_gpu(index=8), a_gpu(index=7)], a_gpu(index=7)),
+    ],
+)
+def test_best(devices, expected):
+    assert best(devices) == expected
+    assert select(devices, None) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("selector", "expected"),
+    [
+        ("0", [CPU]),
+        ("1", [GPU]),
+        ("llvm", [CPU]),
+        ("LLVMPIPE", [CPU]),
+        ("80gb", [GPU]),
+        ("nvidia", [GPU]),
+        ("MESA_RADV", [INTEGRATED]),
+        ("0ce0", [GPU]),
+        ("0CE0B8A5-5F0B", [GPU]),
+        ("0011", [INTEGRATED]),
+        ("all", [CPU, GPU, INTEGRATED]),
+    ],
+)
+def test_select(selector, expected):
+    assert select([CPU, GPU, INTEGRATED], selector) == expected
+
+
+@pytest.mark.parametrize("selector", ["9", "-1", "nothing-like-it", "0ce1", "b8a5"])
+def test_nothing_matches_and_the_hints_name_what_there_is(selector):
+    with pytest.raises(Unsupported) as caught:
+        select([CPU, GPU], selector)
+    assert selector in caught.value.message
+    assert [CPU.name in caught.value.hints[0], GPU.device_uuid in caught.value.hints[1]] == [True, True]
+
+
+def test_several_match():
+    with pytest.raises(UsageProblem) as caught:
+        select([CPU, GPU, INTEGRATED], "example")
+    assert caught.value.message.startswith("2 devices match")

@@ -1,0 +1,169 @@
+"""The parent of a verify run: each check on each memory type in a process of its own."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from functools import partial
+
+from msgspec.structs import replace
+
+from vkmapctl import checks, host
+from vkmapctl.checks import Check
+from vkmapctl.child import Child, Died, Interrupted, Interrupts
+from vkmapctl.errors import ExitCode, UsageProblem, VkmapError
+from vkmapctl.model import (
+    SCHEMA,
+    CheckRow,
+    Device,
+    MemoryType,
+    Note,
+    Outcome,
+    TestLayer,
+    Tool,
+    Verdict,
+    VerifyReport,
+)
+from vkmapctl.protocol import Described, Tried, Try
+from vkmapctl.selectors import select
+from vkmapctl.worker import serve
+
+QUIRKS = ("unaligned-placed",)
+_EXIT: dict[Outcome, ExitCode] = {
+    "ok": ExitCode.OK,
+    "failed": ExitCode.FAILED,
+    "unsupported": ExitCode.UNSUPPORTED,
+    "crashed": ExitCode.DRIVER_DIED,
+    "hung": ExitCode.DRIVER_DIED,
+    "interrupted": ExitCode.INTERRUPTED,
+}
+
+
+def choose(identifiers: Sequence[str], quirks: Sequence[str]) -> list[Check]:
+    """The checks to run: those named, or all; a quirk's only where the quirk is asked for.
+
+    Raises UsageProblem for an unknown id.
+    """
+    registry = checks.load()
+    unknown = [name for name in identifiers if name not in registry]
+    if unknown:
+        raise UsageProblem(f"no check '{unknown[0]}'", f"known: {', '.join(registry)}")
+    chosen = [registry[name] for name in identifiers] if identifiers else list(registry.values())
+    return [one for one in chosen if one.quirk is None or one.quirk in quirks]
+
+
+class Attempts:
+    """Runs single checks, each in a fresh child with the same driver, layer and timeout."""
+
+    def __init__(self, *, timeout: float, layer: TestLayer | None, interrupts: Interrupts) -> None:
+        self._start = partial(Child, partial(serve, layer=layer), timeout=timeout, interrupts=interrupts)
+
+    def describe(self) -> Described:
+        """The devices. Raises VkmapError where there are none or the driver dies."""
+        child = self._start()
+        try:
+            return child.describe()
+        finally:
+            child.close(0)
+
+    def attempt(self, one: Check, device: Device, memory_type: MemoryType) -> CheckRow:
+        """One check on one memory type, however the driver behaves."""
+        begin = time.monotonic()
+        child = self._start()
+        try:
+            child.describe()
+            verdict = child.answer(Try(one.id, device.index, memory_type.index), Tried).verdict
+        except Died as died:
+            said = f"; it said: {died.output.splitlines()[-1]}" if died.output else ""
+            verdict = Verdict(died.kind, f"{died.how}{said}")
+        except VkmapError as error:
+            verdict = Verdict("crashed" if error.exit_code == ExitCode.DRIVER_DIED else "fail", error.message)
+        finally:
+            child.close(0)
+        return _row(one, device, memory_type, verdict, time.monotonic() - begin)
+
+
+def _row(
+    one: Check, device: Device, memory_type: MemoryType | None, verdict: Verdict, seconds: float = 0.0
+) -> CheckRow:
+    return CheckRow(
+        id=one.id,
+        title=one.title,
+        rule=one.rule,
+        level=one.level,
+        device=device.index,
+        memory_type=memory_type.index if memory_type else None,
+        memory_flags=memory_type.flags if memory_type else (),
+        status=verdict.status,
+        detail=verdict.detail,
+        seconds=round(seconds, 3),
+    )
+
+
+def rows(chosen: Sequence[Check], device: Device, attempts: Attempts) -> Iterator[CheckRow]:
+    """Every chosen check on every host-visible memory type of a device; what cannot run is a skip with its reason."""
+    usable = [one for one in device.memory_types if one.usable]
+    for one in chosen:
+        missing = checks.missing_need(one, device) if usable else "no host-visible memory type to allocate from"
+        if missing:
+            yield _row(one, device, None, Verdict("skip", missing))
+            continue
+        for memory_type in usable:
+            yield attempts.attempt(one, device, memory_type)
+
+
+def verify(
+    *,
+    selector: str | None = None,
+    identifiers: Sequence[str] = (),
+    quirks: Sequence[str] = (),
+    timeout: float = 30.0,
+    layer: TestLayer | None = None,
+    command: Sequence[str] = (),
+    version: str = "",
+    on_row: Callable[[CheckRow], None] = lambda row: None,
+    save: Callable[[VerifyReport], None] = lambda report: None,
+) -> VerifyReport:
+    """Runs the checks; the document is saved after every row. Raises VkmapError where nothing can be described."""
+    chosen = choose(identifiers, quirks)
+    interrupts = Interrupts()
+    with interrupts.caught():
+        attempts = Attempts(timeout=timeout, layer=layer, interrupts=interrupts)
+        described = attempts.describe()
+        devices = select(described.devices, selector)
+        report = VerifyReport(
+            schema=SCHEMA,
+            tool=Tool("vkmapctl", version, tuple(command)),
+            started=datetime.now(UTC).isoformat(timespec="seconds"),
+            host=host.describe(),
+            loader=described.loader,
+            devices=tuple(devices),
+            outcome="ok",
+            exit_code=0,
+            warnings=described.notes,
+        )
+        save(report)
+        outcome: Outcome | None = None
+        try:
+            for device in devices:
+                for row in rows(chosen, device, attempts):
+                    report = replace(report, results=(*report.results, row))
+                    on_row(row)
+                    save(report)
+        except Interrupted:
+            outcome = "interrupted"
+            report = replace(report, warnings=(*report.warnings, Note("interrupted", "not every check was run")))
+    outcome = outcome or _outcome(report.results)
+    report = replace(report, outcome=outcome, exit_code=int(_EXIT[outcome]))
+    save(report)
+    return report
+
+
+def _outcome(results: Sequence[CheckRow]) -> Outcome:
+    statuses = {row.status for row in results}
+    if "crashed" in statuses:
+        return "crashed"
+    if "hung" in statuses:
+        return "hung"
+    if "fail" in statuses:
+        return "failed"
+    return "unsupported" if statuses <= {"skip"} else "ok"
