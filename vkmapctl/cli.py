@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from vkmapctl import __version__, cli_workloads, params
+from vkmapctl import __version__, cli_report, cli_workloads, params
 from vkmapctl.errors import ExitCode, UsageProblem, VkmapError
 from vkmapctl.options import common_options, layer_options, test_layer, timeout_option
 from vkmapctl.params import APIS, TOUCHES, UNMAP_ORDERS
@@ -170,6 +170,7 @@ def probe(
     metavar="CONDITION",
     help="Exit 5 if a row meets it, such as 'map.p99>50us'. Repeatable.",
 )
+@click.option("--plot", is_flag=True, help="Draw the distributions and size sweeps below the tables.")
 @click.option(
     "--together",
     is_flag=True,
@@ -188,6 +189,7 @@ def stress(
     emulate: str | None,
     inject: str | None,
     together: bool,
+    plot: bool,
     device: str | None,
     **others: Any,
 ) -> int:
@@ -215,6 +217,8 @@ def stress(
         version=__version__,
     ).run()
     _show(run, output)
+    if plot:
+        cli_report.show_plots(run, color=not output["no_color"], stderr=output["as_json"])
     return run.exit_code
 
 
@@ -354,6 +358,7 @@ def _usage_problem(error: click.ClickException) -> UsageProblem:
 
 
 cli.add_command(cli_workloads.workloads)
+cli.add_command(cli_report.report)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -223,7 +223,8 @@ class TouchRate(Data, frozen=True):
 class Row(Data, frozen=True):
     """One job's result.
 
-    part: the job's name in its workload file. steps: of a script, 0 for other jobs. With a `rate` (cycles per second
+    part: the job's name in its workload file. steps: of a script, 0 for other jobs. touches_pages: what is
+    written is one byte of each page. With a `rate` (cycles per second
     and thread), `response` counts each cycle from the moment it was due to its end. together: devices that ran the
     job at the same time.
     """
@@ -258,6 +259,7 @@ class Row(Data, frozen=True):
     reason: str = ""
     part: str = ""
     steps: int = 0
+    touches_pages: bool = False
     unmap_order: UnmapOrder = "same"
     rate: float | None = None
     response: Latency | None = None

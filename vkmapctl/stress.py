@@ -36,7 +36,9 @@ from vkmapctl.model import (
 )
 from vkmapctl.native import Fault, Results
 from vkmapctl.protocol import Calibrate, Calibrated, Described, Measure, Measured, Round
+from vkmapctl.script import walk
 from vkmapctl.selectors import select
+from vkmapctl.steps import First
 from vkmapctl.worker import serve
 
 VARIANTS = 3  # v1, khr, core
@@ -349,6 +351,7 @@ class Stress:
             reason=status[1],
             part=job.part,
             steps=len(job.steps),
+            touches_pages=job.touch == "first" or any(isinstance(step, First) for _, step in walk(job.steps)),
             unmap_order=job.unmap_order,
             rate=job.rate,
             response=stats.latency(results.histogram("cycle_ns"), 0.0) if job.rate else None,
