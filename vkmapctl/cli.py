@@ -207,7 +207,7 @@ def stress(
     sink = _sink(output)
     run = Stress(
         wanted,
-        selector=device,
+        selector="all" if together and device is None else device,
         thresholds=thresholds,
         timeout=timeout,
         layer=test_layer(emulate, inject),
@@ -215,6 +215,7 @@ def stress(
         save=sink.save if sink else lambda run: None,
         watcher=watcher(quiet=output["quiet"], color=not output["no_color"]),
         version=__version__,
+        together=together,
     ).run()
     _show(run, output)
     if plot:

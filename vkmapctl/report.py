@@ -23,6 +23,7 @@ from vkmapctl.model import (
     Row,
     Run,
 )
+from vkmapctl.report_sharing import sharing_view
 
 _STYLES = {
     "ok": "green",
@@ -90,6 +91,7 @@ def run_view(run: Run) -> list[RenderableType]:
         view.append(ResultTables(run))
         if any((row.map and row.map.at_floor) or (row.unmap and row.unmap.at_floor) for row in run.results):
             view.append(Text(f"  {FLOOR_MARK} not clear of the floor: less than twice a call that does nothing"))
+        view += sharing_view(run)
         view += [Text(("\n" if i == 0 else "") + line) for i, line in enumerate(findings(run.results))]
     view += reasons(run.results)
     view += notes_view(run.warnings)

@@ -1,6 +1,6 @@
 """Comparisons as tables. Knows no files."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 
 from rich.console import RenderableType
 from rich.padding import Padding
@@ -9,8 +9,7 @@ from rich.text import Text
 
 from vkmapctl import units
 from vkmapctl.compare import CompareReport, Comparison, Delta, Difference, Pair
-from vkmapctl.findings import sharing
-from vkmapctl.model import Row, Run
+from vkmapctl.model import Row
 from vkmapctl.report import table
 
 NONE = "-"
@@ -95,32 +94,3 @@ def _cell(row: Row | None) -> str:
         return row.status
     calls = (row.map.p50_ns if row.map else None, row.unmap.p50_ns if row.unmap else None, row.ns_per_pair)
     return ", ".join(NONE if value is None else units.duration(value) for value in calls)
-
-
-def sharing_view(run: Run) -> Sequence[RenderableType]:
-    """What each row loses when all devices work at once; nothing where they never did."""
-    pairs = sharing(run.results)
-    if not pairs:
-        return []
-    names = {device.index: device.name for device in run.devices}
-    made = table(
-        "device", "job", "api", "pairs/s alone", "together", "kept", "map p99 alone", "together", numeric_from=3
-    )
-    for alone, together in pairs:
-        made.add_row(f"{alone.device}: {names[alone.device]}", alone.job, alone.api, *_shared_figures(alone, together))
-    count = pairs[0][1].together
-    what = f"{count} devices, each alone and then all at once" if count > 1 else "one device: nothing to share with"
-    return [Text(f"\nWhat sharing costs ({what})", style="bold"), Padding(made, (0, 0, 0, 2), expand=False)]
-
-
-def _shared_figures(alone: Row, together: Row) -> tuple[str, str, str, str, str]:
-    rates = [row.pairs_per_second for row in (alone, together)]
-    tails = [row.map.p99_ns if row.map else None for row in (alone, together)]
-    kept = NONE if not rates[0] or rates[1] is None else f"{rates[1] / rates[0]:.0%}"
-    return (
-        NONE if rates[0] is None else units.count(rates[0]),
-        NONE if rates[1] is None else units.count(rates[1]),
-        kept,
-        NONE if tails[0] is None else units.duration(tails[0]),
-        NONE if tails[1] is None else units.duration(tails[1]),
-    )

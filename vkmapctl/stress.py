@@ -4,8 +4,10 @@ A crash, a hang or an interrupt ends the row at hand with what was measured unti
 child.
 """
 
+import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -102,14 +104,17 @@ class Stress:
         save: Callable[[Run], None] = lambda run: None,
         watcher: Watcher | None = None,
         version: str = "",
+        together: bool = False,
+        interrupts: Interrupts | None = None,
     ) -> None:
+        self._together = together
         self._wanted, self._selector, self._thresholds = wanted, selector, thresholds
         self._timeout, self._layer, self._save = timeout, layer, save
         self._watcher = watcher or Watcher()
         threads = max(part.threads for part in wanted.parts())
         self._results = [Results(threads) for _ in range(VARIANTS)]
         self._group: tuple[Job, ...] = ()
-        self._interrupts = Interrupts()
+        self._interrupts = interrupts or Interrupts()
         self._child: Child | None = None
         self._latencies_floor = 0.0
         self._run = Run(
@@ -130,6 +135,8 @@ class Stress:
         with self._interrupts.caught():
             try:
                 self._measure_all()
+                if self._together:
+                    self._measure_together()
             except Interrupted:
                 self._finish("interrupted")
             else:
@@ -154,6 +161,58 @@ class Stress:
             self._watcher.begin(plan)
             for group in plan.groups:
                 self._measure(group, plan.effort)
+
+    def _measure_together(self) -> None:
+        """Every device at the same time, one child each; the rows come after those of each device alone."""
+        devices = self._run.devices
+        if len(devices) < 2:
+            self._note(Note("together", "--together found one device: it has nothing to share with"))
+            return
+        self._end_child()
+        sharers = [
+            Stress(
+                self._wanted,
+                selector=str(device.index),
+                timeout=self._timeout,
+                layer=self._layer,
+                interrupts=self._interrupts,
+            )
+            for device in devices
+        ]
+        for rows, notes in share(sharers, self._latencies_floor):
+            self._update(results=(*self._run.results, *rows))
+            self._note(*notes)
+            for row in rows:
+                self._watcher.row(row)
+        self._save(self._run)
+        if self._interrupts.pending:
+            raise Interrupted
+
+    def prepare(self, latencies_floor: float) -> list[tuple[tuple[Job, ...], Effort]]:
+        """Starts the child, and returns the groups to measure: for `share`, which measures them at a common time."""
+        described = self._start_child()
+        chosen = select(described.devices, self._selector)
+        self._update(devices=tuple(chosen))
+        self._latencies_floor = latencies_floor
+        return [(group, plan.effort) for plan in self._plans(chosen) for group in plan.groups]
+
+    def measure_shared(
+        self, groups: Sequence[tuple[tuple[Job, ...], Effort]], barrier: threading.Barrier
+    ) -> tuple[tuple[Row, ...], tuple[Note, ...]]:
+        """Measures each group when the other devices are ready too; ends early where one of them has died."""
+        try:
+            for group, effort in groups:
+                barrier.wait()
+                self._measure(group, effort)
+                if self._child is None:
+                    break
+        except (threading.BrokenBarrierError, Interrupted):
+            pass
+        finally:
+            barrier.abort()
+            self._end_child()
+        rows = tuple(replace(row, together=barrier.parties) for row in self._run.results)
+        return rows, self._run.warnings
 
     def _plans(self, chosen: Sequence[Device]) -> list[Plan]:
         """Of each part for each device. Where others can run, one that is unsupported becomes a row that says so."""
@@ -377,6 +436,22 @@ class Stress:
 
     def _update(self, **changes: Any) -> None:
         self._run = replace(self._run, **changes)
+
+
+def share(sharers: Sequence[Stress], latencies_floor: float) -> list[tuple[tuple[Row, ...], tuple[Note, ...]]]:
+    """Rows and notes of each, measured at the same time as far as all have something to measure.
+
+    Children are forked here, before the threads that wait for them are started.
+    """
+    planned = [sharer.prepare(latencies_floor) for sharer in sharers]
+    common = min(map(len, planned))
+    barrier = threading.Barrier(len(sharers))
+    with ThreadPoolExecutor(len(sharers)) as pool:
+        running = [
+            pool.submit(sharer.measure_shared, groups[:common], barrier)
+            for sharer, groups in zip(sharers, planned, strict=True)
+        ]
+        return [one.result() for one in running]
 
 
 def _per_second(results: Results, kind: str) -> float | None:
