@@ -115,16 +115,17 @@ def quantile_interval(latency: Latency | None, quantile: float) -> tuple[float, 
     low, high = math.floor(middle - spread), math.ceil(middle + spread)
     if high > latency.count:
         return None
-    return _at_rank(latency, max(low, 1)), _at_rank(latency, high)
+    return _bin_at(latency, max(low, 1))[0], _bin_at(latency, high)[1]
 
 
-def _at_rank(latency: Latency, rank: int) -> float:
+def _bin_at(latency: Latency, rank: int) -> tuple[float, float]:
+    """Both ends in ns of the bin that holds the sample of that rank: nothing finer is known."""
     seen = 0
     for edge, count in latency.histogram.bins:
         seen += count
         if seen >= rank:
-            return bin_middle(edge)
-    return float(latency.max_ns or 0)
+            return float(edge), 2 * bin_middle(edge) - edge
+    return float(latency.max_ns or 0), float(latency.max_ns or 0)
 
 
 def rounds_interval(base: Sequence[float], new: Sequence[float]) -> tuple[float, float] | None:

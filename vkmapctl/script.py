@@ -105,7 +105,7 @@ def _pause_ns(step: Pause, path: str = "") -> int:
         raise Impossible(str(error), f"{path}.duration") from None
     if seconds > LONGEST_PAUSE_SECONDS:
         raise Impossible(f"a pause lasts at most {LONGEST_PAUSE_SECONDS:g} s", f"{path}.duration")
-    return int(seconds * 1e9)
+    return round(seconds * 1e9)
 
 
 def ranges_of(steps: Sequence[AnyStep]) -> dict[str, Range]:

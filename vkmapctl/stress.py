@@ -38,14 +38,13 @@ from vkmapctl.model import (
 )
 from vkmapctl.native import Fault, Results
 from vkmapctl.protocol import Calibrate, Calibrated, Described, Measure, Measured, Round
+from vkmapctl.rows import refused_row, row_notes
 from vkmapctl.script import walk
 from vkmapctl.selectors import select
 from vkmapctl.steps import First
 from vkmapctl.worker import serve
 
 VARIANTS = 3  # v1, khr, core
-DRIFT_LIMIT = 0.25
-FEW_BEYOND = 10  # samples beyond p99 for it to be more than an anecdote
 
 _WORST: tuple[Outcome, ...] = ("crashed", "hung", "lost", "failed", "interrupted", "unsupported")
 _EXIT: dict[Outcome, ExitCode] = {
@@ -229,7 +228,7 @@ class Stress:
                     refused.append((part, device, error))
         if not plans:
             raise refused[0][2]
-        self._update(results=tuple(_refused_row(*one) for one in refused))
+        self._update(results=tuple(refused_row(*one) for one in refused))
         return plans
 
     def _measure(self, group: tuple[Job, ...], effort: Effort) -> None:
@@ -360,7 +359,7 @@ class Stress:
                 ratio = stats.ratio_interval(by_api[job.api], by_api["v1"])
             row = self._row(job, self._results[i], statuses[i], by_api[job.api], ratio)
             self._update(results=(*self._run.results, row))
-            self._note(*_row_notes(row))
+            self._note(*row_notes(row))
             self._watcher.row(row)
         self._save(self._run)
 
@@ -458,53 +457,3 @@ def _per_second(results: Results, kind: str) -> float | None:
     """Bytes per second of all threads together: they touch at the same time."""
     total, longest = results.total(f"{kind}_bytes"), results.longest(f"{kind}_ns")
     return total / longest * 1e9 if longest else None
-
-
-def _refused_row(part: Workload, device: Device, error: Unsupported) -> Row:
-    """What stands for a part that this device cannot run."""
-    size = next((one for one in part.sizes if isinstance(one, int)), 0)
-    return Row(
-        job=part.name,
-        device=device.index,
-        api=device.apis()[0],
-        memory_type=0,
-        memory_flags=(),
-        allocation_size=size,
-        offset=part.offsets[0],
-        map_size=part.map_size,
-        placed=part.placed,
-        reserve=part.reserve,
-        touch=part.touch,
-        threads=part.threads,
-        live=part.live,
-        status="unsupported",
-        reason=error.message,
-        part=part.name,
-    )
-
-
-def _row_notes(row: Row) -> list[Note]:
-    """What a reader should know before trusting a row."""
-    notes = []
-    where = f"{row.job}, {row.api}"
-    moved = stats.drift(row.rounds_ns_per_pair)
-    if row.status == "ok" and moved > DRIFT_LIMIT and not row.rate:
-        notes.append(
-            Note(
-                "drift",
-                f"{where}: ns per pair moved by {moved:.0%} between the first and the last rounds; "
-                "try --warmup 1s or a longer --duration",
-            )
-        )
-    calls = [call for call in (row.map, row.unmap) if call is not None]
-    fewest = min((call.count for call in calls), default=0)
-    if row.status == "ok" and 0 < fewest < FEW_BEYOND / 0.01:
-        notes.append(Note("few-samples", f"{where}: p99 rests on {fewest} samples; try a longer --duration"))
-    if row.missed_cycles:
-        text = f"{where}: the rate was not reached: {row.missed_cycles} cycles were due and never started"
-        notes.append(Note("rate-missed", text))
-    overflow = sum(call.histogram.overflow for call in calls)
-    if overflow:
-        text = f"{where}: {overflow} calls took 18 minutes or more, or the clock went back"
-        notes.append(Note("overflow", text))
-    return notes
