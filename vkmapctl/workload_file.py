@@ -204,6 +204,8 @@ def read(text: str, *, name: str, flags: Mapping[str, Any] | None = None) -> Wor
 
     Raises UsageProblem that names file, job and key.
     """
+    if flags and {"duration", "iterations"} <= set(flags):
+        raise UsageProblem("--duration and --iterations exclude each other", "give one of them")
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -283,7 +285,7 @@ def _parts(table: dict[str, Any], where: str) -> list[Workload]:
     fixed = _fixed(table, where)
     swept = {key: _values(table[key], how, key, where) for key, how in KEYS.items() if key in table}
     if "duration" in table and "iterations" in table:
-        raise UsageProblem(f"{where}: duration and iterations exclude each other")
+        raise UsageProblem(f"{where}: duration and iterations exclude each other", "give one of them")
     for key, how in (("size", SIZE), ("offset", OFFSET)):
         if key in table:
             fixed[how.field] = tuple(_values(table[key], how, key, where))
