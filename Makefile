@@ -26,12 +26,16 @@ test: setup ## Set up, then run the whole test suite
 run: setup ## Set up, then run any command: make run ARGS="verify --list"
 	@$(BIN)/vkmapctl $(ARGS)
 
+.PHONY: bench
+bench: setup ## Measure every budget against its reference; figures to benchmarks/results/local.json
+	@$(BIN)/python benchmarks/run.py --json benchmarks/results/local.json
+
 .PHONY: lint
 lint: $(VENV)/installed ## Check style and types of Python, and warnings of C
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@for source in vkmapctl/_native/*.c; do $(CC) -std=c11 -O2 -fPIC -Wall -Wextra -Werror -fsyntax-only $$source; done
+	@for source in vkmapctl/_native/*.c benchmarks/*.c; do $(CC) -std=c11 -O2 -fPIC -Wall -Wextra -Werror -fsyntax-only $$source; done
 
 .PHONY: wheel
 wheel: $(VENV)/installed ## Build the sdist, and the abi3 wheel from it, into dist/

@@ -64,13 +64,19 @@ def _guards(base: int, address: int, size: int) -> list[tuple[int, int, str]]:
 
 def _expect_guards(before: list[tuple[int, int, str]], base: int, address: int, size: int, when: str) -> None:
     now = _guards(base, address, size)
-    expect(now == before, f"{size} bytes: the mappings beside the range changed {when}: {_shown(now)}")
+    expect(now == before, f"{size} bytes placed: {_change(now, address)} {when}")
     for begin in (base, address + size):
         expect_bytes(addresses.read(begin, GUARD), bytes([MARK]) * GUARD, f"{size} bytes, guard {when}")
 
 
-def _shown(parts: list[tuple[int, int, str]]) -> str:
-    return ", ".join(f"{begin:#x}-{end:#x} {permissions}" for begin, end, permissions in parts)
+def _change(parts: list[tuple[int, int, str]], address: int) -> str:
+    """Which bytes of the guards are no longer the private memory that stood there, in words."""
+    foreign = [(begin, end) for begin, end, permissions in parts if permissions != "rw-p"]
+    below = sum(end - begin for begin, end in foreign if begin < address)
+    above = sum(end - begin for begin, end in foreign if begin >= address)
+    if foreign:
+        return f"{below} bytes before and {above} bytes after the range were replaced too,"
+    return f"the memory beside the range fell into {len(parts)} mappings"
 
 
 @check("P3", "the old mapping is replaced", "a placed map atomically replaces what the OS had there", needs=["placed"])

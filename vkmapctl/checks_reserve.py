@@ -55,14 +55,14 @@ def failing_reserve(ground: Ground) -> str:
     memory, address = ground.allocate(size), ground.take_range(size)
     place(ground, memory, address)
     addresses.fill(address, 0x31, size)
-    if not native.refuse_reserving():
+    if not native.refuse_fixed_maps():
         raise Skip("this kernel does not let a process filter its own mmap calls (seccomp)")
     result = memory.try_unmap(reserve=True)
     if result == 0:
         expect(
             addresses.covered(address, address + size), "VK_SUCCESS although the kernel refused, and the range is free"
         )
-        return "the driver reserves without mmap(PROT_NONE): the failure could not be provoked"
+        return "the driver reserves without mmap at a fixed address: the failure could not be provoked"
     expect(result == MAP_FAILED, f"VkResult {result} instead of VK_ERROR_MEMORY_MAP_FAILED (-5)")
     expect(addresses.covered(address, address + size), "the reserve failed, but the range is no longer mapped")
     expect_bytes(addresses.read(address, size), b"\x31" * size, "the mapping after the failed reserve")

@@ -15,7 +15,7 @@ from typing import Literal, NoReturn, TypeVar
 
 import msgspec
 
-from vkmapctl import native
+from vkmapctl.early import Forked, Parent, fork
 from vkmapctl.errors import DriverDied, ExitCode, VkmapError
 from vkmapctl.protocol import Describe, Described, Refused, Reply, Request
 
@@ -92,7 +92,10 @@ class Interrupts:
 
 
 class Child:
-    """serve(channel) runs in the forked process; its standard output and error come here."""
+    """serve(channel) runs in the forked process; its standard output and error come here.
+
+    forked: a child that runs already. meanwhile: called once, while the first answer is awaited.
+    """
 
     def __init__(
         self,
@@ -102,21 +105,18 @@ class Child:
         interrupts: Interrupts,
         heartbeat: Callable[[], object] = lambda: None,
         on_tick: Callable[[], None] = lambda: None,
+        forked: Forked | None = None,
+        meanwhile: Callable[[], object] | None = None,
     ) -> None:
         self._timeout, self._interrupts = timeout, interrupts
         self._heartbeat, self._on_tick = heartbeat, on_tick
-        self._output, self._closed = b"", False
-        requests, replies, output = os.pipe(), os.pipe(), os.pipe()
-        parent = os.getpid()
-        self.pid = os.fork()
-        if self.pid == 0:
-            for fd in (requests[1], replies[0], output[0]):
-                os.close(fd)
-            _be_child(serve, Channel(requests[0], replies[1]), output[1], parent)
-        for fd in (requests[0], replies[1], output[1]):
-            os.close(fd)
-        self._channel = Channel(replies[0], requests[1])
-        self._output_fd = output[0]
+        self._output, self._closed, self._meanwhile = b"", False, meanwhile
+        side = forked or fork()
+        if isinstance(side, Parent):
+            live(serve, side)
+        self.pid = side.pid
+        self._channel = Channel(side.replies, side.requests)
+        self._output_fd = side.output
         os.set_blocking(self._output_fd, False)
 
     def ask(self, request: Request) -> Iterator[Reply]:
@@ -128,6 +128,9 @@ class Child:
             self._channel.send(request)
         except BrokenPipeError:
             self._raise_died()
+        if self._meanwhile is not None:
+            self._meanwhile()
+            self._meanwhile = None
         while True:
             reply = msgspec.msgpack.decode(self._next_message(), type=Reply)
             if isinstance(reply, Refused):
@@ -224,20 +227,22 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def _be_child(serve: Callable[[Channel], None], channel: Channel, output_fd: int, parent: int) -> NoReturn:
-    """Never returns: no cleanup of the parent's may run in the child."""
+def live(serve: Callable[[Channel], None], side: Parent) -> NoReturn:
+    """The child's life. Never returns: no cleanup of the parent's may run in the child."""
     status = 70
     try:
+        from vkmapctl import native  # here, because a parent that only probes has no use for the loop
+
         native.die_with_parent()
-        if os.getppid() != parent:
+        if os.getppid() != side.pid:
             os._exit(status)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-        os.dup2(output_fd, 1)
-        os.dup2(output_fd, 2)
+        os.dup2(side.output, 1)
+        os.dup2(side.output, 2)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        _serve_or_refuse(serve, channel)
+        _serve_or_refuse(serve, Channel(side.requests, side.replies))
         status = 0
     finally:
         os._exit(status)

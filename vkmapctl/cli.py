@@ -62,6 +62,7 @@ def probe(
         layer=test_layer(emulate, inject),
         command=sys.argv[1:],
         version=__version__,
+        meanwhile=lambda: _printer(output),
     )
     if sink:
         sink.save(report)
@@ -240,6 +241,13 @@ def explicit_flags(context: click.Context, flags: dict[str, Any]) -> dict[str, A
     multiple=True,
     help="Also try usage that the specification forbids but programs rely on.",
 )
+@click.option(
+    "--known-failure",
+    "known_failures",
+    multiple=True,
+    metavar="ID",
+    help="Let this check break unpunished. Repeatable.",
+)
 @timeout_option
 @layer_options
 @common_options
@@ -248,6 +256,7 @@ def verify(
     identifiers: tuple[str, ...],
     junit: Path | None,
     quirks: tuple[str, ...],
+    known_failures: tuple[str, ...],
     timeout: float,
     emulate: str | None,
     inject: str | None,
@@ -266,6 +275,7 @@ def verify(
         selector=device,
         identifiers=identifiers,
         quirks=quirks,
+        known_failures=known_failures,
         timeout=timeout,
         layer=test_layer(emulate, inject),
         command=sys.argv[1:],
@@ -337,6 +347,15 @@ def _sink(output: dict[str, Any]) -> Any:
     return Sink(output["save"], force=output["force"])
 
 
+def _printer(output: dict[str, Any]) -> Any:
+    """What makes a document's tables, None where nobody wants them."""
+    if output["as_json"] and output["quiet"]:
+        return None
+    from vkmapctl.views import view
+
+    return view
+
+
 def _show(document: Any, output: dict[str, Any]) -> None:
     """The document as tables, or as JSON on stdout with the tables on stderr."""
     if output["as_json"]:
@@ -344,10 +363,10 @@ def _show(document: Any, output: dict[str, Any]) -> None:
 
         sys.stdout.buffer.write(to_json(document))
         sys.stdout.flush()
-        if output["quiet"]:
-            return
+    view = _printer(output)
+    if view is None:
+        return
     from vkmapctl import console
-    from vkmapctl.views import view
 
     console.print_view(view(document), stderr=output["as_json"], color=not output["no_color"])
 

@@ -62,3 +62,13 @@ def describe() -> Facts:
         "virtualised": _virtualised(),
         "memory_available_bytes": memory_available(),
     }
+
+
+def near_gpu(pci_address: str | None) -> Facts:
+    """NUMA node and CPUs next to a GPU, None for what is not known or does not exist."""
+    where = f"/sys/bus/pci/devices/{pci_address}"
+    node = _first_line(f"{where}/numa_node") if pci_address else None
+    return {
+        "gpu_numa_node": int(node) if node and node.isdecimal() else None,
+        "gpu_local_cpus": _first_line(f"{where}/local_cpulist") if pci_address else None,
+    }

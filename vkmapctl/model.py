@@ -149,9 +149,9 @@ class EntryPoint(Data, frozen=True):
 
 
 class Proof(Data, frozen=True):
-    """One live map, write, unmap, map, read through one pair of functions."""
+    """One live map, write, unmap, map, read. by: through which functions, or placed, or unmapped with reserve."""
 
-    api: Api
+    by: Literal["v1", "khr", "core", "placed", "reserve"]
     status: Status
     detail: str = ""
 
@@ -407,6 +407,7 @@ class Run(Data, frozen=True, tag_field="kind", tag="stress"):
     floor: Floor | None = None
     results: tuple[Row, ...] = ()
     warnings: tuple[Note, ...] = ()
+    layers: tuple[str, ...] = ()
 
 
 class ProbeReport(Data, frozen=True, tag_field="kind", tag="probe"):
@@ -422,15 +423,16 @@ class ProbeReport(Data, frozen=True, tag_field="kind", tag="probe"):
     exit_code: int
     missing: tuple[str, ...] = ()
     warnings: tuple[Note, ...] = ()
+    layers: tuple[str, ...] = ()
 
 
 # --- a verify run ---------------------------------------------------------------------------------
 
-VerdictStatus = Literal["pass", "fail", "quality", "skip", "crashed", "hung"]
+VerdictStatus = Literal["pass", "fail", "known", "quality", "skip", "crashed", "hung"]
 
 
 class Verdict(Data, frozen=True):
-    """How one check ended. quality: the driver may do so, but a user should know."""
+    """How one check ended. quality: the driver may do so, but a user should know. known: broken, as expected."""
 
     status: VerdictStatus
     detail: str = ""

@@ -13,6 +13,7 @@ PLACED = 1  # VK_MEMORY_MAP_PLACED_BIT_EXT
 RESERVE = 1  # VK_MEMORY_UNMAP_RESERVE_BIT_EXT
 FOREVER = (1 << 64) - 1
 PAGE = mmap.PAGESIZE
+LINE = 128  # bytes: a cache line, or the pair of lines that some CPUs fetch together
 
 
 class Op(IntEnum):
@@ -98,6 +99,13 @@ def _histogram(raw: Any) -> Histogram:
     counts = ffi.unpack(raw.bins, lib.VKM_BINS)
     bins = tuple((bin_edge(i), n) for i, n in enumerate(counts) if n)
     return Histogram(raw.count, raw.sum_ns, raw.min_ns, raw.max_ns, raw.overflow, bins)
+
+
+def _apart(owners: list[Any], kind: str, count: int = 1) -> Any:
+    """A zeroed array of `count` structures that shares no cache line with anything; lives as long as `owners`."""
+    owner = ffi.new("char[]", ffi.sizeof(kind) * max(count, 1) + 2 * LINE)
+    owners.append(owner)
+    return ffi.cast(f"{kind} *", -(-int(ffi.cast("uintptr_t", owner)) // LINE) * LINE)
 
 
 class Results:
@@ -200,15 +208,17 @@ class Program:
         interval_ns: float = 0.0,
     ) -> None:
         steps = [step for cycle in cycles for step in cycle]
-        self._steps = ffi.new("struct vkm_step[]", max(len(steps), 1))
-        for raw, step in zip(self._steps, steps, strict=False):
+        self._owners: list[Any] = []
+        self._steps = _apart(self._owners, "struct vkm_step", len(steps))
+        for i, step in enumerate(steps):
+            raw = self._steps[i]
             raw.op, raw.object, raw.flags, raw.whole = step.op, step.object, step.flags, step.whole
             raw.offset, raw.size, raw.address = step.offset, step.size, step.address
-        self._objects = ffi.new("struct vkm_object[]", max(len(objects), 1))
-        for raw, (memory, allocation_size) in zip(self._objects, objects, strict=False):
-            raw.memory, raw.allocation_size = memory, allocation_size
-        self._calls = ffi.new("struct vkm_call[]", max(len(steps), 1))
-        self.raw = ffi.new("struct vkm_program *")
+        self._objects = _apart(self._owners, "struct vkm_object", len(objects))
+        for i, (memory, allocation_size) in enumerate(objects):
+            self._objects[i].memory, self._objects[i].allocation_size = memory, allocation_size
+        self._calls = _apart(self._owners, "struct vkm_call", len(steps))
+        self.raw = _apart(self._owners, "struct vkm_program")
         self.raw.device, self.raw.map, self.raw.unmap = functions.device, functions.map, functions.unmap
         self.raw.flush, self.raw.invalidate = functions.flush, functions.invalidate
         self.raw.allocate, self.raw.free = functions.allocate, functions.free
@@ -293,6 +303,6 @@ def die_with_parent() -> None:
     lib.vkm_die_with_parent()
 
 
-def refuse_reserving() -> bool:
-    """For the rest of this process the kernel refuses mmap(PROT_NONE, MAP_FIXED); False where it cannot be told so."""
-    return bool(lib.vkm_refuse_reserving())
+def refuse_fixed_maps() -> bool:
+    """From now on the kernel refuses this thread mmap at a fixed address; False where it cannot be told so."""
+    return bool(lib.vkm_refuse_fixed_maps())

@@ -2,16 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from functools import partial
 
-from vkmapctl import host
-from vkmapctl.child import Child, Died, Interrupts
+from vkmapctl import early, host
+from vkmapctl.child import Channel, Child, Died, Interrupts
 from vkmapctl.errors import ExitCode, VkmapError
 from vkmapctl.gates import missing
 from vkmapctl.model import SCHEMA, Note, Outcome, Probe, ProbeReport, TestLayer, Tool
 from vkmapctl.protocol import Described, Prove, Proved
 from vkmapctl.selectors import select
-from vkmapctl.worker import serve
 
 
 def probe(
@@ -23,16 +21,25 @@ def probe(
     layer: TestLayer | None = None,
     command: Sequence[str] = (),
     version: str = "",
+    meanwhile: Callable[[], object] | None = None,
 ) -> ProbeReport:
-    """Describes and proves the selected devices, all by default.
+    """Describes and proves the selected devices, all by default. meanwhile: called while the driver is loading.
 
     A gate holds where one device meets all of it. Raises VkmapError where no device can be described.
     """
     interrupts = Interrupts()
+
+    def serve(channel: Channel) -> None:
+        from vkmapctl import worker  # here, so that only the child imports the loop
+
+        worker.serve(channel, layer=layer)
+
+    def start() -> Child:
+        forked = None if layer else early.take()
+        return Child(serve, timeout=timeout, interrupts=interrupts, forked=forked, meanwhile=meanwhile)
+
     with interrupts.caught():
-        described, probes = _probe_devices(
-            selector, lambda: Child(partial(serve, layer=layer), timeout=timeout, interrupts=interrupts)
-        )
+        described, probes = _probe_devices(selector, start)
     lacking = [missing(requirements, expected_driver, one) for one in probes]
     gap = tuple(sorted(lacking, key=len)[0]) if lacking else ()
     outcome = _outcome(probes, bool(gap))
@@ -47,6 +54,7 @@ def probe(
         exit_code=int(_EXIT[outcome]),
         missing=gap,
         warnings=described.notes,
+        layers=described.layers,
     )
 
 

@@ -38,6 +38,8 @@ Request = Describe | Prove | Calibrate | Measure | Try
 
 
 class Described(Data, frozen=True, tag=True):
+    """The devices. layers: names of those that the loader has put into the instance, asked for or not."""
+
     loader: str
     layers: tuple[str, ...]
     devices: tuple[Device, ...]

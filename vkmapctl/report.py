@@ -20,6 +20,7 @@ from vkmapctl.model import (
     Note,
     Probe,
     ProbeReport,
+    Proof,
     Row,
     Run,
 )
@@ -357,19 +358,25 @@ def _proof_table(probe: Probe) -> Table:
     names: dict[Api, str] = {"core": "2", "khr": "2KHR", "v1": ""}
     points = {point.name: point for point in probe.entry_points}
     proved = table("functions", "resolves", "by the rules", "live proof", numeric_from=9)
-    proofs = {proof.api: proof for proof in probe.proofs}
+    proofs = {proof.by: proof for proof in probe.proofs}
     for api, suffix in names.items():
         functions = (f"vkMapMemory{suffix}", f"vkUnmapMemory{suffix}")
         found = [points[name] for name in functions if name in points]
         resolves = {True: "yes", False: "no"}[all(point.found for point in found)] if found else "yes"
         rule = {"pointer": "must", "null": "must not", "unspecified": "not to be called"}
         rules = rule[found[0].rule] if found else "must"
-        proof = proofs.get(api)
-        verdict = status_text(proof.status) if proof else Text(NONE)
-        if proof and proof.status != "ok":
-            verdict.append(f" ({proof.detail})", style="")
-        proved.add_row(" ".join(functions), resolves, rules, verdict)
+        proved.add_row(" ".join(functions), resolves, rules, _verdict(proofs.get(api)))
+    for by, text in (("placed", "a placed map"), ("reserve", "unmap with reserve")):
+        if by in proofs:
+            proved.add_row(text, "", "", _verdict(proofs[by]))
     return proved
+
+
+def _verdict(proof: Proof | None) -> Text:
+    verdict = status_text(proof.status) if proof else Text(NONE)
+    if proof and proof.status != "ok":
+        verdict.append(f" ({proof.detail})", style="")
+    return verdict
 
 
 def _placed_table(device: Device) -> RenderableType:

@@ -15,12 +15,14 @@ _STYLES = {
     "fail": "bold red",
     "crashed": "bold red",
     "hung": "bold red",
+    "known": "yellow",
     "quality": "yellow",
     "skip": "dim",
 }
 _KINDS = {
     "pass": "passed",
     "quality": "passed",
+    "known": "passed",
     "fail": "failure",
     "crashed": "error",
     "hung": "error",

@@ -14,9 +14,10 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from vkmapctl import host, stats, workload
+from vkmapctl import host, stats, trust, workload
 from vkmapctl.child import Child, Died, Interrupted, Interrupts
 from vkmapctl.errors import ExitCode, Unsupported, VkmapError
+from vkmapctl.faults import explain
 from vkmapctl.gates import Threshold, missed, parse_threshold
 from vkmapctl.model import (
     SCHEMA,
@@ -38,7 +39,7 @@ from vkmapctl.model import (
 )
 from vkmapctl.native import Fault, Results
 from vkmapctl.protocol import Calibrate, Calibrated, Described, Measure, Measured, Round
-from vkmapctl.rows import refused_row, row_notes
+from vkmapctl.rows import refused_row
 from vkmapctl.script import walk
 from vkmapctl.selectors import select
 from vkmapctl.steps import First
@@ -56,16 +57,6 @@ _EXIT: dict[Outcome, ExitCode] = {
     "hung": ExitCode.DRIVER_DIED,
     "lost": ExitCode.DRIVER_DIED,
     "interrupted": ExitCode.INTERRUPTED,
-}
-_FAULTS = {
-    Fault.NULL_POINTER: "the map succeeded but gave no pointer",
-    Fault.MOVED: "the placed map landed at another address than asked for",
-    Fault.MISALIGNED: "the pointer is not aligned to minMemoryMapAlignment",
-    Fault.OVERLAP: "two mapped objects share addresses",
-    Fault.RESERVATION_LOST: "the address range was free after an unmap with reserve",
-    Fault.HOLD_FAILED: "another mapping took the address range between unmap and map",
-    Fault.RESERVATION_REUSED: "an unplaced map returned an address inside the range that the unmap before had reserved",
-    Fault.RELEASE_FAILED: "the reserved range could not be given back",
 }
 
 
@@ -152,7 +143,12 @@ class Stress:
         described = self._start_child()
         chosen = select(described.devices, self._selector)
         plans = self._plans(chosen)
-        self._update(loader=described.loader, device=chosen[0], devices=tuple(chosen))
+        facts = self._run.host | host.near_gpu(chosen[0].pci_address)
+        self._update(
+            loader=described.loader, layers=described.layers, device=chosen[0], devices=tuple(chosen), host=facts
+        )
+        most_threads = max(job.threads for plan in plans for group in plan.groups for job in group)
+        self._note(*trust.machine_notes(facts, most_threads))
         self._note(*described.notes, *(note for plan in plans for note in plan.notes))
         self._save(self._run)
         self._calibrate()
@@ -241,6 +237,7 @@ class Stress:
         try:
             measured, leak = self._ask(group, effort, rounds)
             statuses = [self._status_of(i, measured) for i in range(len(group))]
+            self._note(*measured.notes)
             if leak:
                 statuses = [("failed", f"leak: {leak}") if one[0] == "ok" else one for one in statuses]
         except Died as died:
@@ -254,7 +251,7 @@ class Stress:
             status: Status = "unsupported" if error.exit_code == ExitCode.UNSUPPORTED else "failed"
             statuses = [(status, error.message)] * len(group)
             self._end_child(grace=0)
-        self._add_rows(group, rounds, statuses)
+        self._add_rows(group, rounds, statuses, effort)
         if interrupted:
             raise Interrupted
 
@@ -324,15 +321,8 @@ class Stress:
         fault, _, place = self._results[index].fault()
         if fault is Fault.OK:
             return "ok", ""
-        if fault is Fault.CALL_FAILED:
-            name = measured.results[index]
-            return ("lost" if name == "VK_ERROR_DEVICE_LOST" else "failed"), f"{name} in step {place['step']}"
-        if fault is Fault.MISMATCH:
-            return "failed", (
-                f"byte {place['offset']} of the allocation is {place['found']:#04x}, "
-                f"written was {place['expected']:#04x}"
-            )
-        return "failed", _FAULTS[fault]
+        name = measured.results[index]
+        return ("lost" if name == "VK_ERROR_DEVICE_LOST" else "failed"), explain(fault, name, place)
 
     def _status_of_dead(self, index: int, died: Died) -> tuple[Status, str]:
         """The job that was inside the loop died; the others of its group were only cut short."""
@@ -348,6 +338,7 @@ class Stress:
         group: Sequence[Job],
         rounds: Sequence[tuple[float | None, ...]],
         statuses: Sequence[tuple[Status, str]],
+        effort: Effort,
     ) -> None:
         by_api: dict[Api, list[float]] = {
             job.api: [one[i] for one in rounds if one[i] is not None]  # type: ignore[misc]
@@ -359,7 +350,7 @@ class Stress:
                 ratio = stats.ratio_interval(by_api[job.api], by_api["v1"])
             row = self._row(job, self._results[i], statuses[i], by_api[job.api], ratio)
             self._update(results=(*self._run.results, row))
-            self._note(*row_notes(row))
+            self._note(*trust.row_notes(row, effort))
             self._watcher.row(row)
         self._save(self._run)
 

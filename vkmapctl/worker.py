@@ -1,15 +1,17 @@
 """The child's side: answers the parent's requests with the driver."""
 
+import os
 import resource
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from vkmapctl import native
+from vkmapctl import cpus, layers, native
+from vkmapctl.addresses import areas
 from vkmapctl.child import Channel, requests
-from vkmapctl.errors import Unsupported
+from vkmapctl.errors import Unsupported, VkmapError
 from vkmapctl.leaks import Leaks, process_usage
 from vkmapctl.model import MALLOC, Device, Effort, Job, Note, TestLayer
 from vkmapctl.native import Fault, Pass
@@ -31,6 +33,7 @@ from vkmapctl.protocol import (
 from vkmapctl.script import ranges_of
 
 ROUNDS = 10
+MAPPINGS_SLACK = 64  # a driver's own pools and caches
 FLOOR_NS = 60_000_000
 
 
@@ -39,6 +42,14 @@ def serve(channel: Channel, results: Sequence[native.Results] = (), layer: TestL
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # some drivers hold a file for each allocation
     Session(channel, results, layer).serve()
+
+
+def serve_ahead(channel: Channel) -> None:
+    """The life of a probe's child, which describes the devices before it is asked to."""
+    session = Session(channel, (), None)
+    with suppress(VkmapError):  # met again when the parent asks
+        session.describe()
+    session.serve()
 
 
 class Session:
@@ -53,6 +64,8 @@ class Session:
         self._devices: dict[int, Device] = {}
         self._opened: dict[int, Any] = {}
         self._clock: native.Clock | None = None
+        self._described: Described | None = None
+        self._layers: list[layers.Layer] = []
 
     def serve(self) -> None:
         """Until the parent closes its pipe."""
@@ -71,10 +84,16 @@ class Session:
                         self.channel.send(self.try_check(check, device, memory_type))
 
     def describe(self) -> Described:
+        if self._described is None:
+            self._described = self._describe()
+        return self._described
+
+    def _describe(self) -> Described:
         emulates = self.layer is not None and self.layer.emulate != "none"
         own = self.vk.placed_natively() if emulates else []
-        layers = self.vk.use_test_layer(self.layer) if self.layer else ()
-        handle = self._open.enter_context(self.vk.instance(layers))
+        wanted = self.vk.use_test_layer(self.layer) if self.layer else ()
+        handle = self._open.enter_context(self.vk.instance(wanted))
+        self._layers = layers.active(layers.known(os.environ), areas(), os.environ)
         self._physical = self.vk.physical_devices(handle)
         notes = []
         for index, physical in enumerate(self._physical):
@@ -91,7 +110,8 @@ class Session:
             raise Unsupported(
                 "the Vulkan drivers on this machine offer no device", "vulkaninfo --summary shows the same"
             )
-        return Described(self.vk.loader_version(), layers, tuple(self._devices.values()), tuple(notes))
+        names = tuple(layer.name for layer in self._layers)
+        return Described(self.vk.loader_version(), names, tuple(self._devices.values()), tuple(notes))
 
     def device(self, index: int) -> Any:
         if index not in self._opened:
@@ -130,6 +150,8 @@ class Session:
 
     def measure(self, jobs: Sequence[Job], effort: Effort) -> Measured:
         """Allocates once for the group, then runs its jobs in turns: check, warm-up, rounds of rate and latency."""
+        self.device(jobs[0].device)
+        mappings = len(areas())
         with ExitStack() as held:
             turns = [
                 Turn(job, programs, results)
@@ -144,7 +166,24 @@ class Session:
             names = tuple(
                 self.vk.result_name(turn.results.fault()[1]) if turn.results.fault()[1] else "" for turn in turns
             )
-        return Measured(names)
+        notes = self._layer_notes(jobs)
+        left = len(areas()) - mappings
+        if left > MAPPINGS_SLACK:
+            text = f"{jobs[0].name}: {left} mappings more in the process than before the job"
+            notes.append(Note("mappings-left", text))
+        return Measured(names, tuple(notes))
+
+    def _layer_notes(self, jobs: Sequence[Job]) -> list[Note]:
+        """A warning for each layer that answers the measured calls before the driver does."""
+        addresses = [address for job in jobs for address in self.device(job.device).map_functions(job.api)]
+        return [
+            Note(
+                "layer-in-path",
+                f"{layer.name} ({layer.kind} layer) stands between this program and the driver in every map "
+                f"and unmap; {layers.advice(layer)}",
+            )
+            for layer in layers.in_path(self._layers, areas(), addresses)
+        ]
 
     def _rounds(self, turns: "list[Turn]", effort: Effort) -> None:
         """Each round gives every job a rate slice and a latency slice; the order rotates so that drift is shared."""
@@ -259,15 +298,19 @@ def _run_threads(
     kind: Pass,
     limits: dict[str, int],
 ) -> None:
-    """Runs each program in a thread of its own, with a common start; a single one right here."""
+    """Runs each program in a thread and on a core of its own, with a common start; a single one right here."""
     results.control.threads, results.control.arrived = len(programs), 0
     if len(programs) == 1:
         programs[0].run(clock, results, 0, kind, **limits)
         return
-    threads = [
-        threading.Thread(target=program.run, args=(clock, results, i, kind), kwargs=limits)
-        for i, program in enumerate(programs)
-    ]
+    places = cpus.spread(len(programs), os.sched_getaffinity(0))
+
+    def run(i: int) -> None:
+        if places:
+            cpus.pin(places[i])
+        programs[i].run(clock, results, i, kind, **limits)
+
+    threads = [threading.Thread(target=run, args=(i,)) for i in range(len(programs))]
     for thread in threads:
         thread.start()
     for thread in threads:

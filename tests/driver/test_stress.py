@@ -158,6 +158,12 @@ def test_injected_fault_is_caught(arguments: list[str], code: int, outcome: str,
     assert reason in document["results"][0]["reason"]
 
 
+def test_a_leak_of_mappings_is_counted() -> None:
+    document = stress("--emulate", "placed", "--inject", "leak", "--size", "64K", "--iterations", "500")
+    assert "mappings-left" in [note["code"] for note in document["warnings"]]
+    assert "mappings-left" not in json.dumps(stress("--emulate", "placed", "--size", "64K", "--iterations", "500"))
+
+
 def test_the_rows_before_and_after_a_crash_are_kept() -> None:
     result = vkmapctl(
         "stress", "--json", "--quiet", "--warmup", "0s", "--iterations", "20", "--emulate", "placed",

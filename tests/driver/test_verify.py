@@ -60,6 +60,13 @@ def test_a_broken_rule_is_one_red_row_and_the_rest_still_runs(fault: str, check:
     assert found == {check: status, "P12": "pass"}
 
 
+def test_a_known_failure_does_not_fail_the_run_and_one_that_holds_is_noted() -> None:
+    arguments = ("--emulate", "placed", "--inject", "misaligned-pointer", "--known-failure", "M1")
+    assert verdicts("--check", "M1", *arguments) == {"M1": "known"}
+    document = vkmapctl("verify", "--check", "M1", "--known-failure", "M1", "--json", "--quiet").json()
+    assert [note["code"] for note in document["warnings"]] == ["unexpected-pass"]
+
+
 def test_junit_has_failures_errors_and_skips_with_reasons(tmp_path: Path) -> None:
     path = tmp_path / "junit.xml"
     arguments = ("--emulate", "placed", "--inject", "misaligned-pointer", "--quiet", "--junit", str(path))

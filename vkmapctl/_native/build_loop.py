@@ -5,8 +5,11 @@ from pathlib import Path
 from cffi import FFI
 
 HERE = "vkmapctl/_native"  # setuptools runs this from the project's root
-SOURCES = ["loop.c", "objects.c", "clock.c", "pattern.c", "histogram.c", "address.c", "provoke.c", "null_driver.c"]
-HEADERS = ["loop.h", "clock.h", "pattern.h"]
+SOURCES = [
+    "loop.c", "prepare.c", "objects.c", "clock.c", "pattern.c", "histogram.c", "address.c", "provoke.c",
+    "null_driver.c",
+]  # fmt: skip
+HEADERS = ["loop.h", "clock.h", "pattern.h", "structures.h"]
 
 
 def declarations() -> str:

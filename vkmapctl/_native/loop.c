@@ -9,20 +9,11 @@
 
 #include "clock.h"
 #include "pattern.h"
+#include "structures.h"
 
-#define WHOLE_SIZE UINT64_MAX
-#define MAP_PLACED 1u     /* VK_MEMORY_MAP_PLACED_BIT_EXT */
-#define UNMAP_RESERVE 1u  /* VK_MEMORY_UNMAP_RESERVE_BIT_EXT */
 #define SPIN_NS 80000
 #define LONGEST_NAP_NS 10000000
 #define CHUNK_NS 200000   /* the rate pass looks at the clock about this often */
-
-enum structure_type {
-    MAPPED_MEMORY_RANGE = 6,
-    MEMORY_MAP_INFO = 1000271000,
-    MEMORY_UNMAP_INFO = 1000271001,
-    MEMORY_MAP_PLACED_INFO = 1000272002
-};
 
 typedef int32_t map1_fn(uint64_t device, uint64_t memory, uint64_t offset, uint64_t size, uint32_t flags,
                         void **data);
@@ -43,149 +34,6 @@ struct runner {
 struct mapped_range {
     uint64_t begin, end;
 };
-
-/* --- preparation ------------------------------------------------------------------------------- */
-
-static void prepare_map(const struct vkm_step *step, uint64_t memory, uint64_t *words)
-{
-    words[0] = MEMORY_MAP_INFO;
-    words[1] = step->flags & MAP_PLACED ? (uint64_t)(uintptr_t)(words + 6) : 0;
-    words[2] = step->flags;
-    words[3] = memory;
-    words[4] = step->offset;
-    words[5] = step->whole ? WHOLE_SIZE : step->size;
-    words[6] = MEMORY_MAP_PLACED_INFO;
-    words[8] = step->address;
-}
-
-static void prepare_unmap(const struct vkm_step *step, uint64_t memory, uint64_t *words)
-{
-    words[0] = MEMORY_UNMAP_INFO;
-    words[2] = step->flags;
-    words[3] = memory;
-}
-
-static void prepare_range(const struct vkm_step *step, uint64_t memory, uint64_t *words)
-{
-    words[0] = MAPPED_MEMORY_RANGE;
-    words[2] = memory;
-    words[3] = step->offset;
-    words[4] = step->whole ? WHOLE_SIZE : step->size;
-}
-
-static void prepare_step(struct vkm_program *program, uint32_t i)
-{
-    const struct vkm_step *step = &program->steps[i];
-    uint64_t memory = program->objects[step->object].memory;
-    uint64_t *words = program->calls[i].words;
-    memset(words, 0, sizeof program->calls[i].words);
-    if (step->op == VKM_MAP)
-        prepare_map(step, memory, words);
-    else if (step->op == VKM_UNMAP)
-        prepare_unmap(step, memory, words);
-    else if (step->op == VKM_FLUSH || step->op == VKM_INVALIDATE)
-        prepare_range(step, memory, words);
-}
-
-void vkm_prepare(struct vkm_program *program)
-{
-    for (uint32_t i = 0; i < program->step_count; i++)
-        prepare_step(program, i);
-}
-
-void vkm_prepare_object(struct vkm_program *program, uint32_t object)
-{
-    for (uint32_t i = 0; i < program->step_count; i++)
-        if (program->steps[i].object == object)
-            prepare_step(program, i);
-}
-
-/* What vkm_check knows of an object while it walks the program. */
-struct known {
-    int mapped, owned;
-    uint64_t begin, end; /* of the mapping */
-    uint64_t allocation; /* bytes, where owned */
-};
-
-static int inside(uint64_t offset, uint64_t size, uint64_t begin, uint64_t end)
-{
-    return size > 0 && offset >= begin && offset <= end && size <= end - offset;
-}
-
-static int step_is_sound(const struct vkm_step *step, const struct vkm_object *object, struct known *known)
-{
-    switch (step->op) {
-    case VKM_MAP:
-        if (known->mapped || (!object->memory && !known->owned) ||
-            !inside(step->offset, step->size, 0, known->owned ? known->allocation : object->allocation_size))
-            return 0;
-        if (step->flags & MAP_PLACED && !step->address)
-            return 0;
-        known->mapped = 1;
-        known->begin = step->offset;
-        known->end = step->offset + step->size;
-        return 1;
-    case VKM_UNMAP: {
-        int was_mapped = known->mapped;
-        known->mapped = 0;
-        return was_mapped;
-    }
-    case VKM_FIRST:
-    case VKM_WRITE:
-    case VKM_READ:
-    case VKM_VERIFY:
-    case VKM_FLUSH:
-    case VKM_INVALIDATE:
-        return known->mapped && inside(step->offset, step->size, known->begin, known->end);
-    case VKM_HOLD:
-        return !known->mapped && step->address && step->size;
-    case VKM_RELEASE:
-    case VKM_FORGET:
-    case VKM_PAUSE:
-        return 1;
-    case VKM_ALLOCATE:
-        if (known->owned || object->memory || !step->size)
-            return 0;
-        known->owned = 1;
-        known->allocation = step->size;
-        return 1;
-    case VKM_FREE: {
-        int can_be_freed = known->owned && !known->mapped;
-        known->owned = 0;
-        return can_be_freed;
-    }
-    default:
-        return 0;
-    }
-}
-
-static int cycle_is_sound(const struct vkm_program *program, uint32_t first, struct known *known, uint32_t *bad)
-{
-    for (uint32_t i = first; i < first + program->cycle_steps; i++) {
-        const struct vkm_step *step = &program->steps[i];
-        *bad = i + 1;
-        if (step->object >= program->object_count ||
-            !step_is_sound(step, &program->objects[step->object], &known[step->object]))
-            return 0;
-    }
-    for (uint32_t i = 0; i < program->object_count; i++)
-        if (known[i].mapped || known[i].owned)
-            return 0;
-    return 1;
-}
-
-uint32_t vkm_check(const struct vkm_program *program)
-{
-    if (!program->cycle_steps || !program->step_count || program->step_count % program->cycle_steps)
-        return 1;
-    struct known *known = calloc(program->object_count + 1u, sizeof *known);
-    uint32_t bad = 0;
-    int sound = known != NULL;
-    for (uint32_t first = 0; sound && first < program->step_count; first += program->cycle_steps)
-        sound = cycle_is_sound(program, first, known, &bad);
-    free(known);
-    return sound ? 0 : bad;
-}
 
 /* --- single steps: each returns enum vkm_fault -------------------------------------------------- */
 
@@ -447,6 +295,32 @@ static int stopped_mapped(struct runner *r, void *data, int fault)
     return fault;
 }
 
+/* Where a plain pair's pointer must lie: (pointer - base) & mask is 0, as pointer_fault has it. */
+struct place {
+    uint64_t base, mask;
+};
+
+static struct place pair_place(const struct vkm_program *p)
+{
+    const struct vkm_step *step = &p->steps[0];
+    if (step->flags & MAP_PLACED)
+        return (struct place){step->address, UINT64_MAX};
+    return (struct place){step->offset, p->map_alignment - 1};
+}
+
+static inline int is_in_place(struct place place, const void *data)
+{
+    return data && !(((uint64_t)(uintptr_t)data - place.base) & place.mask);
+}
+
+/* Why a plain pair stops at its map. */
+static int pair_fault(struct runner *r, int32_t result, void *data)
+{
+    if (result)
+        return call_failed(r->stats, result);
+    return stopped_mapped(r, data, pointer_fault(r->program, &r->program->steps[0], (uint64_t)(uintptr_t)data));
+}
+
 /* One map and one unmap of one object, nothing else: no dispatch, the calls straight after each other. */
 static int run_pair1(struct runner *r, uint64_t iterations, uint64_t *done)
 {
@@ -454,53 +328,59 @@ static int run_pair1(struct runner *r, uint64_t iterations, uint64_t *done)
     const struct vkm_step *step = &p->steps[0];
     map1_fn *map = (map1_fn *)(uintptr_t)p->map;
     unmap1_fn *unmap = (unmap1_fn *)(uintptr_t)p->unmap;
-    volatile struct vkm_stats *at = r->stats;
-    uint64_t device = p->device, memory = p->objects[step->object].memory, offset = step->offset;
-    uint64_t size = step->whole ? WHOLE_SIZE : step->size;
-    for (uint64_t n = 0; n < iterations; n++) {
+    struct vkm_stats *stats = r->stats;
+    const struct place place = pair_place(p);
+    const uint64_t device = p->device, memory = p->objects[step->object].memory, offset = step->offset;
+    const uint64_t size = step->whole ? WHOLE_SIZE : step->size;
+    uint64_t n;
+    int fault = VKM_OK;
+    for (n = 0; n < iterations; n++) {
         void *data = NULL;
-        at->at_step = 0;
-        at->at_op = VKM_MAP;
+        stats->at_step = 0;
+        stats->at_op = VKM_MAP;
         int32_t result = map(device, memory, offset, size, 0, &data);
-        if (__builtin_expect(result != 0, 0))
-            return call_failed(r->stats, result);
-        int fault = pointer_fault(p, step, (uint64_t)(uintptr_t)data);
-        if (__builtin_expect(fault, 0))
-            return stopped_mapped(r, data, fault);
-        at->at_step = 1;
-        at->at_op = VKM_UNMAP;
+        if (__builtin_expect(result || !is_in_place(place, data), 0)) {
+            fault = pair_fault(r, result, data);
+            break;
+        }
+        stats->at_step = 1;
+        stats->at_op = VKM_UNMAP;
         unmap(device, memory);
-        ++*done;
     }
-    return VKM_OK;
+    *done = n;
+    return fault;
 }
 
 static int run_pair2(struct runner *r, uint64_t iterations, uint64_t *done)
 {
     const struct vkm_program *p = r->program;
-    const struct vkm_step *step = &p->steps[0];
     map2_fn *map = (map2_fn *)(uintptr_t)p->map;
     unmap2_fn *unmap = (unmap2_fn *)(uintptr_t)p->unmap;
-    volatile struct vkm_stats *at = r->stats;
-    uint64_t device = p->device;
-    for (uint64_t n = 0; n < iterations; n++) {
+    struct vkm_stats *stats = r->stats;
+    const struct place place = pair_place(p);
+    const struct vkm_call *calls = p->calls;
+    const uint64_t device = p->device;
+    uint64_t n;
+    int fault = VKM_OK;
+    for (n = 0; n < iterations; n++) {
         void *data = NULL;
-        at->at_step = 0;
-        at->at_op = VKM_MAP;
-        int32_t result = map(device, &p->calls[0], &data);
-        if (__builtin_expect(result != 0, 0))
-            return call_failed(r->stats, result);
-        int fault = pointer_fault(p, step, (uint64_t)(uintptr_t)data);
-        if (__builtin_expect(fault, 0))
-            return stopped_mapped(r, data, fault);
-        at->at_step = 1;
-        at->at_op = VKM_UNMAP;
-        result = unmap(device, &p->calls[1]);
-        if (__builtin_expect(result != 0, 0))
-            return stopped_mapped(r, data, call_failed(r->stats, result));
-        ++*done;
+        stats->at_step = 0;
+        stats->at_op = VKM_MAP;
+        int32_t result = map(device, &calls[0], &data);
+        if (__builtin_expect(result || !is_in_place(place, data), 0)) {
+            fault = pair_fault(r, result, data);
+            break;
+        }
+        stats->at_step = 1;
+        stats->at_op = VKM_UNMAP;
+        result = unmap(device, &calls[1]);
+        if (__builtin_expect(result != 0, 0)) {
+            fault = stopped_mapped(r, data, call_failed(stats, result));
+            break;
+        }
     }
-    return VKM_OK;
+    *done = n;
+    return fault;
 }
 
 static int is_plain_pair(const struct vkm_program *p)

@@ -1,7 +1,7 @@
 /* The measuring loop: a flat program of steps over mapped Vulkan memory.
  *
  * Nothing here needs Vulkan's headers: functions and handles arrive as integers, and the few
- * structures are declared in loop.c from the registry (VK_KHR_map_memory2, VK_EXT_map_memory_placed).
+ * structures are declared in structures.h.
  */
 #ifndef VKM_LOOP_H
 #define VKM_LOOP_H
@@ -145,9 +145,9 @@ uint64_t vkm_reserve_range(uint64_t address, uint64_t length);
 int vkm_release_range(uint64_t address, uint64_t length);
 int vkm_range_is_reserved(uint64_t address, uint64_t length);
 int vkm_die_with_parent(void);
-/* From now on the kernel refuses this process every mmap(PROT_NONE, MAP_FIXED): a driver's way to reserve.
+/* From now on the kernel refuses this thread every mmap at a fixed address: a driver's way to reserve.
  * Returns 0 where that cannot be arranged. */
-int vkm_refuse_reserving(void);
+int vkm_refuse_fixed_maps(void);
 
 /* Drivers without a device (null_driver.c); a memory handle is the address of the host bytes that it maps to.
  * The null driver does nothing: the call floor. The faulty one is for the loop's own tests. */

@@ -4,7 +4,7 @@
 
 #define MAP_FAILED_RESULT (-5) /* VK_ERROR_MEMORY_MAP_FAILED */
 
-/* The fields of VkMemoryMapInfo and VkMemoryUnmapInfo that matter here; layout as in loop.c. */
+/* The fields of VkMemoryMapInfo and VkMemoryUnmapInfo that matter here; layout as in prepare.c. */
 struct map_info {
     uint32_t type;
     const void *next;

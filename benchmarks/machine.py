@@ -1,0 +1,191 @@
+"""What the rows share: the compiled reference, an open device, and vkmapctl's own loop over the same memory."""
+
+import ctypes
+import math
+import shutil
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vkmapctl import native
+from vkmapctl.model import Device
+from vkmapctl.worker import counter_is_trusted
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much to measure: rounds of most rows, slices of 2 ms for rates, runs of a command, sizes in bytes."""
+
+    rounds: int
+    slices: int
+    commands: int
+    sizes: tuple[int, ...]
+
+
+FULL = Effort(rounds=15, slices=200, commands=21, sizes=(64 << 10, 1 << 20, 16 << 20, 256 << 20))
+QUICK = Effort(rounds=3, slices=10, commands=2, sizes=(64 << 10,))
+
+
+class Missing(Exception):
+    """A row's reference or subject does not exist on this machine; the message says what."""
+
+
+@dataclass
+class Figures:
+    """One row of the table: medians over the rounds, and the spread of what is judged.
+
+    value and reference in `unit`; judged is what the limit holds for (`how` says what it is), low and high its
+    quartiles over the rounds. met is None for a row without a limit or without a reference.
+    """
+
+    row: str
+    what: str
+    unit: str
+    value: float | None = None
+    reference: float | None = None
+    how: str = ""
+    judged: float | None = None
+    low: float | None = None
+    high: float | None = None
+    limit: str = ""
+    met: bool | None = None
+    rounds: int = 0
+    note: str = ""
+
+
+def compiler() -> str:
+    """A C compiler's name. Raises Missing."""
+    for name in ("cc", "gcc", "clang"):
+        if shutil.which(name):
+            return name
+    raise Missing("no C compiler")
+
+
+def compile_reference(folder: Path, sources: Sequence[str], output: str, *flags: str) -> Path:
+    """Compiles hand-written C with -O3 into folder."""
+    target = folder / output
+    command = [compiler(), "-std=c11", "-O3", "-Wall", "-Wextra", *flags, "-o", str(target)]
+    subprocess.run([*command, *(str(HERE / source) for source in sources), "-ldl"], check=True)
+    return target
+
+
+class Reference:
+    """The hand-written C functions, compiled now."""
+
+    def __init__(self, folder: Path) -> None:
+        self.library = ctypes.CDLL(str(compile_reference(folder, ["reference.c"], "reference.so", "-shared", "-fPIC")))
+        for name in ("pairs1", "pairs2", "clocked1", "clocked2", "median", "memset", "memcpy", "memcmp"):
+            getattr(self.library, f"reference_{name}").restype = ctypes.c_uint64
+
+    def call(self, name: str, *arguments: int) -> int:
+        """reference_<name> with 64-bit arguments."""
+        return int(getattr(self.library, f"reference_{name}")(*(ctypes.c_uint64(value) for value in arguments)))
+
+
+class Machine:
+    """The best device, opened in this process, and a clock."""
+
+    def __init__(self, vk: Any, physical: Any, facts: Device, device: Any, folder: Path) -> None:
+        self.vk, self.physical, self.facts, self.device = vk, physical, facts, device
+        self.clock = native.Clock(counter_is_trusted())
+        self.reference = Reference(folder)
+        self.memory_type = next(one for one in facts.memory_types if one.usable)
+
+    def functions(self, api: str) -> native.Functions:
+        """Addresses as the stress command uses them."""
+        return native.Functions(
+            self.device.address,
+            *self.device.map_functions(api),
+            self.device.function("vkFlushMappedMemoryRanges"),
+            self.device.function("vkInvalidateMappedMemoryRanges"),
+            1 if api == "v1" else 2,
+        )
+
+    @contextmanager
+    def allocation(self, size: int) -> Iterator[int]:
+        """A VkDeviceMemory as an integer. Raises vkmapctl's CallFailed."""
+        memory = self.device.allocate(self.memory_type.index, size)
+        try:
+            yield memory
+        finally:
+            self.device.free(memory)
+
+    def program(self, api: str, objects: Sequence[tuple[int, int]], touch: Sequence[native.Op] = ()) -> native.Program:
+        """Map each object whole, touch it, then unmap each: what `stress` runs."""
+        steps = []
+        for i, (_, size) in enumerate(objects):
+            steps.append(native.Step(native.Op.MAP, i, size=size, whole=True))
+            steps += [native.Step(op, i, size=size) for op in touch]
+        steps += [native.Step(native.Op.UNMAP, i) for i in range(len(objects))]
+        alignment = self.facts.limits.min_memory_map_alignment
+        return native.Program(self.functions(api), objects, [steps], map_alignment=alignment, seed=1)
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[Machine]:
+    """The device that vkmapctl would choose."""
+    from vkmapctl import vkapi
+    from vkmapctl.selectors import best
+
+    with vkapi.instance() as handle:
+        physical = vkapi.physical_devices(handle)
+        if not physical:
+            raise Missing("no Vulkan device")
+        facts = best([vkapi.describe(i, one)[0] for i, one in enumerate(physical)])
+        with vkapi.OpenDevice(physical[facts.index], facts) as device:
+            yield Machine(vkapi, physical[facts.index], facts, device, folder)
+
+
+Measure = Callable[[], float]
+
+
+def interleaved(rounds: int, *measures: Measure) -> list[list[float]]:
+    """Values of each measure, a round after the other; every second round goes backwards, so that drift is shared."""
+    values: list[list[float]] = [[] for _ in measures]
+    for measure in measures:
+        measure()  # warm-up
+    for number in range(rounds):
+        order = range(len(measures))
+        for i in order if number % 2 == 0 else reversed(order):
+            values[i].append(measures[i]())
+    return values
+
+
+def judge(
+    figures: Figures,
+    values: Sequence[float],
+    reference: Sequence[float],
+    combine: Callable[[float, float], float],
+    holds: Callable[[float], bool],
+) -> Figures:
+    """Fills in medians, and judges the median of the rounds' combined figures."""
+    judged = sorted(combine(a, b) for a, b in zip(values, reference, strict=True))
+    figures.value, figures.reference = statistics.median(values), statistics.median(reference)
+    figures.judged, figures.rounds = statistics.median(judged), len(judged)
+    figures.low, figures.high = judged[len(judged) // 4], judged[len(judged) - 1 - len(judged) // 4]
+    figures.met = holds(figures.judged) and math.isfinite(figures.judged)
+    return figures
+
+
+def difference(value: float, reference: float) -> float:
+    return value - reference
+
+
+def ratio(value: float, reference: float) -> float:
+    return value / reference if reference else math.inf
+
+
+def command(name: str) -> str:
+    """Path of a console command: beside this Python first. Raises Missing."""
+    beside = Path(sys.executable).with_name(name)
+    found = str(beside) if beside.exists() else shutil.which(name)
+    if not found:
+        raise Missing(f"no {name} on this machine")
+    return found

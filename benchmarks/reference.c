@@ -1,0 +1,149 @@
+/* What a programmer would write by hand to time vkMapMemory: the reference that vkmapctl's loop is held against.
+ *
+ * Compiled on the spot by run.py, once as a library (the loops over functions and memory of the caller's) and once,
+ * with -DPROGRAM, as a program of its own (reference_main.c), so that the `stress` command as a whole has a rival
+ * that shares nothing with it. Times are ns of CLOCK_MONOTONIC around the whole loop.
+ */
+#define _GNU_SOURCE
+#include "reference.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#if defined(__x86_64__)
+#include <x86intrin.h>
+#endif
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* kind as in vkmapctl's own clock: 1 the time-stamp counter, 2 the generic timer, else clock_gettime. */
+static inline uint64_t ticks(uint32_t kind)
+{
+#if defined(__x86_64__)
+    if (kind == 1) {
+        _mm_lfence();
+        return __rdtsc();
+    }
+#elif defined(__aarch64__)
+    if (kind == 2) {
+        uint64_t count;
+        __asm__ volatile("isb\n\tmrs %0, cntvct_el0" : "=r"(count)::"memory");
+        return count;
+    }
+#endif
+    (void)kind;
+    return now_ns();
+}
+
+uint64_t reference_pairs1(map1_fn *map, unmap1_fn *unmap, uint64_t device, uint64_t memory, uint64_t pairs)
+{
+    uint64_t begin = now_ns();
+    for (uint64_t i = 0; i < pairs; i++) {
+        void *data = NULL;
+        if (map(device, memory, 0, UINT64_MAX, 0, &data) || !data)
+            return 0;
+        unmap(device, memory);
+    }
+    return now_ns() - begin;
+}
+
+uint64_t reference_pairs2(map2_fn *map, unmap2_fn *unmap, uint64_t device, uint64_t memory, uint64_t pairs)
+{
+    const struct map_info map_info = {1000271000, NULL, 0, memory, 0, UINT64_MAX};
+    const struct unmap_info unmap_info = {1000271001, NULL, 0, memory};
+    uint64_t begin = now_ns();
+    for (uint64_t i = 0; i < pairs; i++) {
+        void *data = NULL;
+        if (map(device, &map_info, &data) || !data || unmap(device, &unmap_info))
+            return 0;
+    }
+    return now_ns() - begin;
+}
+
+/* The ticks of each map, into samples. Returns the pairs, 0 if a call failed. */
+uint64_t reference_clocked1(map1_fn *map, unmap1_fn *unmap, uint64_t device, uint64_t memory, uint32_t kind,
+                       uint64_t *samples, uint64_t pairs)
+{
+    for (uint64_t i = 0; i < pairs; i++) {
+        void *data = NULL;
+        uint64_t begin = ticks(kind);
+        int32_t result = map(device, memory, 0, UINT64_MAX, 0, &data);
+        samples[i] = ticks(kind) - begin;
+        if (result)
+            return 0;
+        unmap(device, memory);
+    }
+    return pairs;
+}
+
+uint64_t reference_clocked2(map2_fn *map, unmap2_fn *unmap, uint64_t device, uint64_t memory, uint32_t kind,
+                       uint64_t *samples, uint64_t pairs)
+{
+    const struct map_info map_info = {1000271000, NULL, 0, memory, 0, UINT64_MAX};
+    const struct unmap_info unmap_info = {1000271001, NULL, 0, memory};
+    for (uint64_t i = 0; i < pairs; i++) {
+        void *data = NULL;
+        uint64_t begin = ticks(kind);
+        int32_t result = map(device, &map_info, &data);
+        samples[i] = ticks(kind) - begin;
+        if (result || unmap(device, &unmap_info))
+            return 0;
+    }
+    return pairs;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+uint64_t reference_median(uint64_t *samples, uint64_t count)
+{
+    qsort(samples, count, sizeof *samples, ascending);
+    return samples[count / 2];
+}
+
+/* Keeps the compiler from proving that a copy or a comparison is not needed. */
+static void used(const void *bytes)
+{
+    __asm__ volatile("" : : "r"(bytes) : "memory");
+}
+
+uint64_t reference_memset(void *bytes, uint64_t size, uint64_t times)
+{
+    uint64_t begin = now_ns();
+    for (uint64_t i = 0; i < times; i++) {
+        memset(bytes, (int)i, size);
+        used(bytes);
+    }
+    return now_ns() - begin;
+}
+
+uint64_t reference_memcpy(void *to, const void *from, uint64_t size, uint64_t times)
+{
+    uint64_t begin = now_ns();
+    for (uint64_t i = 0; i < times; i++) {
+        memcpy(to, from, size);
+        used(to);
+    }
+    return now_ns() - begin;
+}
+
+/* 0 if the two differ. */
+uint64_t reference_memcmp(const void *a, const void *b, uint64_t size, uint64_t times)
+{
+    uint64_t begin = now_ns();
+    int differ = 0;
+    for (uint64_t i = 0; i < times; i++) {
+        differ |= memcmp(a, b, size);
+        used(a);
+    }
+    return differ ? 0 : now_ns() - begin;
+}

@@ -1,0 +1,139 @@
+#!/usr/bin/env python3
+"""Measures every row of the budget table on this machine, each against its reference in the same minutes.
+
+Needs vkmapctl installed for the Python that runs this, and a C compiler; rows whose reference is missing say so.
+The references are hand-written C compiled on the spot, plain Python loops, the C library's memset, memcpy and memcmp,
+and vulkaninfo. Exit code 0 however the figures turn out: nothing here is a test.
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import bindings
+import commands
+import growth
+import loops
+from machine import FULL, QUICK, Effort, Figures, Machine, Missing, opened
+from vkmapctl import host
+from vkmapctl.errors import VkmapError
+
+IN_PROCESS = (loops.rate, loops.latency, bindings.python_loops, loops.touch, loops.threads)
+WHOLE_COMMANDS = (commands.stress_command, commands.start_up, commands.memory)
+
+
+def tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def guarded(name: str, rows: Callable[[], Iterator[Figures]]) -> Iterator[Figures]:
+    """The rows, or one that says why there are none."""
+    try:
+        yield from rows()
+    except (Missing, VkmapError, OSError, RuntimeError) as problem:
+        yield Figures(name, "", "", note=str(problem) or type(problem).__name__)
+
+
+def measured(effort: Effort, machine: Machine) -> Iterator[Figures]:
+    """Every row, as it comes."""
+    for measure in IN_PROCESS:
+        yield from guarded(measure.__name__, lambda m=measure: m(machine, effort))
+    for whole in WHOLE_COMMANDS:
+        yield from guarded(whole.__name__, lambda w=whole: w(effort))
+
+
+def number(value: float | None) -> str:
+    """Three digits, or more where they count."""
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
+
+
+def verdict(figures: Figures) -> str:
+    if figures.met is None:
+        return "no reference" if figures.limit else ""
+    return ("met" if figures.met else "missed") if figures.limit else ""
+
+
+def table(rows: list[Figures]) -> list[str]:
+    """The rows as Markdown."""
+    lines = [
+        "| row | what | unit | vkmapctl | reference | judged | quartiles | limit | |",
+        "| --- | --- | --- | ---: | ---: | ---: | ---: | --- | --- |",
+    ]
+    for one in rows:
+        judged = f"{one.how} {number(one.judged)}" if one.judged is not None else "-"
+        spread = f"{number(one.low)} to {number(one.high)}" if one.low is not None else "-"
+        what = f"{one.what}; {one.note}" if one.note and one.what else one.what or one.note
+        cells = (one.row, what, one.unit, number(one.value), number(one.reference), judged, spread, one.limit)
+        lines.append(f"| {' | '.join(cells)} | {verdict(one)} |")
+    return lines
+
+
+def growth_table(series: list[growth.Series]) -> list[str]:
+    lines = ["| what grows | from it | cost |", "| --- | --- | --- |"]
+    for one in series:
+        points = ", ".join(f"{number(amount)}: {number(cost)}" for amount, cost in one.points)
+        lines.append(f"| {one.name} ({one.amount}) | {one.cost} | {points or '-'} |")
+    return lines
+
+
+def describe(machine: Machine) -> dict[str, Any]:
+    facts = machine.facts
+    return {
+        "host": host.describe(),
+        "device": facts.name,
+        "driver": f"{facts.driver_name} {facts.driver_info}",
+        "clock": machine.clock.name,
+        "loads": list(os.getloadavg()),
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    parser.add_argument("--quick", action="store_true", help="every row, roughly: to see that it runs")
+    parser.add_argument("--no-growth", action="store_true", help="leave out how cost grows")
+    options = parser.parse_args()
+    effort, begin = QUICK if options.quick else FULL, time.monotonic()
+    rows: list[Figures] = []
+    with tempfile.TemporaryDirectory() as name:
+        try:
+            with opened(Path(name)) as machine:
+                about = describe(machine)
+                for figures in measured(effort, machine):
+                    rows.append(figures)
+                    tell(f"{figures.row}: {number(figures.value)} {figures.unit}, {verdict(figures) or figures.note}")
+        except (Missing, VkmapError) as problem:
+            tell(f"Error: {problem}")
+            return 3
+        series = [] if options.no_growth else list(growth.all_series(Path(name), options.quick))
+    print("\n".join([f"{about['device']}, {about['driver']}; {about['host']['cpu_model']}", "", *table(rows)]))
+    if series:
+        print("\n".join(["", *growth_table(series)]))
+    if options.json:
+        document = {
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "seconds": round(time.monotonic() - begin, 1),
+            "quick": options.quick,
+            **about,
+            "rows": [asdict(one) for one in rows],
+            "growth": [one._asdict() for one in series],
+        }
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(document, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

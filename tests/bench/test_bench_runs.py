@@ -1,0 +1,64 @@
+"""The benchmark runs and fills every row; what the figures are is no test's business."""
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+RUN = Path(__file__).parents[2] / "benchmarks" / "run.py"
+NAMES = {
+    "rate v1", "latency v1", "wrappers", "raw cffi", "write 64 KiB", "verify 64 KiB", "copy 64 KiB", "threads 2",
+    "stress v1", "probe", "probe --json", "--version", "memory",
+}  # fmt: skip
+SERIES = {
+    "map size", "live objects", "set-up of live objects", "threads", "rows of a run", "histogram", "saved file",
+    "report show",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory):
+    file = tmp_path_factory.mktemp("bench") / "figures.json"
+    done = subprocess.run(
+        [sys.executable, str(RUN), "--quick", "--json", str(file)], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout, json.loads(file.read_text())
+
+
+def test_every_row_is_there(result):
+    _, document = result
+    assert {row["row"] for row in document["rows"]} >= NAMES
+
+
+def test_every_row_has_figures(result):
+    for row in result[1]["rows"]:
+        assert row["value"] is not None, row
+        assert math.isfinite(row["value"]), row
+        assert row["value"] > 0, row
+        if row["reference"] is None:
+            assert row["note"] or not row["limit"], row
+        elif row["how"]:
+            assert row["low"] <= row["judged"] <= row["high"], row
+
+
+def test_every_row_with_a_limit_is_judged(result):
+    for row in result[1]["rows"]:
+        if row["limit"] and row["reference"] is not None:
+            assert row["met"] in (True, False), row
+
+
+def test_growth_has_points(result):
+    series = {one["name"]: one["points"] for one in result[1]["growth"]}
+    assert set(series) == SERIES
+    for name in SERIES - {"report show"}:
+        assert series[name], name
+
+
+def test_the_table_shows_each_row(result):
+    text, document = result
+    for row in document["rows"]:
+        assert f"| {row['row']} |" in text

@@ -1,0 +1,63 @@
+"""CPUs for threads: cores before their second hardware threads."""
+
+import os
+import threading
+
+import pytest
+
+from vkmapctl import cpus, host
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("0-3", [0, 1, 2, 3]), ("0,4", [0, 4]), ("0-1,8-9\n", [0, 1, 8, 9]), ("", []), ("7", [7])]
+)
+def test_kernel_lists(text, expected):
+    assert cpus.parse_list(text) == expected
+
+
+def pairs(cpu):
+    """Four cores: 0 and 4, 1 and 5, 2 and 6, 3 and 7."""
+    return [cpu % 4, cpu % 4 + 4]
+
+
+@pytest.mark.parametrize(
+    ("count", "allowed", "expected"),
+    [
+        (2, range(8), [0, 1]),
+        (6, range(8), [0, 1, 2, 3, 4, 5]),
+        (3, [0, 4, 1], [0, 1, 4]),
+        (2, [4, 5], [4, 5]),
+        (3, [0, 1], []),
+    ],
+)
+def test_spread(count, allowed, expected):
+    assert cpus.spread(count, set(allowed), pairs) == expected
+
+
+def test_pinning_holds_for_the_calling_thread_alone():
+    before, seen = os.sched_getaffinity(0), set()
+
+    def run():
+        cpus.pin(min(before))
+        seen.update(os.sched_getaffinity(0))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert seen == {min(before)}
+    assert os.sched_getaffinity(0) == before
+
+
+def test_a_cpu_that_is_not_there_is_no_error():
+    cpus.pin(100_000 if not os.path.exists("/sys/devices/system/cpu/cpu100000") else 0)
+
+
+def test_siblings_of_this_machine_include_the_cpu():
+    cpu = min(os.sched_getaffinity(0))
+    assert cpu in cpus.siblings(cpu)
+    assert cpus.siblings(100_000) == [100_000]
+
+
+def test_a_gpu_that_is_not_there_is_near_nothing():
+    assert host.near_gpu(None) == {"gpu_numa_node": None, "gpu_local_cpus": None}
+    assert host.near_gpu("ffff:ff:1f.7") == {"gpu_numa_node": None, "gpu_local_cpus": None}

@@ -1,0 +1,90 @@
+"""Which layers are found active, on manifests and address spaces made by hand."""
+
+import json
+
+import pytest
+
+from vkmapctl import layers
+from vkmapctl.addresses import Area
+
+
+def manifest(folder, name, library, **more):
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.json"
+    path.write_text(json.dumps({"layer": {"name": name, "library_path": library} | more}))
+    return path
+
+
+def at(path, begin=0x1000):
+    return Area(begin, begin + 0x1000, "r-xp", path)
+
+
+@pytest.fixture
+def environment(tmp_path):
+    return {"HOME": str(tmp_path / "home"), "XDG_DATA_DIRS": str(tmp_path / "share"), "XDG_CONFIG_DIRS": str(tmp_path)}
+
+
+@pytest.fixture
+def implicit(tmp_path):
+    return tmp_path / "share" / "vulkan" / "implicit_layer.d"
+
+
+def names(environment, *areas):
+    found = layers.known(environment)
+    return [one.name for one in layers.active(found, areas, environment) if one.name.startswith("VK_LAYER_T")]
+
+
+def test_a_mapped_implicit_layer_is_active(environment, implicit):
+    manifest(implicit, "VK_LAYER_T", "libT.so", disable_environment={"NO_T": "1"})
+    assert names(environment, at("/usr/lib/libT.so")) == ["VK_LAYER_T"]
+    assert names(environment, at("/usr/lib/libother.so"), at("[heap]")) == []
+    assert names(environment | {"NO_T": "1"}, at("/usr/lib/libT.so")) == []
+
+
+def test_a_library_that_is_the_driver_too_needs_its_environment(environment, implicit):
+    manifest(implicit, "VK_LAYER_T", "libGL.so.0", enable_environment={"T": "1"}, disable_environment={"NO_T": "1"})
+    assert names(environment, at("/usr/lib/libGL.so.0")) == []
+    assert names(environment | {"T": "1"}, at("/usr/lib/libGL.so.0")) == ["VK_LAYER_T"]
+
+
+def test_a_relative_library_is_resolved_from_its_manifest(environment, tmp_path):
+    manifest(tmp_path / "own", "VK_LAYER_T", "../lib/libT.so")
+    asked = environment | {"VK_LAYER_PATH": str(tmp_path / "own")}
+    assert names(asked, at(str(tmp_path / "lib" / "libT.so"))) == ["VK_LAYER_T"]
+    assert names(asked, at("/elsewhere/libT.so")) == []
+
+
+def test_one_manifest_may_hold_several(environment, implicit):
+    implicit.mkdir(parents=True)
+    both = [{"name": f"VK_LAYER_T{i}", "library_path": f"libT{i}.so"} for i in range(2)]
+    (implicit / "both.json").write_text(json.dumps({"layers": both}))
+    assert names(environment, at("/l/libT0.so"), at("/l/libT1.so")) == ["VK_LAYER_T0", "VK_LAYER_T1"]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", "null", '{"layer": 1}', '{"layers": [{"library_path": "x"}]}', "\xff"]
+)
+def test_broken_manifests_are_passed_over(environment, implicit, text):
+    implicit.mkdir(parents=True)
+    (implicit / "broken.json").write_text(text, encoding="latin-1")
+    assert names(environment, at("/l/x")) == []
+
+
+def test_a_layer_is_in_the_path_where_the_function_lies_in_its_library(environment, implicit):
+    manifest(implicit, "VK_LAYER_T", "libT.so")
+    known = layers.known(environment)
+    mapped = [at("/l/libT.so", 0x10000), at("/l/driver.so", 0x20000)]
+    assert [one.name for one in layers.in_path(known, mapped, [0x10010])] == ["VK_LAYER_T"]
+    assert layers.in_path(known, mapped, [0x20010]) == []
+
+
+@pytest.mark.parametrize(
+    ("layer", "text"),
+    [
+        (layers.Layer("VK_LAYER_T", "implicit", "l", disable=("NO_T", "1")), "NO_T=1"),
+        (layers.Layer("VK_LAYER_T", "explicit", "l"), "VK_LOADER_LAYERS_DISABLE=VK_LAYER_T"),
+        (layers.Layer("VK_LAYER_VKMAPCTL_test", "explicit", "l"), "--emulate"),
+    ],
+)
+def test_advice(layer, text):
+    assert text in layers.advice(layer)

@@ -1,0 +1,148 @@
+/* Before the loop: a program checked step by step, since the loop trusts it, and its structures laid out. */
+#include "loop.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "structures.h"
+
+static void prepare_map(const struct vkm_step *step, uint64_t memory, uint64_t *words)
+{
+    words[0] = MEMORY_MAP_INFO;
+    words[1] = step->flags & MAP_PLACED ? (uint64_t)(uintptr_t)(words + 6) : 0;
+    words[2] = step->flags;
+    words[3] = memory;
+    words[4] = step->offset;
+    words[5] = step->whole ? WHOLE_SIZE : step->size;
+    words[6] = MEMORY_MAP_PLACED_INFO;
+    words[8] = step->address;
+}
+
+static void prepare_unmap(const struct vkm_step *step, uint64_t memory, uint64_t *words)
+{
+    words[0] = MEMORY_UNMAP_INFO;
+    words[2] = step->flags;
+    words[3] = memory;
+}
+
+static void prepare_range(const struct vkm_step *step, uint64_t memory, uint64_t *words)
+{
+    words[0] = MAPPED_MEMORY_RANGE;
+    words[2] = memory;
+    words[3] = step->offset;
+    words[4] = step->whole ? WHOLE_SIZE : step->size;
+}
+
+static void prepare_step(struct vkm_program *program, uint32_t i)
+{
+    const struct vkm_step *step = &program->steps[i];
+    uint64_t memory = program->objects[step->object].memory;
+    uint64_t *words = program->calls[i].words;
+    memset(words, 0, sizeof program->calls[i].words);
+    if (step->op == VKM_MAP)
+        prepare_map(step, memory, words);
+    else if (step->op == VKM_UNMAP)
+        prepare_unmap(step, memory, words);
+    else if (step->op == VKM_FLUSH || step->op == VKM_INVALIDATE)
+        prepare_range(step, memory, words);
+}
+
+void vkm_prepare(struct vkm_program *program)
+{
+    for (uint32_t i = 0; i < program->step_count; i++)
+        prepare_step(program, i);
+}
+
+void vkm_prepare_object(struct vkm_program *program, uint32_t object)
+{
+    for (uint32_t i = 0; i < program->step_count; i++)
+        if (program->steps[i].object == object)
+            prepare_step(program, i);
+}
+
+/* What vkm_check knows of an object while it walks the program. */
+struct known {
+    int mapped, owned;
+    uint64_t begin, end; /* of the mapping */
+    uint64_t allocation; /* bytes, where owned */
+};
+
+static int inside(uint64_t offset, uint64_t size, uint64_t begin, uint64_t end)
+{
+    return size > 0 && offset >= begin && offset <= end && size <= end - offset;
+}
+
+static int step_is_sound(const struct vkm_step *step, const struct vkm_object *object, struct known *known)
+{
+    switch (step->op) {
+    case VKM_MAP:
+        if (known->mapped || (!object->memory && !known->owned) ||
+            !inside(step->offset, step->size, 0, known->owned ? known->allocation : object->allocation_size))
+            return 0;
+        if (step->flags & MAP_PLACED && !step->address)
+            return 0;
+        known->mapped = 1;
+        known->begin = step->offset;
+        known->end = step->offset + step->size;
+        return 1;
+    case VKM_UNMAP: {
+        int was_mapped = known->mapped;
+        known->mapped = 0;
+        return was_mapped;
+    }
+    case VKM_FIRST:
+    case VKM_WRITE:
+    case VKM_READ:
+    case VKM_VERIFY:
+    case VKM_FLUSH:
+    case VKM_INVALIDATE:
+        return known->mapped && inside(step->offset, step->size, known->begin, known->end);
+    case VKM_HOLD:
+        return !known->mapped && step->address && step->size;
+    case VKM_RELEASE:
+    case VKM_FORGET:
+    case VKM_PAUSE:
+        return 1;
+    case VKM_ALLOCATE:
+        if (known->owned || object->memory || !step->size)
+            return 0;
+        known->owned = 1;
+        known->allocation = step->size;
+        return 1;
+    case VKM_FREE: {
+        int can_be_freed = known->owned && !known->mapped;
+        known->owned = 0;
+        return can_be_freed;
+    }
+    default:
+        return 0;
+    }
+}
+
+static int cycle_is_sound(const struct vkm_program *program, uint32_t first, struct known *known, uint32_t *bad)
+{
+    for (uint32_t i = first; i < first + program->cycle_steps; i++) {
+        const struct vkm_step *step = &program->steps[i];
+        *bad = i + 1;
+        if (step->object >= program->object_count ||
+            !step_is_sound(step, &program->objects[step->object], &known[step->object]))
+            return 0;
+    }
+    for (uint32_t i = 0; i < program->object_count; i++)
+        if (known[i].mapped || known[i].owned)
+            return 0;
+    return 1;
+}
+
+uint32_t vkm_check(const struct vkm_program *program)
+{
+    if (!program->cycle_steps || !program->step_count || program->step_count % program->cycle_steps)
+        return 1;
+    struct known *known = calloc(program->object_count + 1u, sizeof *known);
+    uint32_t bad = 0;
+    int sound = known != NULL;
+    for (uint32_t first = 0; sound && first < program->step_count; first += program->cycle_steps)
+        sound = cycle_is_sound(program, first, known, &bad);
+    free(known);
+    return sound ? 0 : bad;
+}

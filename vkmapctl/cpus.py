@@ -1,0 +1,46 @@
+"""Which CPUs the threads of a run are pinned to."""
+
+import os
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+
+
+def parse_list(text: str) -> list[int]:
+    """The kernel's list format: `0-2,8` is [0, 1, 2, 8]."""
+    cpus: list[int] = []
+    for part in text.strip().split(","):
+        first, _, last = part.partition("-")
+        if first:
+            cpus += range(int(first), int(last or first) + 1)
+    return cpus
+
+
+def siblings(cpu: int) -> Sequence[int]:
+    """The hardware threads of the core that cpu belongs to, itself among them."""
+    try:
+        found = parse_list(Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list").read_text())
+    except (OSError, ValueError):
+        return [cpu]
+    return found or [cpu]
+
+
+def spread(count: int, allowed: Collection[int], siblings_of: Callable[[int], Sequence[int]] = siblings) -> list[int]:
+    """A CPU of its own for each of `count` threads, one of each core before a second of any.
+
+    Empty where there are too few: threads that must share are better left to the scheduler.
+    """
+    if count > len(allowed):
+        return []
+    rank = {}
+    for cpu in sorted(allowed):
+        mates = [one for one in siblings_of(cpu) if one in allowed]
+        rank[cpu] = mates.index(cpu) if cpu in mates else 0
+    return sorted(allowed, key=lambda cpu: (rank[cpu], cpu))[:count]
+
+
+def pin(cpu: int) -> None:
+    """Keeps the calling thread on one CPU; where that is refused it runs on."""
+    try:
+        os.sched_setaffinity(0, {cpu})
+    except OSError:
+        return

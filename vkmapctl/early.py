@@ -1,0 +1,62 @@
+"""The process that holds the driver, forked before this one has imported anything.
+
+Loading the drivers of a machine takes longer than importing this program. A probe therefore forks first, and the two
+go on side by side: the child loads the drivers while it imports what talks to them, the parent imports what parses
+and prints. Imports nothing but os: that is its point.
+"""
+
+import os
+
+UNUSUAL = {"-h", "--help", "--emulate", "--inject"}
+
+
+class Forked:
+    """A forked child from the parent's side: its id, and the pipes to and from it."""
+
+    def __init__(self, pid: int, replies: int, requests: int, output: int) -> None:
+        self.pid, self.replies, self.requests, self.output = pid, replies, requests, output
+
+
+class Parent:
+    """The same pipes from the child's side."""
+
+    def __init__(self, pid: int, requests: int, replies: int, output: int) -> None:
+        self.pid, self.requests, self.replies, self.output = pid, requests, replies, output
+
+
+_waiting: list[Forked] = []
+
+
+def fork() -> Forked | Parent:
+    """Forks with a pipe each way and one for the child's output; returns in both processes."""
+    requests, replies, output = os.pipe(), os.pipe(), os.pipe()
+    parent = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        for fd in (requests[1], replies[0], output[0]):
+            os.close(fd)
+        return Parent(parent, requests[0], replies[1], output[1])
+    for fd in (requests[0], replies[1], output[1]):
+        os.close(fd)
+    return Forked(pid, replies[0], requests[1], output[0])
+
+
+def begin(arguments: list[str]) -> None:
+    """Forks the child of an ordinary probe; for any other command line does nothing. Once, before any import."""
+    if arguments[:1] != ["probe"] or any(one.split("=")[0] in UNUSUAL for one in arguments):
+        return
+    side = fork()
+    if isinstance(side, Forked):
+        _waiting.append(side)
+        return
+    try:
+        from vkmapctl import child, worker
+
+        child.live(worker.serve_ahead, side)
+    finally:
+        os._exit(70)
+
+
+def take() -> Forked | None:
+    """The child that `begin` forked, once."""
+    return _waiting.pop() if _waiting else None
