@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from vkmapctl import cli
+from vkmapctl.errors import UsageProblem
 from vkmapctl.runfile import load
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "schema-1"
@@ -37,6 +38,14 @@ def test_keys_of_the_future_are_ignored(name: str, tmp_path: Path) -> None:
     newer = json.loads(path.read_text()) | {"new_key": {"a": 1}}
     (tmp_path / "newer.json").write_text(json.dumps(newer))
     assert load(tmp_path / "newer.json") == load(path)
+
+
+@pytest.mark.parametrize("devices", [5, [5], [{"proofs": 5}], [{"proofs": [5]}], {"a": 1}, None])
+def test_a_probe_with_other_things_where_proofs_belong_is_no_saved_run(devices: object, tmp_path: Path) -> None:
+    path = tmp_path / "odd.json"
+    path.write_text(json.dumps(json.loads((GOLDEN / "probe.json").read_text()) | {"devices": devices}))
+    with pytest.raises(UsageProblem, match="not a saved run"):
+        load(path)
 
 
 @pytest.mark.parametrize("name", RUNS)
