@@ -122,7 +122,7 @@ def lines_chart(
     values = [point.y for line in lines for point in line.points]
     low, high = 10 ** math.floor(math.log10(min(values))), 10 ** math.ceil(math.log10(max(values)) + 1e-9)
     height = 330.0
-    x = Axis(x_ticks[0][0], x_ticks[-1][0], 62, width - 14, x_log)
+    x = Axis(x_ticks[0][0], x_ticks[-1][0], 62, width - 30, x_log)
     y = Axis(low, max(high, low * 10), height - 44, 12)
     parts = grid(x, y, x_ticks, [(tick, y_label(tick)) for tick in decades(low, max(high, low * 10))])
     parts.append(text((x.begin + x.end) / 2, height - 6, x_title, "middle", "title"))
@@ -175,7 +175,7 @@ def ridges_chart(
     low, high = 10 ** math.floor(math.log10(max(min(edges), 1))), 10 ** math.ceil(math.log10(max(edges)) + 1e-9)
     strip = 62.0
     height = strip * len(strips) + 40
-    x = Axis(low, max(high, low * 10), 14, width - 22)
+    x = Axis(low, max(high, low * 10), 24, width - 30)
     parts = []
     for tick in decades(low, max(high, low * 10)):
         at = x.at(tick)

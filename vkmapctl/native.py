@@ -273,9 +273,9 @@ def null_driver(version: int, *, faulty: bool = False) -> Functions:
 
 @contextmanager
 def host_buffer(size: int) -> Iterator[int]:
-    """Address of `size` bytes of the C library's memory: what the null driver takes for a memory handle."""
-    buffer = ffi.new("char[]", size)
-    yield int(ffi.cast("uintptr_t", buffer))
+    """Address of `size` bytes of the C library's memory, at a page: what the null driver takes for a memory handle."""
+    buffer = ffi.new("char[]", size + PAGE)
+    yield -(-int(ffi.cast("uintptr_t", buffer)) // PAGE) * PAGE
 
 
 def inject(fault: str, call: int) -> None:

@@ -83,6 +83,10 @@ def test_a_job_wins_over_defaults_and_flags_over_both() -> None:
     assert {(one.sizes, one.live, one.iterations) for one in (first, second)} == {((8192,), 7, 4)}
 
 
+def test_iterations_win_over_a_duration_that_is_typed_too() -> None:
+    assert workload("[[job]]", iterations=5, duration=1.0).iterations == 5
+
+
 def test_flags_that_steps_speak_for_are_left_out_for_scripts() -> None:
     text = '[[job]]\nsteps = [{ op = "map" }, { op = "unmap" }]'
     assert workload(text, placed="low4g", touch="write", size=(8192,)) == workload(text, size=(8192,))
