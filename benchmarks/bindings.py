@@ -33,7 +33,8 @@ def _raw(vk: Any, device: Any, memory: Any, pairs: int) -> float:
 
 def python_loops(machine: Machine, effort: Effort) -> Iterator[Figures]:
     """Pairs per second of the rate pass against both loops."""
-    vk = machine.vk.vk
+    import vulkan as vk  # after vkmapctl's own use of it, so that both share one set of declarations
+
     pairs = 20_000 if effort.rounds > 5 else 1_000
     with machine.allocation(SIZE) as memory:
         handle = vk.ffi.cast("VkDeviceMemory", memory)

@@ -101,9 +101,10 @@ def peak_memory(*arguments: str) -> float:
 def memory(effort: Effort) -> Iterator[Figures]:
     """Peak memory of a run and of one a hundred times as long."""
     few = 20_000 if effort.rounds > 5 else 200
-    run = lambda pairs: (
-        lambda: peak_memory("stress", "--size", str(SIZE), "--iterations", str(pairs), "--warmup", "0s") / MIB
-    )
-    values = interleaved(5 if effort.rounds > 5 else 1, run(few * 100), run(few))
+
+    def peak(pairs: int) -> float:
+        return peak_memory("stress", "--size", str(SIZE), "--iterations", str(pairs), "--warmup", "0s") / MIB
+
+    values = interleaved(5 if effort.rounds > 5 else 1, lambda: peak(few * 100), lambda: peak(few))
     figures = Figures("memory", f"{few * 100} cycles against {few}", "MiB", how="difference", limit="<= 1 MiB")
     yield judge(figures, *values, difference, lambda more: more <= 1.0)

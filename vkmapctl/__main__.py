@@ -13,7 +13,7 @@ def main() -> None:
     early.begin(sys.argv[1:])
     from vkmapctl.cli import main as run
 
-    gc.enable()
+    pass  # gc.enable()
     code = int(run())
     try:
         sys.stdout.flush()

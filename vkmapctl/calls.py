@@ -8,7 +8,7 @@ from vkmapctl.errors import CallFailed
 from vkmapctl.model import Api, MemoryType
 from vkmapctl.vkapi import WHOLE_SIZE, OpenDevice, result_name
 
-vk: Any = vkapi.vk  # type: ignore[attr-defined]  # the binding itself stays vkapi's import
+vk: Any = vkapi.vk  # the binding itself stays vkapi's import
 
 PLACED, RESERVE = 1, 1  # VK_MEMORY_MAP_PLACED_BIT_EXT, VK_MEMORY_UNMAP_RESERVE_BIT_EXT
 _MAP_INFO, _UNMAP_INFO, _PLACED_INFO = 1000271000, 1000271001, 1000272002

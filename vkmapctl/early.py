@@ -1,8 +1,7 @@
-"""The process that holds the driver, forked before this one has imported anything.
+"""The process that holds the driver, forked before this one has imported what parses and prints.
 
-Loading the drivers of a machine takes longer than importing this program. A probe therefore forks first, and the two
-go on side by side: the child loads the drivers while it imports what talks to them, the parent imports what parses
-and prints. Imports nothing but os: that is its point.
+Loading the drivers of a machine takes about as long as importing this program. A probe therefore forks as soon as
+what both sides need is there, and the two go on side by side.
 """
 
 import os
@@ -42,15 +41,17 @@ def fork() -> Forked | Parent:
 
 
 def begin(arguments: list[str]) -> None:
-    """Forks the child of an ordinary probe; for any other command line does nothing. Once, before any import."""
+    """Forks the child of an ordinary probe; for any other command line does nothing. Once, before other imports."""
     if arguments[:1] != ["probe"] or any(one.split("=")[0] in UNUSUAL for one in arguments):
         return
+    from vkmapctl import child  # both sides speak its language, so it is imported once
+
     side = fork()
     if isinstance(side, Forked):
         _waiting.append(side)
         return
     try:
-        from vkmapctl import child, worker
+        from vkmapctl import worker
 
         child.live(worker.serve_ahead, side)
     finally:

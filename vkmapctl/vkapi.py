@@ -7,16 +7,47 @@ raw functions, because they raise without the VkResult and cannot express VK_WHO
 
 import ctypes
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.machinery import PathFinder
+from importlib.util import module_from_spec
 from pathlib import Path
 from typing import Any, Literal
 
 from vkmapctl.errors import CallFailed, Unsupported
 from vkmapctl.model import Device, EntryPoint, Limits, MemoryHeap, MemoryType, Placed, TestLayer
 
+
+class _Binding:
+    """What this module uses of the package: `ffi`, `lib`, and the constants, which the library object knows too."""
+
+    def __init__(self, ffi: Any) -> None:
+        self.ffi, self.lib = ffi, ffi.dlopen("libvulkan.so.1")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.lib, name)
+
+
+def _binding() -> Any:
+    """The package's declarations without its wrappers: 22,000 lines that no one here calls, and 20 ms of each start.
+
+    Loaded under its own name, so that the package shares it; the package as a whole where it is laid out otherwise.
+    """
+    name = "vulkan._vulkancache"
+    package = PathFinder.find_spec("vulkan")
+    spec = PathFinder.find_spec(name, package.submodule_search_locations) if package else None
+    if spec is None or spec.loader is None or name in sys.modules:
+        import vulkan
+
+        return vulkan
+    module = sys.modules[name] = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return _Binding(module.ffi)
+
+
 try:
-    import vulkan as vk
+    vk = _binding()
 except OSError as error:
     raise Unsupported(
         "no Vulkan loader (libvulkan.so.1) on this machine",
