@@ -217,11 +217,14 @@ def _delta(metric: Metric, base: Row, new: Row, limits: Limits) -> Delta | None:
     before, after = metric.value(base), metric.value(new)
     if before is None or after is None or before <= 0 or after <= 0:
         return None
-    if metric.name == "ns_per_pair":
-        interval = rounds_interval(base.rounds_ns_per_pair, new.rounds_ns_per_pair)
-    else:
-        interval = _ratio_interval(metric.interval(base), metric.interval(new))
     change = after / before - 1
+    rounds = rounds_interval(base.rounds_ns_per_pair, new.rounds_ns_per_pair)
+    if metric.name == "ns_per_pair":
+        interval = rounds
+    elif metric.higher:
+        interval = _widened((change, change), rounds) if rounds else None
+    else:
+        interval = _widened(_ratio_interval(metric.interval(base), metric.interval(new)), rounds)
     verdict = _verdict(metric, before, after, interval, limits)
     low, high = interval or (None, None)
     return Delta(metric.name, before, after, change, low, high, verdict)
@@ -234,6 +237,14 @@ def _ratio_interval(base: tuple[float, float] | None, new: tuple[float, float] |
     return new[0] / base[1] - 1, new[1] / base[0] - 1
 
 
+def _widened(interval: tuple[float, float] | None, rounds: tuple[float, float] | None) -> tuple[float, float] | None:
+    """The interval with the scatter of the rounds added: calls of one moment are alike, moments are not."""
+    if interval is None or rounds is None:
+        return interval
+    half = (rounds[1] - rounds[0]) / 2
+    return interval[0] - half, interval[1] + half
+
+
 def _verdict(
     metric: Metric, before: float, after: float, interval: tuple[float, float] | None, limits: Limits
 ) -> Verdict:
@@ -244,9 +255,7 @@ def _verdict(
         return "same"
     if metric.timed and abs(after - before) <= limits.absolute_ns:
         return "same"
-    if interval is None and is_time:
-        return "unclear"
-    if interval and interval[0] <= 0 <= interval[1]:
+    if interval is None or interval[0] <= 0 <= interval[1]:
         return "unclear"
     return "slower" if (change > 0) == is_time else "faster"
 

@@ -84,6 +84,12 @@ def test_rounds_that_scatter_make_it_unclear() -> None:
     assert verdict(row(rounds=calm), row(rounds=(130.0,) * 10)) == "slower"
 
 
+def test_rounds_that_scatter_make_medians_unclear_too() -> None:
+    wild = (60.0, 70.0, 90.0, 100.0, 110.0, 125.0, 150.0, 180.0, 200.0, 220.0)
+    assert delta(row(rounds=wild), row(1300, rounds=wild), "map.p50").verdict == "unclear"
+    assert delta(row(rounds=wild), row(9000, rounds=wild), "map.p50").verdict == "slower"
+
+
 def test_bandwidth_is_better_when_higher() -> None:
     def touched(rate):
         return row(touch="write", touch_bytes_per_second=TouchRate(write=rate))
