@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -77,12 +78,14 @@ def threads(quick: bool) -> Series:
 
 
 def jobs(quick: bool) -> Series:
-    """Rows of one run: a sweep over sizes, one cycle each."""
+    """Rows of one run that is saved: a sweep over sizes, one cycle each."""
     points = []
-    for count in (10, 20) if quick else (10, 100, 1_000):
-        sweep = [word for i in range(count) for word in ("--size", str(4096 * (i + 1)))]
-        seconds, _ = _timed("stress", *sweep, "--iterations", "1", "--warmup", "0s")
-        points.append((float(count), seconds))
+    with tempfile.TemporaryDirectory() as folder:
+        for count in (10, 20) if quick else (10, 100, 1_000, 4_000):
+            sweep = [word for i in range(count) for word in ("--size", str(4096 * (i + 1)))]
+            file = str(Path(folder, f"{count}.json"))
+            seconds, _ = _timed("stress", *sweep, "--iterations", "1", "--warmup", "0s", "--save", file)
+            points.append((float(count), seconds))
     return Series("rows of a run", "rows", "seconds", points)
 
 

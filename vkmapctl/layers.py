@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vkmapctl.addresses import Area
-from vkmapctl.model import Data
+from vkmapctl.model import Data, Note
 
 _FOLDERS = {"implicit": "vulkan/implicit_layer.d", "explicit": "vulkan/explicit_layer.d"}
 _LISTS = {
@@ -115,3 +115,12 @@ def advice(layer: Layer) -> str:
     if layer.name.startswith("VK_LAYER_VKMAPCTL"):
         return "it is this project's own, asked for by --emulate or --inject"
     return f"VK_LOADER_LAYERS_DISABLE={layer.name} disables it, with a loader of 1.3.234 or newer"
+
+
+def note(layer: Layer) -> Note:
+    """The warning about a layer that is in the path."""
+    text = (
+        f"{layer.name} ({layer.kind} layer) stands between this program and the driver in every map and unmap; "
+        f"{advice(layer)}"
+    )
+    return Note("layer-in-path", text)

@@ -107,6 +107,8 @@ class Stress:
         self._interrupts = interrupts or Interrupts()
         self._child: Child | None = None
         self._latencies_floor = 0.0
+        self._noted: set[Note] = set()
+        self._next_save = 0.0
         self._run = Run(
             schema=SCHEMA,
             tool=Tool("vkmapctl", version, tuple(command)),
@@ -352,7 +354,16 @@ class Stress:
             self._update(results=(*self._run.results, row))
             self._note(*trust.row_notes(row, effort))
             self._watcher.row(row)
+        self._save_if_due()
+
+    def _save_if_due(self) -> None:
+        """After every row, unless writing the whole document so often would cost more than a tenth of the run."""
+        begin = time.monotonic()
+        if begin < self._next_save:
+            return
         self._save(self._run)
+        end = time.monotonic()
+        self._next_save = end + 9 * (end - begin)
 
     def _row(
         self,
@@ -422,7 +433,9 @@ class Stress:
         self._update(outcome=outcome, exit_code=int(_EXIT[outcome]))
 
     def _note(self, *notes: Note) -> None:
-        self._update(warnings=tuple(dict.fromkeys((*self._run.warnings, *notes))))
+        new = [note for note in dict.fromkeys(notes) if note not in self._noted]
+        self._noted.update(new)
+        self._update(warnings=(*self._run.warnings, *new))
 
     def _update(self, **changes: Any) -> None:
         self._run = replace(self._run, **changes)

@@ -66,6 +66,7 @@ class Session:
         self._clock: native.Clock | None = None
         self._described: Described | None = None
         self._layers: list[layers.Layer] = []
+        self._layers_told: set[tuple[int, str]] = set()
 
     def serve(self) -> None:
         """Until the parent closes its pipe."""
@@ -175,15 +176,14 @@ class Session:
 
     def _layer_notes(self, jobs: Sequence[Job]) -> list[Note]:
         """A warning for each layer that answers the measured calls before the driver does."""
-        addresses = [address for job in jobs for address in self.device(job.device).map_functions(job.api)]
-        return [
-            Note(
-                "layer-in-path",
-                f"{layer.name} ({layer.kind} layer) stands between this program and the driver in every map "
-                f"and unmap; {layers.advice(layer)}",
-            )
-            for layer in layers.in_path(self._layers, areas(), addresses)
-        ]
+        found: list[Note] = []
+        for job in jobs:
+            which = (job.device, job.api)
+            if which not in self._layers_told:
+                addresses = self.device(job.device).map_functions(job.api)
+                self._layers_told.add(which)
+                found += [layers.note(layer) for layer in layers.in_path(self._layers, areas(), addresses)]
+        return found
 
     def _rounds(self, turns: "list[Turn]", effort: Effort) -> None:
         """Each round gives every job a rate slice and a latency slice; the order rotates so that drift is shared."""
