@@ -19,6 +19,7 @@ stress: setup ## Set up, then probe and stress 256 MiB on the best driver found
 
 .PHONY: test
 test: setup ## Set up, then run the whole test suite
+	@scripts/install-test-tools
 	@$(BIN)/pytest
 
 .PHONY: run

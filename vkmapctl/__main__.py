@@ -13,7 +13,8 @@ def main() -> None:
     early.begin(sys.argv[1:])
     from vkmapctl.cli import main as run
 
-    pass  # gc.enable()
+    gc.freeze()  # what was imported stays
+    gc.enable()
     code = int(run())
     try:
         sys.stdout.flush()

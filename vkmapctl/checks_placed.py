@@ -8,7 +8,7 @@ from vkmapctl import addresses
 from vkmapctl.addresses import PAGE, READ_WRITE, areas_in
 from vkmapctl.checks import MAP_FAILED, Broken, Ground, Skip, check, expect
 from vkmapctl.checks_map import contents, expect_bytes, fill, pattern
-from vkmapctl.worker import reserve_for
+from vkmapctl.objects import reserve_for
 
 if TYPE_CHECKING:
     from vkmapctl.calls import Memory

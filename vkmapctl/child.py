@@ -10,7 +10,7 @@ import signal
 import struct
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Literal, NoReturn, TypeVar
 
 import msgspec
@@ -124,10 +124,8 @@ class Child:
 
         Raises Died, Interrupted, or the error that the child refused with.
         """
-        try:
+        with suppress(BrokenPipeError):  # it has ended, but its last words may still be in the pipe
             self._channel.send(request)
-        except BrokenPipeError:
-            self._raise_died()
         if self._meanwhile is not None:
             self._meanwhile()
             self._meanwhile = None

@@ -8,69 +8,13 @@ from typing import Any
 
 import click
 
-from vkmapctl import __version__, params
+from vkmapctl import __version__, cli_report, cli_workloads, params
 from vkmapctl.errors import ExitCode, UsageProblem, VkmapError
-from vkmapctl.params import APIS, TOUCHES
+from vkmapctl.options import common_options, layer_options, test_layer, timeout_option
+from vkmapctl.params import APIS, TOUCHES, UNMAP_ORDERS
 
+OUTPUT_OPTIONS = ("as_json", "save", "force", "quiet", "no_color")
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-
-
-def common_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The flags that every command has."""
-    for option in (
-        click.option("--no-color", is_flag=True, help="No colours; NO_COLOR does the same."),
-        click.option("--quiet", is_flag=True, help="Print the result alone: no progress."),
-        click.option("--force", is_flag=True, help="Let --save overwrite a file."),
-        click.option(
-            "--save",
-            type=click.Path(path_type=Path, dir_okay=True),
-            metavar="FILE",
-            help="Save the JSON document.",
-        ),
-        click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else on stdout."),
-        click.option(
-            "--device",
-            metavar="SELECTOR",
-            help="Index, part of the name, UUID prefix, driver name, or 'all'.",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
-timeout_option = click.option(
-    "--timeout",
-    type=params.DURATION,
-    default="30s",
-    show_default=True,
-    help="End a driver that makes no progress for so long.",
-)
-
-
-def layer_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The flags of the commands that can run through the project's own layer."""
-    for option in (
-        click.option(
-            "--inject",
-            metavar="FAULT[:PERIOD]",
-            help="Let the test layer inject a fault; 'vkmapctl selftest --list' names them.",
-        ),
-        click.option(
-            "--emulate",
-            type=click.Choice(["placed", "range"]),
-            help="Let the test layer emulate placed maps and reserve; results are labelled.",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
-def _layer(emulate: str | None, inject: str | None) -> Any:
-    if not emulate and not inject:
-        return None
-    from vkmapctl.model import TestLayer
-
-    return TestLayer(emulate or "none", inject or "")
 
 
 @click.group(context_settings=CONTEXT)
@@ -115,7 +59,7 @@ def probe(
         requirements=requirements,
         expected_driver=expect_driver,
         timeout=timeout,
-        layer=_layer(emulate, inject),
+        layer=test_layer(emulate, inject),
         command=sys.argv[1:],
         version=__version__,
         meanwhile=lambda: _printer(output),
@@ -127,16 +71,15 @@ def probe(
 
 
 @cli.command()
+@click.argument("workload", required=False, metavar="[WORKLOAD]")
 @click.option(
     "--size",
-    "sizes",
     type=params.SIZE,
     multiple=True,
     help="Allocation size, such as 64K or 256M. Repeatable.",
 )
 @click.option(
     "--offset",
-    "offsets",
     type=params.OFFSET,
     multiple=True,
     help="Map offset in bytes or units, or 'random'. Repeatable.",
@@ -192,6 +135,18 @@ def probe(
     show_default=True,
     help="Objects mapped at once by each thread.",
 )
+@click.option(
+    "--unmap-order",
+    type=click.Choice(UNMAP_ORDERS),
+    default="same",
+    show_default=True,
+    help="In which order live objects are unmapped.",
+)
+@click.option(
+    "--rate",
+    type=click.FloatRange(0, 1e9),
+    help="Cycles per second of each thread; each is counted from the moment it was due.",
+)
 @click.option("--duration", type=params.DURATION, default="2s", show_default=True, help="Time for each row.")
 @click.option("--iterations", type=click.IntRange(1, (1 << 63) - 1), help="Cycles for each pass instead of a time.")
 @click.option(
@@ -216,66 +171,63 @@ def probe(
     metavar="CONDITION",
     help="Exit 5 if a row meets it, such as 'map.p99>50us'. Repeatable.",
 )
+@click.option("--plot", is_flag=True, help="Draw the distributions and size sweeps below the tables.")
+@click.option(
+    "--together",
+    is_flag=True,
+    help="With several devices: measure each alone, then all at once, and show what sharing costs.",
+)
 @timeout_option
 @layer_options
 @common_options
+@click.pass_context
 def stress(
-    sizes: tuple[int, ...],
-    offsets: tuple[int | str, ...],
-    duration: float,
-    warmup: float,
+    context: click.Context,
+    /,
+    workload: str | None,
     thresholds: tuple[Any, ...],
     timeout: float,
     emulate: str | None,
     inject: str | None,
+    together: bool,
+    plot: bool,
     device: str | None,
-    map_size: int | None,
-    api: str,
-    memory_type: str,
-    placed: str | None,
-    reserve: bool,
-    touch: Any,
-    threads: int,
-    live: int,
-    iterations: int | None,
-    seed: int,
-    **output: Any,
+    **others: Any,
 ) -> int:
-    """Map and unmap as fast as the driver lets, and show throughput and latency."""
-    from vkmapctl.model import Workload
+    """Map and unmap as fast as the driver lets, and show throughput and latency.
+
+    WORKLOAD is a preset's name or a TOML file ('vkmapctl workloads list' shows the presets; without one it is quick).
+    Flags given here win over what it says.
+    """
+    from vkmapctl import workload_file
     from vkmapctl.progress import watcher
     from vkmapctl.stress import Stress
 
-    wanted = Workload(
-        sizes=sizes or (64 << 20,),
-        offsets=offsets or (0,),
-        map_size=map_size,
-        api=api,
-        memory_type=memory_type,
-        placed=placed,
-        reserve=reserve,
-        touch=touch,
-        threads=threads,
-        live=live,
-        seconds=duration,
-        iterations=iterations,
-        warmup_seconds=warmup,
-        seed=seed,
-    )
+    output = {name: others.pop(name) for name in OUTPUT_OPTIONS}
+    wanted = workload_file.load(workload or "quick", explicit_flags(context, others))
     sink = _sink(output)
     run = Stress(
         wanted,
-        selector=device,
+        selector="all" if together and device is None else device,
         thresholds=thresholds,
         timeout=timeout,
-        layer=_layer(emulate, inject),
+        layer=test_layer(emulate, inject),
         command=sys.argv[1:],
         save=sink.save if sink else lambda run: None,
         watcher=watcher(quiet=output["quiet"], color=not output["no_color"]),
         version=__version__,
+        together=together,
     ).run()
     _show(run, output)
+    if plot:
+        cli_report.show_plots(run, color=not output["no_color"], stderr=output["as_json"])
     return run.exit_code
+
+
+def explicit_flags(context: click.Context, flags: dict[str, Any]) -> dict[str, Any]:
+    """The flags that were typed, as keys of a workload file."""
+    typed = click.core.ParameterSource.COMMANDLINE
+    return {name: value for name, value in flags.items() if context.get_parameter_source(name) is typed}
 
 
 @cli.command()
@@ -325,7 +277,7 @@ def verify(
         quirks=quirks,
         known_failures=known_failures,
         timeout=timeout,
-        layer=_layer(emulate, inject),
+        layer=test_layer(emulate, inject),
         command=sys.argv[1:],
         version=__version__,
         on_row=_progress(report_verify.check_line, output),
@@ -423,6 +375,10 @@ def _usage_problem(error: click.ClickException) -> UsageProblem:
     """click's errors in this program's form."""
     path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "vkmapctl"
     return UsageProblem(error.format_message(), f"{path} --help")
+
+
+cli.add_command(cli_workloads.workloads)
+cli.add_command(cli_report.report)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -12,6 +12,20 @@ _THRESHOLD = re.compile(r"([a-z0-9_.]+)\s*(>=|<=|>|<)\s*(\S+)")
 _PERCENTILES = {"min": "min_ns", "mean": "mean_ns", "p50": "p50_ns", "p90": "p90_ns",
                 "p99": "p99_ns", "p999": "p999_ns", "max": "max_ns"}  # fmt: skip
 _API_REQUIREMENT = re.compile(r"api>=(\d+)\.(\d+)")
+_PROVED_BY = {
+    "map2": ("core", "khr"),
+    "core14": ("core",),
+    "placed": ("placed",),
+    "range-placed": ("placed",),
+    "reserve": ("reserve",),
+}
+_NEEDS = {
+    "map2": "Vulkan 1.4 or VK_KHR_map_memory2",
+    "core14": "Vulkan 1.4",
+    "placed": "memoryMapPlaced",
+    "range-placed": "memoryMapPlaced",
+    "reserve": "a placed map to reserve after",
+}
 REQUIREMENTS = ("map2", "core14", "placed", "range-placed", "reserve", "api>=1.4")
 
 
@@ -124,17 +138,14 @@ def _lacks(text: str, device: Device, probe: Probe) -> str | None:
         "range-placed": ("memoryMapRangePlaced", placed.memory_map_range_placed),
         "reserve": ("memoryUnmapReserve", placed.memory_unmap_reserve),
     }
-    if text in features:
-        feature, there = features[text]
-        return None if there else f"{text}: the feature {feature} is missing"
-    if text in ("map2", "core14"):
-        apis = ("core",) if text == "core14" else ("core", "khr")
-        proofs = [proof for proof in probe.proofs if proof.api in apis]
+    if text in features and not features[text][1]:
+        return f"{text}: the feature {features[text][0]} is missing"
+    if text in _PROVED_BY:
+        proofs = [proof for proof in probe.proofs if proof.by in _PROVED_BY[text]]
         if any(proof.status == "ok" for proof in proofs):
             return None
         if not proofs:
-            needs = "Vulkan 1.4" if text == "core14" else "Vulkan 1.4 or VK_KHR_map_memory2"
-            return f"{text}: {needs} is missing"
+            return f"{text}: {_NEEDS[text]} is missing"
         return f"{text}: not proved: {'; '.join(proof.detail for proof in proofs)}"
     match = _API_REQUIREMENT.fullmatch(text)
     if match and device.version() < (int(match[1]), int(match[2])):

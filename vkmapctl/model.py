@@ -8,10 +8,13 @@ from typing import Literal
 
 import msgspec
 
+from vkmapctl.steps import AnyStep
+
 SCHEMA = "vkmapctl/1"
 
 Api = Literal["v1", "khr", "core"]
 Touch = Literal["none", "first", "write", "read", "verify"]
+UnmapOrder = Literal["same", "reverse", "random"]
 Status = Literal["ok", "failed", "unsupported", "crashed", "hung", "lost", "interrupted", "not-run"]
 Outcome = Literal["ok", "failed", "missed", "unsupported", "crashed", "hung", "lost", "interrupted"]
 
@@ -34,7 +37,10 @@ class MemoryHeap(Data, frozen=True):
 
 
 class MemoryType(Data, frozen=True):
-    """VkMemoryType. flags: De(vice local), Vi(sible to the host), Co(herent), Ca(ched), La(zy), Pr(otected), …"""
+    """VkMemoryType. flags: De(vice local), Vi(sible to the host), Co(herent), Ca(ched), La(zy), Pr(otected), …
+
+    The type of index MALLOC is no Vulkan memory: the C library's, as a reference to measure against.
+    """
 
     index: int
     heap: int
@@ -55,7 +61,11 @@ class MemoryType(Data, frozen=True):
 
     @property
     def label(self) -> str:
-        return f"#{self.index} {' '.join(self.flags)}"
+        return "malloc" if self.index == MALLOC else f"#{self.index} {' '.join(self.flags)}"
+
+
+MALLOC = -1
+MALLOC_TYPE = MemoryType(MALLOC, MALLOC, ("Vi", "Co", "Ca"))
 
 
 class Limits(Data, frozen=True):
@@ -108,6 +118,10 @@ class Device(Data, frozen=True):
     def software(self) -> bool:
         return self.type == "cpu"
 
+    def memory_type(self, index: int) -> MemoryType:
+        """The type of that index, or the reference that stands for malloc."""
+        return MALLOC_TYPE if index == MALLOC else self.memory_types[index]
+
     def apis(self) -> tuple[Api, ...]:
         """The ways to map on this device, newest first."""
         khr: tuple[Api, ...] = ("khr",) if "VK_KHR_map_memory2" in self.extensions else ()
@@ -135,9 +149,9 @@ class EntryPoint(Data, frozen=True):
 
 
 class Proof(Data, frozen=True):
-    """One live map, write, unmap, map, read through one pair of functions."""
+    """One live map, write, unmap, map, read. by: through which functions, or placed, or unmapped with reserve."""
 
-    api: Api
+    by: Literal["v1", "khr", "core", "placed", "reserve"]
     status: Status
     detail: str = ""
 
@@ -207,7 +221,13 @@ class TouchRate(Data, frozen=True):
 
 
 class Row(Data, frozen=True):
-    """One job's result."""
+    """One job's result.
+
+    part: the job's name in its workload file. steps: of a script, 0 for other jobs. touches_pages: what is
+    written is one byte of each page. With a `rate` (cycles per second
+    and thread), `response` counts each cycle from the moment it was due to its end. together: devices that ran the
+    job at the same time.
+    """
 
     job: str
     device: int
@@ -237,6 +257,14 @@ class Row(Data, frozen=True):
     mismatches: int = 0
     status: Status = "ok"
     reason: str = ""
+    part: str = ""
+    steps: int = 0
+    touches_pages: bool = False
+    unmap_order: UnmapOrder = "same"
+    rate: float | None = None
+    response: Latency | None = None
+    missed_cycles: int = 0
+    together: int = 1
 
 
 class Floor(Data, frozen=True):
@@ -251,10 +279,16 @@ class Floor(Data, frozen=True):
 
 
 class Workload(Data, frozen=True):
-    """A stress workload as asked for, before the device is known. Sizes in bytes."""
+    """A stress workload as asked for, before the device is known. Sizes in bytes.
+
+    sizes may hold `LOW..fit*FACTOR`, which only a device can resolve. rate: cycles per second and thread. draws: the
+    steps are drawn at random so many times for each cycle. objects: of a script, their number or their sizes. fill:
+    the addresses that `placed` names are used up before the job starts. period_seconds: a line and a look for leaks
+    so often. jobs: a workload of several parts has them here, and its own flags mean nothing.
+    """
 
     name: str = "flags"
-    sizes: tuple[int, ...] = (64 << 20,)
+    sizes: tuple[int | str, ...] = (64 << 20,)
     offsets: tuple[int | str, ...] = (0,)
     map_size: int | None = None
     api: str = "auto"
@@ -268,6 +302,20 @@ class Workload(Data, frozen=True):
     iterations: int | None = None
     warmup_seconds: float = 0.1
     seed: int = 1
+    unmap_order: UnmapOrder = "same"
+    rate: float | None = None
+    fail_if: tuple[str, ...] = ()
+    objects: int | tuple[int, ...] = 0
+    steps: tuple[AnyStep, ...] = ()
+    draws: int | None = None
+    fill: bool = False
+    period_seconds: float | None = None
+    question: str = ""
+    jobs: tuple["Workload", ...] = ()
+
+    def parts(self) -> tuple["Workload", ...]:
+        """The sets of flags to measure, one after the other."""
+        return self.jobs or (msgspec.structs.replace(self, name=""),)
 
 
 class Job(Data, frozen=True):
@@ -290,14 +338,36 @@ class Job(Data, frozen=True):
     threads: int
     live: int
     seed: int
+    part: str = ""
+    unmap_order: UnmapOrder = "same"
+    rate: float | None = None
+    object_sizes: tuple[int, ...] = ()
+    steps: tuple[AnyStep, ...] = ()
+    draws: int | None = None
+    fill: bool = False
+
+    @property
+    def object_count(self) -> int:
+        """Objects of each thread."""
+        return len(self.object_sizes) if self.steps else self.live
+
+    @property
+    def memory_bytes(self) -> int:
+        """What all objects of all threads take."""
+        each = sum(self.object_sizes) if self.steps else self.allocation_size * self.live
+        return each * self.threads
 
 
 class Effort(Data, frozen=True):
-    """How long each job is measured: by time, or by cycles of the program where `iterations` is given."""
+    """How long each job is measured: by time, or by cycles of the program where `iterations` is given.
+
+    period_seconds: length of a round, where each one is reported and looked at for leaks.
+    """
 
     seconds: float
     iterations: int | None
     warmup_seconds: float
+    period_seconds: float | None = None
 
 
 class Plan(Data, frozen=True):

@@ -1,7 +1,8 @@
 """The only module that imports the C loop: programs in, counters and histograms out, integers both ways."""
 
 import mmap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from enum import IntEnum
 from typing import Any, NamedTuple
 
@@ -28,6 +29,10 @@ class Op(IntEnum):
     INVALIDATE = lib.VKM_INVALIDATE
     HOLD = lib.VKM_HOLD
     RELEASE = lib.VKM_RELEASE
+    FORGET = lib.VKM_FORGET
+    ALLOCATE = lib.VKM_ALLOCATE
+    FREE = lib.VKM_FREE
+    PAUSE = lib.VKM_PAUSE
 
 
 class Pass(IntEnum):
@@ -55,7 +60,7 @@ class Fault(IntEnum):
 
 
 class Step(NamedTuple):
-    """One step of a program; offset and size in bytes of the object's allocation."""
+    """One step of a program; offset and size in bytes of the object's allocation, nanoseconds for PAUSE."""
 
     op: Op
     object: int = 0
@@ -67,7 +72,10 @@ class Step(NamedTuple):
 
 
 class Functions(NamedTuple):
-    """Addresses of a device's functions, and the VkDevice. version 1: vkMapMemory, 2: vkMapMemory2."""
+    """Addresses of a device's functions, and the VkDevice. version 1: vkMapMemory, 2: vkMapMemory2.
+
+    allocate, free and the memory type of both are for programs with ALLOCATE steps.
+    """
 
     device: int
     map: int
@@ -75,6 +83,9 @@ class Functions(NamedTuple):
     flush: int
     invalidate: int
     version: int
+    allocate: int = 0
+    free: int = 0
+    memory_type: int = 0
 
 
 def bin_edge(index: int) -> int:
@@ -149,7 +160,7 @@ class Results:
         return Fault.OK, 0, {}
 
     def histogram(self, name: str) -> Histogram:
-        """`map_ns` or `unmap_ns`, merged over the threads."""
+        """`map_ns`, `unmap_ns` or `cycle_ns`, merged over the threads."""
         merged = ffi.new("struct vkm_histogram *")
         for s in self.stats:
             lib.vkm_merge(merged, ffi.addressof(s, name))
@@ -180,9 +191,10 @@ class Clock:
 class Program:
     """Steps over mapped objects, checked and laid out for the loop.
 
-    objects: (VkDeviceMemory, allocation size in bytes). cycles: an iteration runs the next one, round robin; all
-    have the same number of steps and maps. Raises ValueError for a step out of bounds, a double map and the
-    like: the loop itself trusts its program.
+    objects: (VkDeviceMemory, allocation size in bytes), or (0, 0) where ALLOCATE makes it. cycles: an iteration
+    runs the next one, round robin; all have the same number of steps and maps. interval_ns: how often a cycle is due
+    in the latency pass, 0 for one straight after the other. Raises ValueError for a step out of bounds, a double map
+    and the like: the loop itself trusts its program.
     """
 
     def __init__(
@@ -193,6 +205,7 @@ class Program:
         *,
         map_alignment: int = 64,
         seed: int = 0,
+        interval_ns: float = 0.0,
     ) -> None:
         steps = [step for cycle in cycles for step in cycle]
         self._owners: list[Any] = []
@@ -208,6 +221,8 @@ class Program:
         self.raw = _apart(self._owners, "struct vkm_program")
         self.raw.device, self.raw.map, self.raw.unmap = functions.device, functions.map, functions.unmap
         self.raw.flush, self.raw.invalidate = functions.flush, functions.invalidate
+        self.raw.allocate, self.raw.free = functions.allocate, functions.free
+        self.raw.memory_type, self.raw.interval_ns = functions.memory_type, interval_ns
         self.raw.version, self.raw.seed = functions.version, seed & FOREVER
         self.raw.map_alignment, self.raw.page_size = map_alignment, PAGE
         self.raw.step_count, self.raw.object_count = len(steps), len(objects)
@@ -232,7 +247,7 @@ class Program:
         return Fault(lib.vkm_run(self.raw, clock.raw, results.control, results.stats[thread], kind, iterations, ns))
 
     def unwind(self) -> None:
-        """Unmaps what a pass that met a fault left mapped."""
+        """Unmaps what a pass that met a fault left mapped, and frees what it left allocated."""
         lib.vkm_unwind(self.raw)
 
     def forget_writes(self) -> None:
@@ -254,6 +269,13 @@ def null_driver(version: int, *, faulty: bool = False) -> Functions:
     if version == 1:
         return Functions(0, null.map, null.unmap, null.ranges, null.ranges, 1)
     return Functions(0, null.map2, null.unmap2, null.ranges, null.ranges, 2)
+
+
+@contextmanager
+def host_buffer(size: int) -> Iterator[int]:
+    """Address of `size` bytes of the C library's memory, at a page: what the null driver takes for a memory handle."""
+    buffer = ffi.new("char[]", size + PAGE)
+    yield -(-int(ffi.cast("uintptr_t", buffer)) // PAGE) * PAGE
 
 
 def inject(fault: str, call: int) -> None:

@@ -1,5 +1,6 @@
 """Types of command line values: each says in one line what it wants."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ from vkmapctl import units
 
 APIS = ("auto", "core", "khr", "v1", "all")
 TOUCHES = ("none", "first", "write", "read", "verify")
+UNMAP_ORDERS = ("same", "reverse", "random")
 
 
 class Parsed(click.ParamType[Any]):
@@ -56,6 +58,13 @@ def _placed(text: str) -> str:
     return text
 
 
+def _share(text: str) -> float:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", text.strip())
+    if not match:
+        raise ValueError(f"'{text}' is not a share such as 10%")
+    return float(match[1]) / 100
+
+
 def _requirement(text: str) -> str:
     from vkmapctl import gates
 
@@ -73,6 +82,7 @@ SIZE = Parsed("size", _allocation_size)
 OFFSET = Parsed("offset", _offset)
 MAP_SIZE = Parsed("size", _map_size)
 DURATION = Parsed("duration", _positive_duration)
+SHARE = Parsed("share", _share)
 SPAN = Parsed("duration", units.parse_duration)
 PLACED = Parsed("place", _placed)
 THRESHOLD = Parsed("condition", _threshold)

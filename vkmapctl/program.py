@@ -1,11 +1,14 @@
 """A job as the loop's steps: which calls with which ranges, in which order."""
 
+import math
 import random
 
 from vkmapctl.model import Device, Job
 from vkmapctl.native import PAGE, PLACED, RESERVE, Op, Step
 
 RANDOM_CYCLES = 256
+RANDOM_ORDERS = 16
+MOST_STEPS = 100_000  # of random unmap orders together
 
 
 def page_ceil(size: int) -> int:
@@ -44,12 +47,27 @@ def cycles_of(job: Job, device: Device, addresses: list[int], thread: int) -> li
     next map; a random range is therefore mapped twice in a row. Memory that is not coherent is flushed and
     invalidated, and touched only in the range that those can name.
     """
-    cycles = [_cycle(job, device, addresses, offsets) for offsets in offsets_of(job, device, thread)]
-    repeats = 2 if job.touch == "verify" and len(cycles) > 1 else 1
-    return [cycle for cycle in cycles for _ in range(repeats)]
+    offsets = offsets_of(job, device, thread)
+    repeats = 2 if job.touch == "verify" and len(offsets) > 1 else 1
+    orders = unmap_orders(job, thread)
+    offsets = [one for one in offsets for _ in range(repeats)]
+    count = math.lcm(len(offsets), len(orders))
+    return [_cycle(job, device, addresses, offsets[i % len(offsets)], orders[i % len(orders)]) for i in range(count)]
 
 
-def _cycle(job: Job, device: Device, addresses: list[int], offsets: list[int]) -> list[Step]:
+def unmap_orders(job: Job, thread: int) -> list[list[int]]:
+    """In which order each cycle unmaps the live objects. `random` is the same for the same seed."""
+    order = list(range(job.live))
+    if job.unmap_order == "reverse":
+        return [order[::-1]]
+    if job.unmap_order == "same" or job.live == 1:
+        return [order]
+    generator = random.Random(job.seed * 1_000_003 + thread)
+    cycles = max(1, min(RANDOM_ORDERS, MOST_STEPS // job.live))
+    return [generator.sample(order, job.live) for _ in range(cycles)]
+
+
+def _cycle(job: Job, device: Device, addresses: list[int], offsets: list[int], order: list[int]) -> list[Step]:
     sizes = [job.allocation_size - offset if job.map_size is None else job.map_size for offset in offsets]
     steps = []
     for i, (offset, size) in enumerate(zip(offsets, sizes, strict=True)):
@@ -59,10 +77,10 @@ def _cycle(job: Job, device: Device, addresses: list[int], offsets: list[int]) -
         if job.reserve and not addresses:  # only now, so that this map must avoid the range
             steps.append(Step(Op.RELEASE, i))
         steps += _touch(job, device, i, offset, size)
-    for i, size in enumerate(sizes):
+    for i in order:
         steps.append(Step(Op.UNMAP, i, flags=RESERVE if job.reserve else 0))
         if addresses and not job.reserve:
-            steps.append(Step(Op.HOLD, i, size=page_ceil(size), address=addresses[i]))
+            steps.append(Step(Op.HOLD, i, size=page_ceil(sizes[i]), address=addresses[i]))
     return steps
 
 
@@ -70,7 +88,7 @@ def _touch(job: Job, device: Device, index: int, offset: int, size: int) -> list
     if job.touch == "none":
         return []
     begin, end = offset, offset + size
-    coherent = device.memory_types[job.memory_type].coherent
+    coherent = device.memory_type(job.memory_type).coherent
     if not coherent:
         begin, end = atom_range(begin, end, job.allocation_size, device.limits.non_coherent_atom_size)
     if begin >= end:

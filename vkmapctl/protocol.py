@@ -1,5 +1,7 @@
 """Messages between the parent and the child that holds the driver. Results travel by shared memory instead."""
 
+import msgspec
+
 from vkmapctl.model import Data, Device, Effort, Histogram, Job, Note, Probe, Verdict
 
 
@@ -56,9 +58,17 @@ class Calibrated(Data, frozen=True, tag=True):
 
 
 class Round(Data, frozen=True, tag=True):
-    """ns per pair of each job in one round; None for one that met a fault."""
+    """ns per pair of each job in one round; None for one that met a fault.
+
+    number: of how many rounds. usage: the child's resident bytes, mappings and files, where the job has a period;
+    leak: in words, what of it keeps growing.
+    """
 
     ns_per_pair: tuple[float | None, ...]
+    number: int = 1
+    rounds: int = 1
+    usage: dict[str, int] = msgspec.field(default_factory=dict)
+    leak: str = ""
 
 
 class Measured(Data, frozen=True, tag=True):

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vkmapctl import units
+from vkmapctl.findings import findings, memory_label, page_cost
 from vkmapctl.model import (
     Api,
     Device,
@@ -19,9 +20,11 @@ from vkmapctl.model import (
     Note,
     Probe,
     ProbeReport,
+    Proof,
     Row,
     Run,
 )
+from vkmapctl.report_sharing import sharing_view
 
 _STYLES = {
     "ok": "green",
@@ -89,6 +92,8 @@ def run_view(run: Run) -> list[RenderableType]:
         view.append(ResultTables(run))
         if any((row.map and row.map.at_floor) or (row.unmap and row.unmap.at_floor) for row in run.results):
             view.append(Text(f"  {FLOOR_MARK} not clear of the floor: less than twice a call that does nothing"))
+        view += sharing_view(run)
+        view += [Text(("\n" if i == 0 else "") + line) for i, line in enumerate(findings(run.results))]
     view += reasons(run.results)
     view += notes_view(run.warnings)
     view.append(Text.assemble("\n", status_text(run.outcome), f" (exit code {run.exit_code})"))
@@ -118,15 +123,19 @@ def _row_columns() -> list[Column]:
     """What tells rows apart."""
     return [
         Column("device", lambda r: str(r.device), "0"),
+        Column("job", lambda r: r.part, "", numeric=False),
         Column("size", lambda r: units.size(r.allocation_size)),
         Column("offset", lambda r: str(r.offset), "0"),
         Column("mapped", lambda r: "whole" if r.map_size is None else units.size(r.map_size), "whole"),
-        Column("memory type", lambda r: f"#{r.memory_type} {' '.join(r.memory_flags)}", numeric=False, folds=True),
+        Column("memory type", memory_label, numeric=False, folds=True),
         Column("placed", lambda r: r.placed or NONE, NONE, numeric=False),
         Column("reserve", lambda r: "yes" if r.reserve else "no", "no", numeric=False),
         Column("touch", lambda r: r.touch, "none", numeric=False),
         Column("threads", lambda r: str(r.threads), "1"),
         Column("live", lambda r: str(r.live), "1"),
+        Column("unmapped", lambda r: r.unmap_order, "same", numeric=False),
+        Column("rate", lambda r: _optional(lambda rate: f"{units.count(rate)}/s", r.rate), NONE),
+        Column("at once", lambda r: str(r.together), "1"),
         Column("api", lambda r: r.api, numeric=False),
     ]
 
@@ -137,7 +146,8 @@ def _result_columns() -> list[Column]:
         Column("pairs/s", lambda r: _optional(units.count, r.pairs_per_second)),
         Column("per pair", lambda r: _optional(units.duration, r.ns_per_pair)),
         Column("to v1", _ratio, NONE, folds=True),
-        Column("write", lambda r: _optional(units.bandwidth, r.touch_bytes_per_second.write), NONE),
+        Column("write", _write, NONE),
+        Column("per page", lambda r: _optional(units.duration, page_cost(r)), NONE),
         Column("read", lambda r: _optional(units.bandwidth, r.touch_bytes_per_second.read), NONE),
         Column("faults", lambda r: units.count(sum(r.page_faults.values())), "0", spare=True),
         Column("status", lambda r: r.status, "ok", numeric=False),
@@ -154,6 +164,11 @@ def _varying(rows: Sequence[Row]) -> tuple[list[Column], str]:
         elif values != {column.default}:
             shared.append(f"{column.title} {values.pop()}")
     return varying, ", ".join(shared)
+
+
+def _write(row: Row) -> str:
+    """Bandwidth; of a row that writes one byte of each page there is none to speak of."""
+    return _optional(units.bandwidth, row.touch_bytes_per_second.write if page_cost(row) is None else None)
 
 
 def _ratio(row: Row) -> str:
@@ -229,6 +244,8 @@ def latency_table(run: Run, what: Sequence[Column]) -> Table:
         cells = [column.value(row) for column in what]
         table.add_row(*cells, "map", *_latency_cells(row.map))
         table.add_row(*filler, "unmap", *_latency_cells(row.unmap))
+        if row.response:
+            table.add_row(*filler, "from due", *_latency_cells(row.response))
     return table
 
 
@@ -341,19 +358,25 @@ def _proof_table(probe: Probe) -> Table:
     names: dict[Api, str] = {"core": "2", "khr": "2KHR", "v1": ""}
     points = {point.name: point for point in probe.entry_points}
     proved = table("functions", "resolves", "by the rules", "live proof", numeric_from=9)
-    proofs = {proof.api: proof for proof in probe.proofs}
+    proofs = {proof.by: proof for proof in probe.proofs}
     for api, suffix in names.items():
         functions = (f"vkMapMemory{suffix}", f"vkUnmapMemory{suffix}")
         found = [points[name] for name in functions if name in points]
         resolves = {True: "yes", False: "no"}[all(point.found for point in found)] if found else "yes"
         rule = {"pointer": "must", "null": "must not", "unspecified": "not to be called"}
         rules = rule[found[0].rule] if found else "must"
-        proof = proofs.get(api)
-        verdict = status_text(proof.status) if proof else Text(NONE)
-        if proof and proof.status != "ok":
-            verdict.append(f" ({proof.detail})", style="")
-        proved.add_row(" ".join(functions), resolves, rules, verdict)
+        proved.add_row(" ".join(functions), resolves, rules, _verdict(proofs.get(api)))
+    for by, text in (("placed", "a placed map"), ("reserve", "unmap with reserve")):
+        if by in proofs:
+            proved.add_row(text, "", "", _verdict(proofs[by]))
     return proved
+
+
+def _verdict(proof: Proof | None) -> Text:
+    verdict = status_text(proof.status) if proof else Text(NONE)
+    if proof and proof.status != "ok":
+        verdict.append(f" ({proof.detail})", style="")
+    return verdict
 
 
 def _placed_table(device: Device) -> RenderableType:

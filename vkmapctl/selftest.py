@@ -106,7 +106,7 @@ class Selftest:
         for by in dict.fromkeys(by for trial in TRIALS.values() for by in trial):
             caught, how = self._try("", by)
             if caught:
-                wrong.append(f"{_name(by)}: {how}")
+                wrong.append(f"{name_of(by)}: {how}")
         return wrong
 
     def trials(self, descriptions: Mapping[str, str]) -> Iterator[Trial]:
@@ -119,7 +119,7 @@ class Selftest:
                 continue
             for by in TRIALS.get(fault, ()):
                 caught, how = self._try(fault, by)
-                yield Trial(fault, description, _name(by), caught, how)
+                yield Trial(fault, description, name_of(by), caught, how)
             if fault not in TRIALS:
                 yield Trial(fault, description, "", False, "nothing is meant to notice it")
 
@@ -146,7 +146,8 @@ class Selftest:
         return run.exit_code != 0, f"{run.outcome}: {'; '.join(seen)}" if seen else run.outcome
 
 
-def _name(by: str | Load) -> str:
+def name_of(by: str | Load) -> str:
+    """What notices a fault, in words."""
     if isinstance(by, str):
         return f"verify {by}"
     return (

@@ -4,8 +4,10 @@ A crash, a hang or an interrupt ends the row at hand with what was measured unti
 child.
 """
 
+import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -14,11 +16,13 @@ from msgspec.structs import replace
 
 from vkmapctl import host, stats, trust, workload
 from vkmapctl.child import Child, Died, Interrupted, Interrupts
-from vkmapctl.errors import ExitCode, VkmapError
-from vkmapctl.gates import Threshold, missed
+from vkmapctl.errors import ExitCode, Unsupported, VkmapError
+from vkmapctl.faults import explain
+from vkmapctl.gates import Threshold, missed, parse_threshold
 from vkmapctl.model import (
     SCHEMA,
     Api,
+    Device,
     Effort,
     Floor,
     Job,
@@ -35,7 +39,10 @@ from vkmapctl.model import (
 )
 from vkmapctl.native import Fault, Results
 from vkmapctl.protocol import Calibrate, Calibrated, Described, Measure, Measured, Round
+from vkmapctl.rows import refused_row
+from vkmapctl.script import walk
 from vkmapctl.selectors import select
+from vkmapctl.steps import First
 from vkmapctl.worker import serve
 
 VARIANTS = 3  # v1, khr, core
@@ -51,16 +58,6 @@ _EXIT: dict[Outcome, ExitCode] = {
     "lost": ExitCode.DRIVER_DIED,
     "interrupted": ExitCode.INTERRUPTED,
 }
-_FAULTS = {
-    Fault.NULL_POINTER: "the map succeeded but gave no pointer",
-    Fault.MOVED: "the placed map landed at another address than asked for",
-    Fault.MISALIGNED: "the pointer is not aligned to minMemoryMapAlignment",
-    Fault.OVERLAP: "two mapped objects share addresses",
-    Fault.RESERVATION_LOST: "the address range was free after an unmap with reserve",
-    Fault.HOLD_FAILED: "another mapping took the address range between unmap and map",
-    Fault.RESERVATION_REUSED: "an unplaced map returned an address inside the range that the unmap before had reserved",
-    Fault.RELEASE_FAILED: "the reserved range could not be given back",
-}
 
 
 class Watcher:
@@ -71,6 +68,9 @@ class Watcher:
 
     def tick(self, group: Sequence[Job], results: Sequence[Results]) -> None:
         """Some ten times a second while a group runs."""
+
+    def round(self, group: Sequence[Job], results: Sequence[Results], reply: Round) -> None:
+        """After each round of a group that has a period."""
 
     def row(self, row: Row) -> None:
         """After each row."""
@@ -94,13 +94,17 @@ class Stress:
         save: Callable[[Run], None] = lambda run: None,
         watcher: Watcher | None = None,
         version: str = "",
+        together: bool = False,
+        interrupts: Interrupts | None = None,
     ) -> None:
+        self._together = together
         self._wanted, self._selector, self._thresholds = wanted, selector, thresholds
         self._timeout, self._layer, self._save = timeout, layer, save
         self._watcher = watcher or Watcher()
-        self._results = [Results(wanted.threads) for _ in range(VARIANTS)]
+        threads = max(part.threads for part in wanted.parts())
+        self._results = [Results(threads) for _ in range(VARIANTS)]
         self._group: tuple[Job, ...] = ()
-        self._interrupts = Interrupts()
+        self._interrupts = interrupts or Interrupts()
         self._child: Child | None = None
         self._latencies_floor = 0.0
         self._noted: set[Note] = set()
@@ -123,6 +127,8 @@ class Stress:
         with self._interrupts.caught():
             try:
                 self._measure_all()
+                if self._together:
+                    self._measure_together()
             except Interrupted:
                 self._finish("interrupted")
             else:
@@ -138,13 +144,13 @@ class Stress:
     def _measure_all(self) -> None:
         described = self._start_child()
         chosen = select(described.devices, self._selector)
-        available = host.memory_available()
-        plans = [workload.resolve(self._wanted, device, available) for device in chosen]
+        plans = self._plans(chosen)
         facts = self._run.host | host.near_gpu(chosen[0].pci_address)
         self._update(
             loader=described.loader, layers=described.layers, device=chosen[0], devices=tuple(chosen), host=facts
         )
-        self._note(*trust.machine_notes(facts, self._wanted.threads))
+        most_threads = max(job.threads for plan in plans for group in plan.groups for job in group)
+        self._note(*trust.machine_notes(facts, most_threads))
         self._note(*described.notes, *(note for plan in plans for note in plan.notes))
         self._save(self._run)
         self._calibrate()
@@ -152,6 +158,76 @@ class Stress:
             self._watcher.begin(plan)
             for group in plan.groups:
                 self._measure(group, plan.effort)
+
+    def _measure_together(self) -> None:
+        """Every device at the same time, one child each; the rows come after those of each device alone."""
+        devices = self._run.devices
+        if len(devices) < 2:
+            self._note(Note("together", "--together found one device: it has nothing to share with"))
+            return
+        self._end_child()
+        sharers = [
+            Stress(
+                self._wanted,
+                selector=str(device.index),
+                timeout=self._timeout,
+                layer=self._layer,
+                interrupts=self._interrupts,
+            )
+            for device in devices
+        ]
+        for rows, notes in share(sharers, self._latencies_floor):
+            self._update(results=(*self._run.results, *rows))
+            self._note(*notes)
+            for row in rows:
+                self._watcher.row(row)
+        self._save(self._run)
+        if self._interrupts.pending:
+            raise Interrupted
+
+    def prepare(self, latencies_floor: float) -> list[tuple[tuple[Job, ...], Effort]]:
+        """Starts the child, and returns the groups to measure: for `share`, which measures them at a common time."""
+        described = self._start_child()
+        chosen = select(described.devices, self._selector)
+        self._update(devices=tuple(chosen))
+        self._latencies_floor = latencies_floor
+        return [(group, plan.effort) for plan in self._plans(chosen) for group in plan.groups]
+
+    def measure_shared(
+        self, groups: Sequence[tuple[tuple[Job, ...], Effort]], barrier: threading.Barrier
+    ) -> tuple[tuple[Row, ...], tuple[Note, ...]]:
+        """Measures each group when the other devices are ready too; ends early where one of them has died."""
+        try:
+            for group, effort in groups:
+                barrier.wait()
+                self._measure(group, effort)
+                if self._child is None:
+                    break
+        except (threading.BrokenBarrierError, Interrupted):
+            pass
+        finally:
+            barrier.abort()
+            self._end_child()
+        rows = tuple(replace(row, together=barrier.parties) for row in self._run.results)
+        return rows, self._run.warnings
+
+    def _plans(self, chosen: Sequence[Device]) -> list[Plan]:
+        """Of each part for each device. Where others can run, one that is unsupported becomes a row that says so."""
+        available = host.memory_available()
+        plans: list[Plan] = []
+        refused: list[tuple[Workload, Device, Unsupported]] = []
+        for device in chosen:
+            for part in self._wanted.parts():
+                try:
+                    plans.append(workload.resolve(part, device, available))
+                except Unsupported as error:
+                    if not self._wanted.jobs:
+                        raise
+                    refused.append((part, device, error))
+        if not plans:
+            raise refused[0][2]
+        self._update(results=tuple(refused_row(*one) for one in refused))
+        return plans
 
     def _measure(self, group: tuple[Job, ...], effort: Effort) -> None:
         self._group = group
@@ -161,18 +237,11 @@ class Stress:
         interrupted = False
         statuses: list[tuple[Status, str]]
         try:
-            if self._child is None:
-                self._start_child()
-            assert self._child is not None
-            measured = Measured(())
-            for reply in self._child.ask(Measure(group, effort)):
-                if isinstance(reply, Round):
-                    rounds.append(reply.ns_per_pair)
-                elif isinstance(reply, Measured):
-                    measured = reply
-                    break
+            measured, leak = self._ask(group, effort, rounds)
             statuses = [self._status_of(i, measured) for i in range(len(group))]
             self._note(*measured.notes)
+            if leak:
+                statuses = [("failed", f"leak: {leak}") if one[0] == "ok" else one for one in statuses]
         except Died as died:
             statuses = [self._status_of_dead(i, died) for i in range(len(group))]
             self._end_child(grace=0)
@@ -187,6 +256,24 @@ class Stress:
         self._add_rows(group, rounds, statuses, effort)
         if interrupted:
             raise Interrupted
+
+    def _ask(
+        self, group: tuple[Job, ...], effort: Effort, rounds: list[tuple[float | None, ...]]
+    ) -> tuple[Measured, str]:
+        """Lets the child measure the group, and adds each round as it comes. The second is a leak in words."""
+        if self._child is None:
+            self._start_child()
+        assert self._child is not None
+        leak = ""
+        for reply in self._child.ask(Measure(group, effort)):
+            if isinstance(reply, Round):
+                rounds.append(reply.ns_per_pair)
+                leak = reply.leak
+                if reply.usage:
+                    self._watcher.round(group, self._results, reply)
+            elif isinstance(reply, Measured):
+                return reply, leak
+        return Measured(()), leak
 
     def _start_child(self) -> Described:
         self._end_child()
@@ -236,15 +323,8 @@ class Stress:
         fault, _, place = self._results[index].fault()
         if fault is Fault.OK:
             return "ok", ""
-        if fault is Fault.CALL_FAILED:
-            name = measured.results[index]
-            return ("lost" if name == "VK_ERROR_DEVICE_LOST" else "failed"), f"{name} in step {place['step']}"
-        if fault is Fault.MISMATCH:
-            return "failed", (
-                f"byte {place['offset']} of the allocation is {place['found']:#04x}, "
-                f"written was {place['expected']:#04x}"
-            )
-        return "failed", _FAULTS[fault]
+        name = measured.results[index]
+        return ("lost" if name == "VK_ERROR_DEVICE_LOST" else "failed"), explain(fault, name, place)
 
     def _status_of_dead(self, index: int, died: Died) -> tuple[Status, str]:
         """The job that was inside the loop died; the others of its group were only cut short."""
@@ -302,7 +382,7 @@ class Stress:
             device=job.device,
             api=job.api,
             memory_type=job.memory_type,
-            memory_flags=device.memory_types[job.memory_type].flags,
+            memory_flags=device.memory_type(job.memory_type).flags,
             allocation_size=job.allocation_size,
             offset=job.offset,
             map_size=job.map_size,
@@ -314,7 +394,7 @@ class Stress:
             pairs=pairs,
             seconds=seconds,
             pairs_per_second=pairs / seconds if seconds else None,
-            ns_per_pair=total_ns / pairs if pairs else None,
+            ns_per_pair=total_ns / pairs if pairs and not job.rate else None,
             rounds_ns_per_pair=tuple(rounds),
             ratio_to_v1=ratio,
             map=stats.latency(results.histogram("map_ns"), self._latencies_floor),
@@ -329,6 +409,13 @@ class Stress:
             mismatches=results.total("mismatches"),
             status=status[0],
             reason=status[1],
+            part=job.part,
+            steps=len(job.steps),
+            touches_pages=job.touch == "first" or any(isinstance(step, First) for _, step in walk(job.steps)),
+            unmap_order=job.unmap_order,
+            rate=job.rate,
+            response=stats.latency(results.histogram("cycle_ns"), 0.0) if job.rate else None,
+            missed_cycles=results.total("missed_cycles"),
         )
 
     def _worst(self) -> Outcome:
@@ -338,6 +425,9 @@ class Stress:
     def _finish(self, outcome: Outcome) -> None:
         if outcome == "ok":
             lines = missed(self._thresholds, self._run.results)
+            for part in self._wanted.parts():
+                own = [row for row in self._run.results if row.part == part.name]
+                lines += missed([parse_threshold(text) for text in part.fail_if], own)
             self._note(*(Note("threshold", line) for line in lines))
             outcome = "missed" if lines else "ok"
         self._update(outcome=outcome, exit_code=int(_EXIT[outcome]))
@@ -349,6 +439,22 @@ class Stress:
 
     def _update(self, **changes: Any) -> None:
         self._run = replace(self._run, **changes)
+
+
+def share(sharers: Sequence[Stress], latencies_floor: float) -> list[tuple[tuple[Row, ...], tuple[Note, ...]]]:
+    """Rows and notes of each, measured at the same time as far as all have something to measure.
+
+    Children are forked here, before the threads that wait for them are started.
+    """
+    planned = [sharer.prepare(latencies_floor) for sharer in sharers]
+    common = min(map(len, planned))
+    barrier = threading.Barrier(len(sharers))
+    with ThreadPoolExecutor(len(sharers)) as pool:
+        running = [
+            pool.submit(sharer.measure_shared, groups[:common], barrier)
+            for sharer, groups in zip(sharers, planned, strict=True)
+        ]
+        return [one.result() for one in running]
 
 
 def _per_second(results: Results, kind: str) -> float | None:

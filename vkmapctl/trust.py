@@ -23,6 +23,7 @@ def row_notes(row: Row, effort: Effort) -> list[Note]:
         *_rounds_notes(row, where, effort),
         *_sample_notes(row, where, effort),
         *_floor_notes(row),
+        *_rate_notes(row, where),
         *_overflow_notes(row, where),
     ]
 
@@ -38,6 +39,8 @@ def trend(rounds: Sequence[float]) -> float:
 
 def _rounds_notes(row: Row, where: str, effort: Effort) -> list[Note]:
     """A trend through the rounds is drift; a jump to and fro is scatter, which more warm-up would not cure."""
+    if row.rate:
+        return []  # the rate sets the pace, not the driver
     moved, steady = stats.drift(row.rounds_ns_per_pair), trend(row.rounds_ns_per_pair)
     if moved > DRIFT_LIMIT and abs(steady) >= TREND_LIMIT:
         way = "rose" if steady > 0 else "fell"
@@ -99,6 +102,13 @@ def _floor_notes(row: Row) -> list[Note]:
         "the clock is most of it, so compare ns per pair instead"
     )
     return [Note("at-floor", text)]
+
+
+def _rate_notes(row: Row, where: str) -> list[Note]:
+    if not row.missed_cycles:
+        return []
+    text = f"{where}: the rate was not reached: {row.missed_cycles} cycles were due and never started"
+    return [Note("rate-missed", text)]
 
 
 def _at_floor(call: Latency | None) -> bool:

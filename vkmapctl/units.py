@@ -5,6 +5,7 @@ import re
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:ib|b)?", re.IGNORECASE | re.ASCII)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ns|us|[\u00b5\u03bc]s|ms|s|m|min|h)", re.IGNORECASE | re.ASCII)
+_RANGE = re.compile(r"([^.\s][^*\s]*?)\.\.([^*.\s][^*\s]*)(?:\*(\d+))?", re.ASCII)
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 _SIZE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _LARGEST = 1 << 63
@@ -26,6 +27,33 @@ def parse_size(text: str) -> int:
     if size != int(size):
         raise ValueError(f"'{text}' is not a whole number of bytes")
     return int(size)
+
+
+def parse_range(text: str) -> tuple[str, str, int]:
+    """(`4K`, `1G`, 4) of `4K..1G*4`; without a factor it is 2. Raises ValueError."""
+    match = _RANGE.fullmatch(text.strip())
+    if not match or int(match[3] or 2) < 2:
+        raise ValueError(f"'{text}' is not a range such as 4K..1G or 4K..1G*4")
+    return match[1], match[2], int(match[3] or 2)
+
+
+def parse_fit(text: str) -> tuple[int, int]:
+    """The lowest size in bytes and the factor of `4K..fit*4`. Raises ValueError."""
+    low, high, factor = parse_range(text)
+    if high != "fit" or not parse_size(low):
+        raise ValueError(f"'{text}' is not a range such as 4K..fit*4")
+    return parse_size(low), factor
+
+
+def steps_between(low: int, high: int, factor: int) -> list[int]:
+    """low, low * factor, … up to high, which ends the list whether or not it is a step. Raises ValueError."""
+    if high < low:
+        raise ValueError(f"a range goes up: {low} is more than {high}")
+    found = []
+    while low < high:
+        found.append(low)
+        low *= factor
+    return [*found, high]
 
 
 def parse_duration(text: str) -> float:

@@ -12,8 +12,10 @@ from vkmapctl import cpus, layers, native
 from vkmapctl.addresses import areas
 from vkmapctl.child import Channel, requests
 from vkmapctl.errors import Unsupported, VkmapError
-from vkmapctl.model import Device, Effort, Job, Note, TestLayer
+from vkmapctl.leaks import Leaks, process_usage
+from vkmapctl.model import MALLOC, Device, Effort, Job, Note, TestLayer
 from vkmapctl.native import Fault, Pass
+from vkmapctl.objects import LOWEST_ADDRESS, allocated, filled, reserve_for, reserved, scripted_cycle
 from vkmapctl.program import cycles_of, page_ceil
 from vkmapctl.protocol import (
     Calibrate,
@@ -28,13 +30,11 @@ from vkmapctl.protocol import (
     Tried,
     Try,
 )
-from vkmapctl.workload import PLACES, placed_address
+from vkmapctl.script import ranges_of
 
 ROUNDS = 10
 MAPPINGS_SLACK = 64  # a driver's own pools and caches
 FLOOR_NS = 60_000_000
-LOWEST_ADDRESS = 1 << 20
-ARENA_STEP = 64 << 10
 
 
 def serve(channel: Channel, results: Sequence[native.Results] = (), layer: TestLayer | None = None) -> None:
@@ -187,15 +187,22 @@ class Session:
 
     def _rounds(self, turns: "list[Turn]", effort: Effort) -> None:
         """Each round gives every job a rate slice and a latency slice; the order rotates so that drift is shared."""
-        rounds = ROUNDS if effort.iterations is None else min(ROUNDS, effort.iterations)
+        rounds = rounds_of(effort, paced=bool(turns[0].job.rate))
+        kinds = (Pass.LATENCY,) if turns[0].job.rate else (Pass.RATE, Pass.LATENCY)
         budget_ns = int(effort.seconds * 1e9 * len(turns))
         begin = self.clock.ns()
+        leaks = Leaks()
         for number in range(rounds):
             order = turns[number % len(turns) :] + turns[: number % len(turns)]
-            for kind in (Pass.RATE, Pass.LATENCY):
+            for kind in kinds:
                 for turn in order:
-                    turn.run(self.clock, kind, _limits(effort, effort.seconds / 2, rounds, number))
-            self.channel.send(Round(tuple(turn.latest_ns_per_pair() for turn in turns)))
+                    turn.run(self.clock, kind, _limits(effort, effort.seconds / len(kinds), rounds, number))
+            usage = process_usage() if effort.period_seconds else {}
+            leaked = leaks.after_round(usage)
+            nanoseconds = tuple(turn.latest_ns_per_pair() for turn in turns)
+            self.channel.send(Round(nanoseconds, number + 1, rounds, usage, leaked))
+            if leaked:
+                return
             stopped = any(turn.results.control.stop for turn in turns)
             out_of_time = effort.iterations is None and self.clock.ns() - begin > budget_ns
             if stopped or out_of_time or all(turn.fault for turn in turns):
@@ -207,10 +214,20 @@ class Session:
         device = self.device(first.device)
         facts = self._devices[first.device]
         threads = []
-        for thread in range(first.threads):
-            objects = held.enter_context(_allocated(device, first))
-            addresses = held.enter_context(_placed_at(first)) if first.placed else []
-            threads.append((objects, addresses, cycles_of(first, facts, addresses, thread)))
+        with ExitStack() as chosen:
+            for thread in range(first.threads):
+                objects = held.enter_context(allocated(device, first))
+                if first.steps:
+                    addresses = {
+                        name: chosen.enter_context(reserved(one.wanted, one.size))
+                        for name, one in ranges_of(first.steps).items()
+                    }
+                    threads.append((objects, [scripted_cycle(first, facts, addresses, thread)]))
+                    continue
+                places = held.enter_context(_placed_at(first)) if first.placed else []
+                threads.append((objects, cycles_of(first, facts, places, thread)))
+            if first.fill:
+                held.enter_context(filled(first.placed or "low4g"))
         programs = []
         for job in jobs:
             functions = self._functions(device, job)
@@ -224,16 +241,19 @@ class Session:
                                 cycles,
                                 map_alignment=facts.limits.min_memory_map_alignment,
                                 seed=job.seed * 1_000_003 + thread,
+                                interval_ns=1e9 / job.rate if job.rate else 0.0,
                             ),
                             job,
                         )
                     )
-                    for thread, (objects, _, cycles) in enumerate(threads)
+                    for thread, (objects, cycles) in enumerate(threads)
                 ]
             )
         return programs
 
     def _functions(self, device: Any, job: Job) -> native.Functions:
+        if job.memory_type == MALLOC:
+            return native.null_driver(1 if job.api == "v1" else 2)
         map_function, unmap_function = device.map_functions(job.api)
         return native.Functions(
             device.address,
@@ -242,6 +262,9 @@ class Session:
             device.function("vkFlushMappedMemoryRanges"),
             device.function("vkInvalidateMappedMemoryRanges"),
             1 if job.api == "v1" else 2,
+            device.function("vkAllocateMemory"),
+            device.function("vkFreeMemory"),
+            job.memory_type,
         )
 
 
@@ -294,25 +317,21 @@ def _run_threads(
         thread.join()
 
 
+def rounds_of(effort: Effort, *, paced: bool) -> int:
+    """Rounds of a group. Paced cycles have one, since what is still due when a round ends would not be counted."""
+    if effort.period_seconds and effort.iterations is None:
+        return max(1, round(effort.seconds / effort.period_seconds))
+    if paced:
+        return 1
+    return ROUNDS if effort.iterations is None else min(ROUNDS, effort.iterations)
+
+
 def _limits(effort: Effort, seconds: float, rounds: int, number: int) -> dict[str, int]:
     """A slice's share of the effort: time, or iterations spread over the rounds."""
     if effort.iterations is None:
         return {"ns": max(int(seconds * 1e9 / rounds), 1)}
     share = effort.iterations * (number + 1) // rounds - effort.iterations * number // rounds
     return {"iterations": share}
-
-
-@contextmanager
-def _allocated(device: Any, job: Job) -> Iterator[list[tuple[int, int]]]:
-    """`live` objects of the job's size and memory type, as (VkDeviceMemory, size)."""
-    memories: list[int] = []
-    try:
-        for _ in range(job.live):
-            memories.append(device.allocate(job.memory_type, job.allocation_size))
-        yield [(memory, job.allocation_size) for memory in memories]
-    finally:
-        for memory in memories:
-            device.free(memory)
 
 
 @contextmanager
@@ -339,29 +358,8 @@ def _unwound(program: native.Program, job: Job) -> Iterator[native.Program]:
         yield program
     finally:
         program.unwind()
-        if not job.placed:
+        if not job.placed and not job.steps:
             program.release_kept()
-
-
-def reserve_for(placed: str, length: int, lowest: int = LOWEST_ADDRESS) -> int:
-    """A reserved range for a placed map: `any`, below 4 or 2 GiB from `lowest` on, or at an address.
-
-    Raises Unsupported where there is no such range.
-    """
-    wanted = placed_address(placed)
-    if wanted is not None:
-        found = native.reserve_range(length, wanted)
-    elif placed == "any":
-        found = native.reserve_range(length)
-    else:
-        end = PLACES[placed]
-        lowest = -(-lowest // ARENA_STEP) * ARENA_STEP
-        candidates = range(lowest, end - length + 1, ARENA_STEP)
-        found = next((a for a in candidates if native.reserve_range(length, a)), 0)
-    if not found:
-        where = {"any": "anywhere", "low4g": "below 4 GiB", "low2g": "below 2 GiB"}.get(placed, f"at {placed}")
-        raise Unsupported(f"no free address range of {length} bytes {where} in this process")
-    return found
 
 
 def counter_is_trusted() -> bool:

@@ -7,8 +7,9 @@ from msgspec.structs import replace
 
 from vkmapctl import units
 from vkmapctl.errors import Unsupported, UsageProblem
-from vkmapctl.model import Api, Device, Effort, Job, MemoryType, Note, Plan, Workload
+from vkmapctl.model import MALLOC, MALLOC_TYPE, Api, Device, Effort, Job, MemoryType, Note, Plan, Workload
 from vkmapctl.program import atom_range, page_ceil
+from vkmapctl.script import Impossible, cycle_of, needs, object_count
 
 PLACES = {"any": 1 << 47, "low4g": 1 << 32, "low2g": 1 << 31}
 _FLAG_WORDS = {
@@ -21,7 +22,7 @@ MEMORY_RESERVE = 256 << 20  # left to the rest of the machine when an allocation
 
 
 def resolve(workload: Workload, device: Device, memory_available: int) -> Plan:
-    """The plan for one device. memory_available: bytes that the machine can still give.
+    """The plan of one part for one device. memory_available: bytes that the machine can still give.
 
     Raises UsageProblem for a request that makes no sense anywhere, Unsupported for one that this device or
     machine cannot meet; the message names the feature or the figures.
@@ -29,14 +30,15 @@ def resolve(workload: Workload, device: Device, memory_available: int) -> Plan:
     _refuse_missing_features(workload, device)
     apis = _apis(workload, device)
     groups, notes = [], []
-    ranges = list(itertools.product(workload.sizes, workload.offsets))
     for memory_type in _memory_types(workload.memory_type, device):
-        for size, offset in ranges:
+        sizes = _sizes(workload, device, memory_type, memory_available)
+        for size, offset in itertools.product(sizes, workload.offsets):
             job = _job(workload, device, memory_type, size, offset)
             _check_range(job, device)
             _check_memory(job, device, memory_available)
+            _check_script(job, device)
             notes += _touch_notes(job, device)
-            groups.append(tuple(replace(job, api=api) for api in apis))
+            groups.append(tuple(replace(job, api=api) for api in (apis[:1] if memory_type is MALLOC_TYPE else apis)))
     if workload.placed and not workload.reserve:
         notes.append(
             Note(
@@ -45,8 +47,37 @@ def resolve(workload: Workload, device: Device, memory_available: int) -> Plan:
                 "map and unmap latencies do not",
             )
         )
-    effort = Effort(workload.seconds, workload.iterations, workload.warmup_seconds)
+    effort = Effort(workload.seconds, workload.iterations, workload.warmup_seconds, workload.period_seconds)
     return Plan(tuple(groups), effort, tuple(dict.fromkeys(notes)))
+
+
+def _sizes(workload: Workload, device: Device, memory_type: MemoryType, memory_available: int) -> list[int]:
+    """The allocation sizes, with `LOW..fit*FACTOR` up to half of what this device and machine have free."""
+    found: list[int] = []
+    for one in workload.sizes:
+        if isinstance(one, int):
+            found.append(one)
+            continue
+        low, factor = units.parse_fit(one)
+        limit = min(_free(device, memory_type), memory_available - MEMORY_RESERVE) // 2
+        limit //= workload.live * workload.threads
+        if workload.placed:
+            limit = min(limit, PLACES.get(workload.placed, 1 << 47) // (2 * workload.live * workload.threads))
+        size = low
+        while size <= limit:
+            found.append(size)
+            size *= factor
+    if not found:
+        raise Unsupported(f"no size of {workload.sizes[0]} fits into what {device.name} and this machine have free")
+    return list(dict.fromkeys(found))
+
+
+def _free(device: Device, memory_type: MemoryType) -> int:
+    """Bytes that the type's heap can still give; malloc's are the machine's."""
+    if memory_type is MALLOC_TYPE:
+        return 1 << 62
+    heap = device.heaps[memory_type.heap]
+    return heap.size if heap.budget is None else max(heap.budget - (heap.usage or 0), 0)
 
 
 def placed_address(text: str) -> int | None:
@@ -61,6 +92,8 @@ def placed_address(text: str) -> int | None:
 def _refuse_missing_features(workload: Workload, device: Device) -> None:
     where = f"on {device.name}"
     hint = "vkmapctl probe shows what each device has"
+    if workload.steps:
+        _refuse_missing_for_steps(workload, device, where, hint)
     if workload.placed and not device.placed.memory_map_placed:
         raise Unsupported(f"--placed needs the feature memoryMapPlaced, which is missing {where}", hint)
     if workload.reserve and not device.placed.memory_unmap_reserve:
@@ -78,10 +111,22 @@ def _refuse_missing_features(workload: Workload, device: Device) -> None:
             )
 
 
+def _refuse_missing_for_steps(workload: Workload, device: Device, where: str, hint: str) -> None:
+    place, part, reserve = needs(workload.steps)
+    for wanted, there, what, feature in (
+        (place, device.placed.memory_map_placed, "a map step with `placed`", "memoryMapPlaced"),
+        (part, device.placed.memory_map_range_placed, "a placed map of a part", "memoryMapRangePlaced"),
+        (reserve, device.placed.memory_unmap_reserve, "an unmap step with `reserve`", "memoryUnmapReserve"),
+    ):
+        if wanted and not there:
+            raise Unsupported(f"{what} needs the feature {feature}, which is missing {where}", hint)
+
+
 def _apis(workload: Workload, device: Device) -> tuple[Api, ...]:
     """The ways to map, v1 first so that ratios have their base."""
     available = device.apis()
-    map2_only = workload.placed is not None or workload.reserve
+    place, _, reserve = needs(workload.steps)
+    map2_only = workload.placed is not None or workload.reserve or place or reserve
     if workload.api == "v1" and map2_only:
         raise UsageProblem(
             "--api v1 can neither place nor reserve: vkMapMemory and vkUnmapMemory take no such flag",
@@ -94,9 +139,9 @@ def _apis(workload: Workload, device: Device) -> tuple[Api, ...]:
         return usable[:1]
     chosen = tuple(api for api in usable if api == workload.api)
     if not chosen:
-        needs = "Vulkan 1.4" if workload.api == "core" else "VK_KHR_map_memory2"
+        lacking = "Vulkan 1.4" if workload.api == "core" else "VK_KHR_map_memory2"
         raise Unsupported(
-            f"--api {workload.api} needs {needs}, which is missing on {device.name}",
+            f"--api {workload.api} needs {lacking}, which is missing on {device.name}",
             f"this device has: {', '.join(usable)}",
         )
     return chosen
@@ -107,6 +152,8 @@ def _memory_types(wanted: str, device: Device) -> list[MemoryType]:
     if not usable:
         raise Unsupported(f"{device.name} has no host-visible memory type to map")
     known = "this device has: " + "; ".join(one.label for one in device.memory_types)
+    if wanted == "malloc":
+        return [MALLOC_TYPE]
     if wanted == "all":
         return usable
     if wanted == "auto":
@@ -118,12 +165,16 @@ def _memory_types(wanted: str, device: Device) -> list[MemoryType]:
         if not chosen.usable:
             raise Unsupported(f"memory type {chosen.label} of {device.name} is not host-visible", known)
         return [chosen]
+    return _types_with_flags(wanted, usable, device, known)
+
+
+def _types_with_flags(wanted: str, usable: list[MemoryType], device: Device, known: str) -> list[MemoryType]:
     flags = set()
     for word in re.split(r"[,+| ]+", wanted.strip()):
         if word.lower() not in _FLAG_WORDS:
             raise UsageProblem(
                 f"unknown memory type '{wanted}'",
-                "give an index, all, or flags such as De,Vi,Co or host-visible+cached",
+                "give an index, all, malloc, or flags such as De,Vi,Co or host-visible+cached",
                 known,
             )
         flags.add(_FLAG_WORDS[word.lower()])
@@ -134,9 +185,17 @@ def _memory_types(wanted: str, device: Device) -> list[MemoryType]:
 
 
 def _job(workload: Workload, device: Device, memory_type: MemoryType, size: int, offset: int | str) -> Job:
-    parts = [_exact_size(size), f"@{offset}" if offset else "", f"type {memory_type.index}"]
+    sizes: tuple[int, ...] = ()
+    if workload.steps:
+        count = workload.objects if isinstance(workload.objects, int) else 0
+        sizes = (size,) * (count or object_count(workload.steps))
+        if isinstance(workload.objects, tuple):
+            sizes, size = workload.objects, max(workload.objects)
+    kind = "malloc" if memory_type is MALLOC_TYPE else f"type {memory_type.index}"
+    words = [_exact_size(size), f"@{offset}" if offset else "", kind]
+    label = " ".join(word for word in words if word)
     return Job(
-        name=" ".join(part for part in parts if part),
+        name=f"{workload.name}: {label}" if workload.name not in ("", "flags") else label,
         device=device.index,
         api="v1",
         memory_type=memory_type.index,
@@ -149,7 +208,24 @@ def _job(workload: Workload, device: Device, memory_type: MemoryType, size: int,
         threads=workload.threads,
         live=workload.live,
         seed=workload.seed,
+        part=workload.name if workload.name != "flags" else "",
+        unmap_order=workload.unmap_order,
+        rate=workload.rate,
+        object_sizes=sizes,
+        steps=workload.steps,
+        draws=workload.draws,
+        fill=workload.fill,
     )
+
+
+def _check_script(job: Job, device: Device) -> None:
+    """Raises UsageProblem for steps that this device's limits make impossible."""
+    if not job.steps:
+        return
+    try:
+        cycle_of(job.steps, job.object_sizes, {}, draws=job.draws, seed=job.seed, device=device)
+    except Impossible as error:
+        raise UsageProblem(f"job '{job.part}': {error}") from None
 
 
 def _exact_size(size: int) -> str:
@@ -177,7 +253,7 @@ def _check_range(job: Job, device: Device) -> None:
         )
     if job.placed:
         _check_placed(job, device)
-    if job.touch != "none" and not device.memory_types[job.memory_type].coherent:
+    if job.touch != "none" and not device.memory_type(job.memory_type).coherent:
         atom = device.limits.non_coherent_atom_size
         end = allocation if job.map_size is None else first + job.map_size
         begin, end = atom_range(first, end, allocation, atom)
@@ -189,6 +265,8 @@ def _check_range(job: Job, device: Device) -> None:
 
 
 def _check_placed(job: Job, device: Device) -> None:
+    if job.memory_type == MALLOC:
+        raise UsageProblem("malloc's memory cannot be placed", "leave --placed or --memory-type malloc out")
     alignment = device.placed.min_placed_memory_map_alignment or 1
     address = placed_address(job.placed or "any")
     for what, value, vuid in (
@@ -211,19 +289,19 @@ def _check_placed(job: Job, device: Device) -> None:
 
 
 def _check_memory(job: Job, device: Device, memory_available: int) -> None:
-    count = job.live * job.threads
-    need = job.allocation_size * count
+    count, need = job.object_count * job.threads, job.memory_bytes
     what = units.size(job.allocation_size) + (f" x {count} = {units.size(need)}" if count > 1 else "")
-    memory_type = device.memory_types[job.memory_type]
-    heap = device.heaps[memory_type.heap]
-    free = heap.size if heap.budget is None else max(heap.budget - (heap.usage or 0), 0)
-    if need > heap.size or need > free:
-        raise Unsupported(
-            f"{what} does not fit into heap {heap.index} of {device.name}: "
-            f"{units.size(free)} free of {units.size(heap.size)}",
-            "choose a smaller --size, or another --memory-type",
-        )
-    in_host_memory = device.software or device.type == "integrated" or not heap.device_local
+    memory_type = device.memory_type(job.memory_type)
+    in_host_memory = memory_type is MALLOC_TYPE or device.software or device.type == "integrated"
+    if memory_type is not MALLOC_TYPE:
+        heap, free = device.heaps[memory_type.heap], _free(device, memory_type)
+        if need > heap.size or need > free:
+            raise Unsupported(
+                f"{what} does not fit into heap {heap.index} of {device.name}: "
+                f"{units.size(free)} free of {units.size(heap.size)}",
+                "choose a smaller --size, or another --memory-type",
+            )
+        in_host_memory |= not heap.device_local
     if in_host_memory and need > memory_available - MEMORY_RESERVE:
         raise Unsupported(
             f"{what} does not fit into this machine's memory: {units.size(max(memory_available, 0))} available, "
@@ -241,7 +319,7 @@ def _check_memory(job: Job, device: Device, memory_available: int) -> None:
 
 
 def _touch_notes(job: Job, device: Device) -> list[Note]:
-    memory_type = device.memory_types[job.memory_type]
+    memory_type = device.memory_type(job.memory_type)
     atom = device.limits.non_coherent_atom_size
     ends = [job.offset, job.map_size or 0] if isinstance(job.offset, int) else [1]
     if job.touch == "none" or memory_type.coherent or not any(int(end) % atom for end in ends):

@@ -223,6 +223,11 @@ def a_run(*rows, **changes) -> Run:
     return replace(run, **changes)
 
 
+def _placed_proofs(device):
+    placed = device.placed
+    return ["placed"] * placed.memory_map_placed + ["reserve"] * placed.memory_unmap_reserve
+
+
 def a_probe(device=None, **changes) -> Probe:
     """What a working device's probe finds."""
     device = device or a_device()
@@ -230,7 +235,7 @@ def a_probe(device=None, **changes) -> Probe:
     probe = Probe(
         device=device,
         entry_points=tuple(EntryPoint(name, True, "pointer", True) for name in names),
-        proofs=tuple(Proof(api, "ok", "65536 bytes") for api in device.apis()),
+        proofs=tuple(Proof(by, "ok", "65536 bytes") for by in (*device.apis(), *_placed_proofs(device))),
     )
     return replace(probe, **changes)
 

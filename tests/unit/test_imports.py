@@ -64,7 +64,12 @@ def importers_of(name):
 
 @pytest.mark.parametrize(
     ("name", "allowed"),
-    [("vulkan", ["vkapi"]), ("vkmapctl._loop", ["native"]), ("cffi", []), ("click", ["cli", "params"])],
+    [
+        ("vulkan", ["vkapi"]),
+        ("vkmapctl._loop", ["native"]),
+        ("cffi", []),
+        ("click", ["cli", "cli_report", "cli_workloads", "options", "params"]),
+    ],
 )
 def test_one_module_knows_it(name, allowed):
     assert importers_of(name) == allowed
@@ -84,3 +89,17 @@ def test_one_module_knows_it(name, allowed):
 )
 def test_what_a_module_does_not_know(module, unknown):
     assert imports_of(module) & {f"vkmapctl.{name}" for name in unknown} == set()
+
+
+def test_imports_go_downward():
+    """A circle among the imports at the top of modules would make the order of importing matter."""
+    below = {
+        module: {name.split(".")[1] for name in imports_of(module, lazy=False) if name.startswith("vkmapctl.")}
+        & set(MODULES)
+        for module in MODULES
+    }
+    settled = set()
+    while len(settled) < len(below):
+        free = {module for module, needs in below.items() if module not in settled and needs <= settled}
+        assert free, f"a circle among {sorted(set(below) - settled)}"
+        settled |= free

@@ -5,7 +5,10 @@ from pathlib import Path
 from cffi import FFI
 
 HERE = "vkmapctl/_native"  # setuptools runs this from the project's root
-SOURCES = ["loop.c", "prepare.c", "clock.c", "pattern.c", "histogram.c", "address.c", "provoke.c", "null_driver.c"]
+SOURCES = [
+    "loop.c", "prepare.c", "objects.c", "clock.c", "pattern.c", "histogram.c", "address.c", "provoke.c",
+    "null_driver.c",
+]  # fmt: skip
 HEADERS = ["loop.h", "clock.h", "pattern.h", "structures.h"]
 
 

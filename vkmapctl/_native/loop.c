@@ -11,6 +11,8 @@
 #include "pattern.h"
 #include "structures.h"
 
+#define SPIN_NS 80000
+#define LONGEST_NAP_NS 10000000
 #define CHUNK_NS 200000   /* the rate pass looks at the clock about this often */
 
 typedef int32_t map1_fn(uint64_t device, uint64_t memory, uint64_t offset, uint64_t size, uint32_t flags,
@@ -256,7 +258,14 @@ static inline __attribute__((always_inline)) int run_step(struct runner *r, uint
     case VKM_FLUSH:
     case VKM_INVALIDATE: return range_step(r, i);
     case VKM_HOLD: return hold_step(step);
-    case VKM_RELEASE: return release_step(&r->program->objects[step->object]);
+    case VKM_RELEASE:
+        if (!step->size)
+            return release_step(&r->program->objects[step->object]);
+        return vkm_object_step(r->program, i, r->stats);
+    case VKM_FORGET:
+    case VKM_ALLOCATE:
+    case VKM_FREE:
+    case VKM_PAUSE: return vkm_object_step(r->program, i, r->stats);
     default: return touch_step(r, step, timed);
     }
 }
@@ -435,6 +444,51 @@ static int timed_pass(struct runner *r, const struct vkm_control *control, uint6
     return fault;
 }
 
+static uint64_t since(const struct runner *r, uint64_t begin)
+{
+    return vkm_ticks_to_ns(r->clock, vkm_ticks(r->clock) - begin);
+}
+
+/* Sleeps while there is time, then spins: the scheduler wakes a thread some 60 us late. */
+static void wait_until_due(const struct runner *r, const struct vkm_control *control, uint64_t begin, uint64_t due)
+{
+    for (uint64_t now = since(r, begin); now < due && !stop_wanted(control); now = since(r, begin)) {
+        uint64_t left = due - now;
+        if (left > 2 * SPIN_NS) {
+            struct timespec nap = {0, (long)(left - SPIN_NS < LONGEST_NAP_NS ? left - SPIN_NS : LONGEST_NAP_NS)};
+            nanosleep(&nap, NULL);
+        }
+    }
+}
+
+/* A cycle every interval_ns. A late cycle starts at once and its lateness counts, so a stall is seen by every cycle
+ * that was due meanwhile. Cycles still due when twice the time is over are given up, and counted. */
+static int paced_pass(struct runner *r, const struct vkm_control *control, uint64_t max_iterations, uint64_t max_ns)
+{
+    struct vkm_stats *stats = r->stats;
+    double interval = r->program->interval_ns;
+    uint64_t begin = vkm_ticks(r->clock), now = 0, n = 0, wanted = max_iterations;
+    int fault = VKM_OK;
+    if ((double)max_ns / interval < (double)wanted)
+        wanted = (uint64_t)((double)max_ns / interval) + 1;
+    while (!fault && n < wanted && now / 2 < max_ns && !stop_wanted(control)) {
+        uint64_t due = (uint64_t)((double)n * interval), done = 0;
+        wait_until_due(r, control, begin, due);
+        fault = run_cycles(r, 1, 1, &done);
+        now = since(r, begin);
+        n += done;
+        if (!fault)
+            vkm_record(&stats->cycle_ns, now > due ? now - due : 0);
+        stats->iterations += done;
+    }
+    uint64_t scheduled = (uint64_t)((double)n * interval);
+    stats->rate_pairs += n * maps_per_cycle(r->program);
+    stats->rate_ns += now > scheduled ? now : scheduled;
+    if (!fault && !stop_wanted(control))
+        stats->missed_cycles += wanted - n;
+    return fault;
+}
+
 static void wait_for_common_start(struct vkm_control *control)
 {
     __atomic_fetch_add(&control->arrived, 1, __ATOMIC_ACQ_REL);
@@ -452,8 +506,13 @@ int vkm_run(struct vkm_program *program, const struct vkm_clock *clock, struct v
     getrusage(RUSAGE_THREAD, &before);
     wait_for_common_start(control);
     stats->running = 1;
-    int fault = pass == VKM_RATE ? rate_pass(&runner, control, max_iterations, max_ns)
-                                 : timed_pass(&runner, control, max_iterations, max_ns);
+    int fault;
+    if (pass == VKM_RATE)
+        fault = rate_pass(&runner, control, max_iterations, max_ns);
+    else if (pass == VKM_LATENCY && program->interval_ns > 0)
+        fault = paced_pass(&runner, control, max_iterations, max_ns);
+    else
+        fault = timed_pass(&runner, control, max_iterations, max_ns);
     stats->running = 0;
     getrusage(RUSAGE_THREAD, &after);
     stats->minor_faults += (uint64_t)(after.ru_minflt - before.ru_minflt);
@@ -470,13 +529,14 @@ void vkm_unwind(struct vkm_program *program)
 {
     for (uint32_t i = 0; i < program->object_count; i++) {
         struct vkm_object *object = &program->objects[i];
-        if (!object->pointer)
-            continue;
-        uint64_t unmap_info[4] = {MEMORY_UNMAP_INFO, 0, 0, object->memory};
-        if (program->version == 1)
-            ((unmap1_fn *)(uintptr_t)program->unmap)(program->device, object->memory);
-        else
-            ((unmap2_fn *)(uintptr_t)program->unmap)(program->device, unmap_info);
-        object->pointer = 0;
+        if (object->pointer) {
+            uint64_t unmap_info[4] = {MEMORY_UNMAP_INFO, 0, 0, object->memory};
+            if (program->version == 1)
+                ((unmap1_fn *)(uintptr_t)program->unmap)(program->device, object->memory);
+            else
+                ((unmap2_fn *)(uintptr_t)program->unmap)(program->device, unmap_info);
+            object->pointer = 0;
+        }
+        vkm_object_free(program, object);
     }
 }

@@ -21,7 +21,11 @@ enum vkm_op {
     VKM_FLUSH,      /* vkFlushMappedMemoryRanges over the range */
     VKM_INVALIDATE, /* vkInvalidateMappedMemoryRanges over the range */
     VKM_HOLD,       /* reserve [address, address+size) again after an unmap that let it go */
-    VKM_RELEASE,    /* give back the range that an earlier unmap with reserve kept, if there is one */
+    VKM_RELEASE,    /* give back [address, address+size), or without a size the range that an unmap kept, if any */
+    VKM_FORGET,     /* the range that an unmap kept is another object's business now */
+    VKM_ALLOCATE,   /* vkAllocateMemory of size bytes; the object must be without memory */
+    VKM_FREE,       /* vkFreeMemory of what VKM_ALLOCATE gave */
+    VKM_PAUSE,      /* sleep for size nanoseconds */
     VKM_OPS
 };
 
@@ -57,6 +61,7 @@ struct vkm_object {
     uint64_t kept_begin, kept_end; /* reserved by the latest unmap, for VKM_RELEASE */
     uint64_t round; /* writes so far; part of the pattern */
     uint64_t written_begin, written_end; /* by the last write */
+    uint32_t owned;                      /* memory is from VKM_ALLOCATE */
 };
 
 /* The structures that one step passes to the driver, laid out once by vkm_prepare. */
@@ -66,10 +71,13 @@ struct vkm_call {
 
 struct vkm_program {
     uint64_t device, map, unmap, flush, invalidate; /* VkDevice and function addresses */
+    uint64_t allocate, free;                        /* for VKM_ALLOCATE and VKM_FREE */
+    uint32_t memory_type;                           /* of VKM_ALLOCATE */
     uint32_t version;                               /* 1: vkMapMemory, 2: vkMapMemory2 */
     uint32_t step_count, cycle_steps, object_count; /* an iteration runs the next cycle_steps steps */
     uint32_t next_step;
     uint64_t map_alignment, page_size, seed;
+    double interval_ns; /* latency pass: a cycle is due so often; 0: each follows the one before */
     struct vkm_step *steps;
     struct vkm_call *calls;
     struct vkm_object *objects;
@@ -96,7 +104,9 @@ struct vkm_stats {
     uint64_t write_bytes, write_ns, read_bytes, read_ns;
     uint64_t verified_bytes, mismatches, bad_offset, bad_expected, bad_found;
     uint64_t minor_faults, major_faults;
+    uint64_t missed_cycles; /* were due, but the pass was long over its time */
     struct vkm_histogram map_ns, unmap_ns;
+    struct vkm_histogram cycle_ns; /* with interval_ns: from the moment a cycle was due to its end */
 };
 
 /* Shared by the threads of a pass and by the parent. */
@@ -110,10 +120,15 @@ struct vkm_control {
  * with an object mapped. */
 uint32_t vkm_check(const struct vkm_program *program);
 void vkm_prepare(struct vkm_program *program);
+/* Lays out again the calls of one object, whose memory has changed. */
+void vkm_prepare_object(struct vkm_program *program, uint32_t object);
+/* The steps that change objects instead of mapping them (objects.c); each returns enum vkm_fault. */
+void vkm_object_free(struct vkm_program *program, struct vkm_object *object);
+int vkm_object_step(struct vkm_program *program, uint32_t i, struct vkm_stats *stats);
 /* Runs the program until max_iterations, max_ns or control->stop; returns enum vkm_fault. */
 int vkm_run(struct vkm_program *program, const struct vkm_clock *clock, struct vkm_control *control,
             struct vkm_stats *stats, uint32_t pass, uint64_t max_iterations, uint64_t max_ns);
-/* Unmaps whatever a stopped program left mapped. */
+/* Unmaps whatever a stopped program left mapped, and frees what it left allocated. */
 void vkm_unwind(struct vkm_program *program);
 
 struct vkm_clock vkm_clock_choose(uint32_t counter_is_trusted);

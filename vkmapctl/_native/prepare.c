@@ -33,26 +33,38 @@ static void prepare_range(const struct vkm_step *step, uint64_t memory, uint64_t
     words[4] = step->whole ? WHOLE_SIZE : step->size;
 }
 
+static void prepare_step(struct vkm_program *program, uint32_t i)
+{
+    const struct vkm_step *step = &program->steps[i];
+    uint64_t memory = program->objects[step->object].memory;
+    uint64_t *words = program->calls[i].words;
+    memset(words, 0, sizeof program->calls[i].words);
+    if (step->op == VKM_MAP)
+        prepare_map(step, memory, words);
+    else if (step->op == VKM_UNMAP)
+        prepare_unmap(step, memory, words);
+    else if (step->op == VKM_FLUSH || step->op == VKM_INVALIDATE)
+        prepare_range(step, memory, words);
+}
+
 void vkm_prepare(struct vkm_program *program)
 {
-    for (uint32_t i = 0; i < program->step_count; i++) {
-        const struct vkm_step *step = &program->steps[i];
-        uint64_t memory = program->objects[step->object].memory;
-        uint64_t *words = program->calls[i].words;
-        memset(words, 0, sizeof program->calls[i].words);
-        if (step->op == VKM_MAP)
-            prepare_map(step, memory, words);
-        else if (step->op == VKM_UNMAP)
-            prepare_unmap(step, memory, words);
-        else if (step->op == VKM_FLUSH || step->op == VKM_INVALIDATE)
-            prepare_range(step, memory, words);
-    }
+    for (uint32_t i = 0; i < program->step_count; i++)
+        prepare_step(program, i);
+}
+
+void vkm_prepare_object(struct vkm_program *program, uint32_t object)
+{
+    for (uint32_t i = 0; i < program->step_count; i++)
+        if (program->steps[i].object == object)
+            prepare_step(program, i);
 }
 
 /* What vkm_check knows of an object while it walks the program. */
 struct known {
-    int mapped;
+    int mapped, owned;
     uint64_t begin, end; /* of the mapping */
+    uint64_t allocation; /* bytes, where owned */
 };
 
 static int inside(uint64_t offset, uint64_t size, uint64_t begin, uint64_t end)
@@ -64,7 +76,8 @@ static int step_is_sound(const struct vkm_step *step, const struct vkm_object *o
 {
     switch (step->op) {
     case VKM_MAP:
-        if (known->mapped || !inside(step->offset, step->size, 0, object->allocation_size))
+        if (known->mapped || (!object->memory && !known->owned) ||
+            !inside(step->offset, step->size, 0, known->owned ? known->allocation : object->allocation_size))
             return 0;
         if (step->flags & MAP_PLACED && !step->address)
             return 0;
@@ -87,7 +100,20 @@ static int step_is_sound(const struct vkm_step *step, const struct vkm_object *o
     case VKM_HOLD:
         return !known->mapped && step->address && step->size;
     case VKM_RELEASE:
+    case VKM_FORGET:
+    case VKM_PAUSE:
         return 1;
+    case VKM_ALLOCATE:
+        if (known->owned || object->memory || !step->size)
+            return 0;
+        known->owned = 1;
+        known->allocation = step->size;
+        return 1;
+    case VKM_FREE: {
+        int can_be_freed = known->owned && !known->mapped;
+        known->owned = 0;
+        return can_be_freed;
+    }
     default:
         return 0;
     }
@@ -103,7 +129,7 @@ static int cycle_is_sound(const struct vkm_program *program, uint32_t first, str
             return 0;
     }
     for (uint32_t i = 0; i < program->object_count; i++)
-        if (known[i].mapped)
+        if (known[i].mapped || known[i].owned)
             return 0;
     return 1;
 }

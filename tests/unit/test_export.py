@@ -1,0 +1,81 @@
+"""A run as Markdown, CSV and JUnit, read back by parsers that are not ours."""
+
+import csv
+import io
+import xml.etree.ElementTree as ET
+
+import pytest
+from builders import a_busy_row, a_device, a_gpu, a_probe_report, a_row, a_run
+
+from vkmapctl.errors import UsageProblem
+from vkmapctl.export import export
+from vkmapctl.model import Note
+
+HOSTILE = "<b>|`x`|\n=1+1"
+FAILED = a_row(status="failed", reason="byte 3 is wrong", job="bad")
+RUN = a_run(a_row(), a_busy_row(device=0), FAILED, outcome="failed", exit_code=4)
+
+
+def rows_of_csv(run):
+    return list(csv.DictReader(io.StringIO(export(run, "csv").decode(), newline="")))
+
+
+def test_csv_has_every_figure_in_its_column() -> None:
+    first, busy, failed = rows_of_csv(RUN)
+    assert float(first["pairs_per_second"]) == 12_345_678
+    assert (first["map_p50_ns"], first["map_count"], first["response_p50_ns"]) == ("35.0", "123456", "")
+    assert (busy["placed"], busy["reserve"], busy["minor_faults"], busy["offset"]) == (
+        "low4g",
+        "True",
+        "66000",
+        "random",
+    )
+    assert (failed["status"], failed["reason"]) == ("failed", "byte 3 is wrong")
+
+
+def test_csv_text_cannot_be_a_formula_or_break_a_line() -> None:
+    (row,) = rows_of_csv(a_run(a_row(job="=cmd()", reason='a,"b"\nc')))
+    assert (row["job"], row["reason"]) == ("'=cmd()", 'a,"b"\nc')
+
+
+def test_markdown_tables_keep_their_shape() -> None:
+    run = a_run(a_row(job=HOSTILE), a_busy_row(device=0), device=a_device(name=HOSTILE))
+    lines = export(run, "md").decode().splitlines()
+    tables = [line.replace("\\|", "") for line in lines if line.startswith("|")]
+    assert {line.count("|") for line in tables} == {9, 11}
+    assert not [line for line in lines if "<b>" in line]
+    assert "Outcome: **ok** (exit code 0)" in lines
+
+
+def test_markdown_says_what_failed() -> None:
+    assert "- **failed**: bad, core: byte 3 is wrong" in export(RUN, "md").decode()
+
+
+def test_junit() -> None:
+    run = a_run(
+        a_row(),
+        FAILED,
+        a_row(job="none", status="unsupported", reason="no memoryMapPlaced"),
+        a_row(job="dead", status="crashed", reason="killed by SIGSEGV"),
+        warnings=(Note("threshold", "64 KiB, core: map.p99>1us: it is 2 us"), Note("drift", "x")),
+    )
+    root = ET.fromstring(export(run, "junit"))
+    kinds = [[child.tag for child in case if child.tag != "system-out"] for case in root.iter("testcase")]
+    assert kinds == [[], ["failure"], ["skipped"], ["error"], ["failure"]]
+    assert [suite.get("failures") for suite in root] == ["1", "1"]
+
+
+def test_junit_of_a_run_without_rows_does_not_pass() -> None:
+    root = ET.fromstring(export(a_run(outcome="crashed", exit_code=6), "junit"))
+    assert root.find(".//error") is not None
+
+
+def test_several_devices_are_suites_of_their_own() -> None:
+    run = a_run(a_row(), a_row(device=1), devices=(a_device(), a_gpu()))
+    assert len(ET.fromstring(export(run, "junit"))) == 2
+
+
+@pytest.mark.parametrize("wanted", ["md", "csv", "html", "junit"])
+def test_a_probe_has_no_such_form(wanted) -> None:
+    with pytest.raises(UsageProblem, match="only stress runs"):
+        export(a_probe_report(), wanted)

@@ -1,0 +1,65 @@
+"""What figures say in words."""
+
+import pytest
+from builders import a_latency, a_row
+from msgspec.structs import replace
+
+from vkmapctl.findings import findings, page_cost, scalings, sharing
+from vkmapctl.model import TouchRate
+
+SIZES = [4096 * 4**i for i in range(9)]
+
+
+def sweep(cost, **changes):
+    return [
+        a_row(allocation_size=size, job=str(size), map=a_latency(p50_ns=cost(size)), unmap=a_latency(), **changes)
+        for size in SIZES
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cost", "exponent", "verdict"),
+    [
+        (lambda size: 35.0, 0, "O(1)"),
+        (lambda size: 0.01 * size, 1, "O(size)"),
+        (lambda size: size**0.5, 0.5, "between O(1) and O(size)"),
+    ],
+)
+def test_the_exponent_is_fitted(cost, exponent, verdict) -> None:
+    first, second = scalings(sweep(cost))
+    assert (first.call, first.verdict) == ("map", verdict)
+    assert first.exponent == pytest.approx(exponent, abs=0.001)
+    assert first.upper == pytest.approx(exponent, abs=0.001)
+    assert (second.call, second.verdict) == ("unmap", "O(1)")
+
+
+def test_a_fixed_cost_does_not_hide_growth() -> None:
+    first, _ = scalings(sweep(lambda size: 20_000 + 0.015 * size))
+    assert first.exponent < 0.7 < first.upper
+    assert first.verdict == "O(size)"
+    assert "map is O(size): p50 grows as size^" in first.text()
+
+
+def test_sweeps_are_told_apart_and_short_ones_left_out() -> None:
+    rows = sweep(lambda size: 30.0) + sweep(lambda size: float(size), placed="low4g")
+    assert [(one.verdict, "low4g" in one.where) for one in scalings(rows) if one.call == "map"] == [
+        ("O(1)", False),
+        ("O(size)", True),
+    ]
+    assert scalings(rows[:2]) == []
+    assert scalings([replace(row, status="failed") for row in rows]) == []
+
+
+def test_the_first_touch_has_a_cost_per_page() -> None:
+    row = a_row(touch="first", touch_bytes_per_second=TouchRate(write=4.096e9), page_faults={"minor": 7, "major": 1})
+    assert page_cost(row) == pytest.approx(1000)
+    assert "first touch of a page costs 1.00 us; 7 minor and 1 major faults" in findings([row])[0]
+    assert page_cost(replace(row, touch="write")) is None
+    assert page_cost(replace(row, touch="none", touches_pages=True)) is not None
+
+
+def test_sharing_pairs_rows_of_the_same_device() -> None:
+    alone = [a_row(device=i) for i in range(2)]
+    together = [replace(row, together=2) for row in alone]
+    assert sharing([*alone, *together]) == list(zip(alone, together, strict=True))
+    assert sharing(alone) == []

@@ -1,0 +1,63 @@
+"""A plan as a table. Knows no driver and no files."""
+
+from collections.abc import Iterable
+
+from rich.console import RenderableType
+from rich.padding import Padding
+from rich.text import Text
+
+from vkmapctl import units
+from vkmapctl.model import Job
+from vkmapctl.planning import PlanReport
+from vkmapctl.report import device_head, table
+
+NONE = "-"
+
+
+def plan_view(report: PlanReport) -> Iterable[RenderableType]:
+    """Devices, a line for each row to come, what is refused, and the sums."""
+    for device in report.devices:
+        yield from device_head(device, "")
+    if report.workload.question:
+        yield Text(f"\nquestion: {report.workload.question}")
+    plan = table("row", "device", "job", "api", "does", "memory", "time", numeric_from=5)
+    for number, row in enumerate(report.rows, 1):
+        seconds = NONE if row.seconds is None else units.duration(row.seconds * 1e9)
+        job = row.job
+        plan.add_row(
+            str(number), str(job.device), job.name, job.api, described(job), units.size(row.memory_bytes), seconds
+        )
+    yield Padding(plan, (1, 0, 0, 2), expand=False)
+    for one in report.refused:
+        yield Text(f"\nunsupported on device {one.device}: {one.part or 'the job'}: {one.reason}", style="yellow")
+    rows = "1 row" if len(report.rows) == 1 else f"{len(report.rows)} rows"
+    open_ended = any(row.seconds is None for row in report.rows)
+    beside = ", beside the rows that run by iterations" if open_ended else ""
+    memory, seconds = units.size(report.memory_bytes), units.duration(report.seconds * 1e9)
+    yield Text(f"\n{rows}, at most {memory} at a time, about {seconds}{beside}")
+
+
+def described(job: Job) -> str:
+    """What a job does beside mapping, in words."""
+    words = []
+    if job.steps:
+        mix = f", {job.draws} drawn at random" if job.draws else ""
+        words.append(f"{len(job.steps)} steps on {job.object_count} objects{mix}")
+    if job.map_size is not None:
+        words.append(f"maps {units.size(job.map_size)}")
+    if job.placed and not job.steps:
+        words.append(f"placed {job.placed}")
+    if job.fill:
+        words.append("other addresses taken")
+    if job.reserve:
+        words.append("reserve")
+    if job.touch != "none":
+        words.append(f"touch {job.touch}")
+    if job.threads > 1:
+        words.append(f"{job.threads} threads")
+    if job.live > 1:
+        order = f", unmapped in {job.unmap_order} order" if job.unmap_order != "same" else ""
+        words.append(f"{job.live} live{order}")
+    if job.rate:
+        words.append(f"{job.rate:g} cycles/s")
+    return ", ".join(words) or "map, unmap"

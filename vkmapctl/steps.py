@@ -1,0 +1,119 @@
+"""The steps that a scripted job is written in: plain data, one class for each `op`."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+Place = Annotated[str, Meta(description="any, low4g, low2g or an address such as 0x10000000")]
+Bytes = Annotated[int | str, Meta(description="bytes, or a number with a unit such as 64K")]
+Object = Annotated[int | Literal["any"], Meta(description="number of the object from 0 on, or any for a random one")]
+Weight = Annotated[float, Meta(ge=0, description="how often `draws` picks this step, relative to the others")]
+
+
+class ScriptStep(msgspec.Struct, frozen=True, tag_field="op", forbid_unknown_fields=True):
+    """Base of the steps."""
+
+
+class Map(ScriptStep, frozen=True, tag="map"):
+    """Maps [offset, offset + size) of an object, all that follows where size is left out; `placed` names a range."""
+
+    object: Object = 0
+    offset: Bytes = 0
+    size: Bytes | None = None
+    placed: str | None = None
+    weight: Weight = 1.0
+
+
+class Unmap(ScriptStep, frozen=True, tag="unmap"):
+    """Unmaps an object; `reserve` keeps the addresses taken."""
+
+    object: Object = 0
+    reserve: bool = False
+    weight: Weight = 1.0
+
+
+class Touching(ScriptStep, frozen=True):
+    """Base of what works on mapped bytes: the whole mapping where offset and size are left out."""
+
+    object: Object = 0
+    offset: Bytes | None = None
+    size: Bytes | None = None
+    weight: Weight = 1.0
+
+
+class First(Touching, frozen=True, tag="first"):
+    """Writes one byte of each page."""
+
+
+class Write(Touching, frozen=True, tag="write"):
+    """Fills the range with a new pattern."""
+
+
+class Read(Touching, frozen=True, tag="read"):
+    """Loads every byte."""
+
+
+class Verify(Touching, frozen=True, tag="verify"):
+    """Compares the range with what the object's last write left there."""
+
+
+class Flush(Touching, frozen=True, tag="flush"):
+    """vkFlushMappedMemoryRanges."""
+
+
+class Invalidate(Touching, frozen=True, tag="invalidate"):
+    """vkInvalidateMappedMemoryRanges."""
+
+
+class Allocate(ScriptStep, frozen=True, tag="allocate"):
+    """Gives an object memory; the object's size where size is left out."""
+
+    object: Object = 0
+    size: Bytes | None = None
+    weight: Weight = 1.0
+
+
+class Free(ScriptStep, frozen=True, tag="free"):
+    """Frees the memory that an allocate step gave."""
+
+    object: Object = 0
+    weight: Weight = 1.0
+
+
+class Reserve(ScriptStep, frozen=True, tag="reserve"):
+    """Takes a named address range; the first step of that name says its size and address."""
+
+    range: str
+    size: Bytes | None = None
+    address: Place | None = None
+    weight: Weight = 1.0
+
+
+class Release(ScriptStep, frozen=True, tag="release"):
+    """Gives a named range back, or the one that an object's unmap with reserve has kept."""
+
+    range: str | None = None
+    object: Object | None = None
+    weight: Weight = 1.0
+
+
+class Pause(ScriptStep, frozen=True, tag="pause"):
+    """Sleeps, at most 10 s."""
+
+    duration: Annotated[str, Meta(description="such as 50us or 5ms")]
+    weight: Weight = 1.0
+
+
+class Repeat(ScriptStep, frozen=True, tag="repeat"):
+    """Runs steps several times; within `draws`, steps that belong together."""
+
+    steps: tuple["AnyStep", ...]
+    times: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
+    weight: Weight = 1.0
+
+
+AnyStep = (
+    Map | Unmap | First | Write | Read | Verify | Flush | Invalidate
+    | Allocate | Free | Reserve | Release | Pause | Repeat
+)  # fmt: skip
