@@ -31,17 +31,16 @@ def make(*, stderr: bool = False, color: bool = True) -> Any:
 
 
 def print_view(view: Iterable[Any], *, stderr: bool = False, color: bool = True) -> None:
-    """Prints renderables one below the other; plain text has no trailing blanks."""
+    """Prints renderables one below the other; plain text has no trailing blanks, nor have tables too large for rich."""
+    from vkmapctl import plain
+
     screen = make(stderr=stderr, color=color)
-    if screen.is_terminal:
-        for part in view:
-            screen.print(part)
-        return
-    with screen.capture() as captured:
-        for part in view:
-            screen.print(part)
     stream = sys.stderr if stderr else sys.stdout
-    stream.writelines(line.rstrip() + "\n" for line in captured.get().splitlines())
+    for part in view:
+        if screen.is_terminal and not plain.is_large(part):
+            screen.print(part)
+        else:
+            stream.writelines(line.rstrip() + "\n" for line in plain.lines_of(part, screen))
     stream.flush()
 
 

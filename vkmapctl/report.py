@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, ConsoleOptions, JustifyMethod, RenderableType, RenderResult
-from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -24,6 +23,7 @@ from vkmapctl.model import (
     Row,
     Run,
 )
+from vkmapctl.plain import least_width
 from vkmapctl.report_sharing import sharing_view
 
 _STYLES = {
@@ -183,6 +183,7 @@ class ResultTables:
 
     def __init__(self, run: Run) -> None:
         self._run = run
+        self.row_count = len(run.results)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         rows = self._run.results
@@ -190,7 +191,7 @@ class ResultTables:
         yield Text(f"\n{len(rows)} {'row' if len(rows) == 1 else 'rows'}: {shared}")
         tables = [throughput_table(self._run, what), latency_table(self._run, what)]
         room = options.max_width - INDENT
-        if any(Measurement.get(console, options.update(max_width=10_000), one).minimum > room for one in tables):
+        if any(least_width(one) > room for one in tables):
             numbers = {id(row): str(number) for number, row in enumerate(rows, 1)}
             for row in rows:
                 described = ", ".join(f"{column.title} {column.value(row)}" for column in what[:-1])
