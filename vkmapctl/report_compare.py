@@ -22,8 +22,8 @@ def compare_view(report: CompareReport) -> Iterable[RenderableType]:
         yield from _comparison_view(comparison)
     limits = report.limits
     yield Text(
-        f"\na change is more than {limits.relative:.0%} ({limits.tail:.0%} for p99 and p99.9), for single calls also more than "
-        f"{units.duration(limits.absolute_ns)}, and its interval of 95 % does not hold 0"
+        f"\na change is more than {limits.relative:.0%} ({limits.tail:.0%} for p99 and p99.9), for single calls "
+        f"also more than {units.duration(limits.absolute_ns)}, and its interval of 95 % does not hold 0"
     )
     worse = sum(len(one.worse()) for one in report.comparisons)
     rows = "1 row is" if worse == 1 else f"{worse} rows are"

@@ -343,7 +343,7 @@ def _merged(defaults: Mapping[str, Any], job: Mapping[str, Any], flags: Mapping[
     """The job's keys over the defaults, the command line's over both; for a script without what its steps say."""
     merged = {**defaults, **job, **flags}
     for over, under in (("iterations", "duration"), ("duration", "iterations")):
-        if over in flags and (under not in flags or over == "iterations"):
+        if over in flags:
             merged.pop(under, None)
     if "steps" in job:
         merged = {key: value for key, value in merged.items() if key not in NOT_BESIDE_STEPS or key in job}

@@ -83,8 +83,14 @@ def test_a_job_wins_over_defaults_and_flags_over_both() -> None:
     assert {(one.sizes, one.live, one.iterations) for one in (first, second)} == {((8192,), 7, 4)}
 
 
-def test_iterations_win_over_a_duration_that_is_typed_too() -> None:
-    assert workload("[[job]]", iterations=5, duration=1.0).iterations == 5
+def test_a_duration_and_iterations_typed_together_are_refused() -> None:
+    with pytest.raises(UsageProblem, match="exclude each other"):
+        workload("[[job]]", iterations=5, duration=1.0)
+
+
+def test_what_is_typed_wins_over_what_the_file_counts_by() -> None:
+    assert workload("[[job]]\nduration = '9s'", iterations=5).iterations == 5
+    assert workload("[[job]]\niterations = 9", duration=1.0).iterations is None
 
 
 def test_flags_that_steps_speak_for_are_left_out_for_scripts() -> None:
