@@ -76,12 +76,15 @@ def compile_reference(folder: Path, sources: Sequence[str], output: str, *flags:
     return target
 
 
+NAMES = ("pairs1", "pairs2", "clocked1", "clocked2", "together", "median", "memset", "memcpy", "memcmp")
+
+
 class Reference:
     """The hand-written C functions, compiled now."""
 
     def __init__(self, folder: Path) -> None:
         self.library = ctypes.CDLL(str(compile_reference(folder, ["reference.c"], "reference.so", "-shared", "-fPIC")))
-        for name in ("pairs1", "pairs2", "clocked1", "clocked2", "median", "memset", "memcpy", "memcmp"):
+        for name in NAMES:
             getattr(self.library, f"reference_{name}").restype = ctypes.c_uint64
 
     def call(self, name: str, *arguments: int) -> int:

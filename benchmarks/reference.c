@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #include "reference.h"
 
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -96,6 +97,15 @@ uint64_t reference_clocked2(map2_fn *map, unmap2_fn *unmap, uint64_t device, uin
             return 0;
     }
     return pairs;
+}
+
+/* Waits until as many threads are here. */
+uint64_t reference_together(uint32_t *arrived, uint64_t threads)
+{
+    __atomic_fetch_add(arrived, 1, __ATOMIC_ACQ_REL);
+    while (__atomic_load_n(arrived, __ATOMIC_ACQUIRE) < threads)
+        sched_yield();
+    return 1;
 }
 
 static int ascending(const void *a, const void *b)
