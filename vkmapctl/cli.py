@@ -1,6 +1,5 @@
 """Flags to typed calls to tables. Knows no Vulkan; every error a user can meet is printed in `main`."""
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -41,9 +40,7 @@ def common_options(command: Callable[..., Any]) -> Callable[..., Any]:
 timeout_option = click.option(
     "--timeout",
     type=params.DURATION,
-    default="30s",
-    show_default=True,
-    help="End a driver that makes no progress for so long.",
+    help="End a driver that makes no progress for so long: 30 s, and more for large workloads.",
 )
 
 
@@ -100,7 +97,7 @@ def cli() -> None:
 def probe(
     requirements: tuple[str, ...],
     expect_driver: str | None,
-    timeout: float,
+    timeout: float | None,
     emulate: str | None,
     inject: str | None,
     device: str | None,
@@ -121,8 +118,7 @@ def probe(
     )
     if sink:
         sink.save(report)
-    _show(report, output)
-    return report.exit_code
+    return _conclude(report, output, sink)
 
 
 @cli.command()
@@ -224,7 +220,7 @@ def stress(
     duration: float,
     warmup: float,
     thresholds: tuple[Any, ...],
-    timeout: float,
+    timeout: float | None,
     emulate: str | None,
     inject: str | None,
     device: str | None,
@@ -273,8 +269,7 @@ def stress(
         watcher=watcher(quiet=output["quiet"], color=not output["no_color"]),
         version=__version__,
     ).run()
-    _show(run, output)
-    return run.exit_code
+    return _conclude(run, output, sink)
 
 
 @cli.command()
@@ -304,7 +299,7 @@ def verify(
     junit: Path | None,
     quirks: tuple[str, ...],
     known_failures: tuple[str, ...],
-    timeout: float,
+    timeout: float | None,
     emulate: str | None,
     inject: str | None,
     device: str | None,
@@ -332,8 +327,7 @@ def verify(
     )
     if junit_sink:
         junit_sink.write(report_verify.verify_junit(report))
-    _show(report, output)
-    return report.exit_code
+    return _conclude(report, output, sink, junit_sink)
 
 
 @cli.command()
@@ -357,8 +351,7 @@ def selftest(list_faults: bool, device: str | None, **output: Any) -> int:
     )
     if sink:
         sink.save(report)
-    _show(report, output)
-    return report.exit_code
+    return _conclude(report, output, sink)
 
 
 def _list_checks(output: dict[str, Any]) -> int:
@@ -394,16 +387,26 @@ def _sink(output: dict[str, Any]) -> Any:
     return Sink(output["save"], force=output["force"])
 
 
+def _conclude(document: Any, output: dict[str, Any], *sinks: Any) -> int:
+    """Shows the document and returns its exit code; only then raises what kept it from being saved."""
+    _show(document, output)
+    for sink in sinks:
+        if sink and sink.error:
+            sink.error.exit_code = ExitCode(document.exit_code or sink.error.exit_code)
+            raise sink.error
+    return int(document.exit_code)
+
+
 def _show(document: Any, output: dict[str, Any]) -> None:
     """The document as tables, or as JSON on stdout with the tables on stderr."""
+    from vkmapctl import console
+
     if output["as_json"]:
         from vkmapctl.model import to_json
 
-        sys.stdout.buffer.write(to_json(document))
-        sys.stdout.flush()
+        console.write_bytes(to_json(document))
         if output["quiet"]:
             return
-    from vkmapctl import console
     from vkmapctl.views import view
 
     console.print_view(view(document), stderr=output["as_json"], color=not output["no_color"])
@@ -417,24 +420,24 @@ def _usage_problem(error: click.ClickException) -> UsageProblem:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns the exit code: the only place that prints errors."""
-    from vkmapctl.console import print_error
+    from vkmapctl import console
 
     try:
         result = cli.main(args=arguments, prog_name="vkmapctl", standalone_mode=False)
-        sys.stdout.flush()
+        console.flush()
         return int(result or 0)
     except click.exceptions.NoArgsIsHelpError as error:
-        print(error.format_message(), file=sys.stderr)
+        console.say(error.format_message())
         return ExitCode.USAGE
     except click.ClickException as error:
-        print_error(_usage_problem(error))
+        console.print_error(_usage_problem(error))
         return ExitCode.USAGE
     except VkmapError as error:
-        print_error(error)
+        console.print_error(error)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        print("Error: interrupted", file=sys.stderr)
+        console.say("Error: interrupted")
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (BrokenPipeError, SystemExit):  # click turns the one into the other
+        console.discard()
         return ExitCode.INTERRUPTED

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from vkmapctl import native
+from vkmapctl import native, outcomes
 from vkmapctl.errors import VkmapError
 from vkmapctl.model import Api, Note, Probe, Proof
 from vkmapctl.native import Fault, Op, Step
@@ -41,13 +41,14 @@ def prove(device: "OpenDevice") -> Probe:
             )
     proofs = tuple(_prove_api(device, api) for api in facts.apis())
     failed = [proof for proof in proofs if proof.status == "failed"]
+    reason = "; ".join(f"{NAMES[proof.api]}: {proof.detail}" for proof in failed)
     return Probe(
         device=facts,
         entry_points=points,
         proofs=proofs,
         notes=tuple(notes),
-        status="failed" if failed else "ok",
-        reason="; ".join(f"{NAMES[proof.api]}: {proof.detail}" for proof in failed),
+        status=outcomes.of_failure(reason) if failed else "ok",
+        reason=reason,
     )
 
 

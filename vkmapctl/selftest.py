@@ -22,7 +22,7 @@ from vkmapctl.model import (
 )
 from vkmapctl.selectors import select
 from vkmapctl.stress import Stress
-from vkmapctl.verify import Attempts
+from vkmapctl.verify import BROKEN, Attempts
 
 HANG_SECONDS = 3.0
 EMULATED_ONLY = "(emulated)"  # in the catalogue's description
@@ -64,7 +64,7 @@ TRIALS: Mapping[str, tuple[str | Load, ...]] = {
     "init-crashes": ("M1",),
     "enumerate-crashes": ("M1",),
 }
-CAUGHT = ("fail", "quality", "crashed", "hung")
+CAUGHT = ("quality", *BROKEN)
 
 
 def faults() -> dict[str, str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from vkmapctl import host, stats, workload
+from vkmapctl import host, outcomes, patience, stats, workload
 from vkmapctl.child import Child, Died, Interrupted, Interrupts
 from vkmapctl.errors import ExitCode, VkmapError
 from vkmapctl.gates import Threshold, missed
@@ -42,17 +42,6 @@ VARIANTS = 3  # v1, khr, core
 DRIFT_LIMIT = 0.25
 FEW_BEYOND = 10  # samples beyond p99 for it to be more than an anecdote
 
-_WORST: tuple[Outcome, ...] = ("crashed", "hung", "lost", "failed", "interrupted", "unsupported")
-_EXIT: dict[Outcome, ExitCode] = {
-    "ok": ExitCode.OK,
-    "failed": ExitCode.FAILED,
-    "missed": ExitCode.MISSED,
-    "unsupported": ExitCode.UNSUPPORTED,
-    "crashed": ExitCode.DRIVER_DIED,
-    "hung": ExitCode.DRIVER_DIED,
-    "lost": ExitCode.DRIVER_DIED,
-    "interrupted": ExitCode.INTERRUPTED,
-}
 _FAULTS = {
     Fault.NULL_POINTER: "the map succeeded but gave no pointer",
     Fault.MOVED: "the placed map landed at another address than asked for",
@@ -82,7 +71,10 @@ class Watcher:
 
 
 class Stress:
-    """One run. `save` gets the document before the measuring starts and after every row."""
+    """One run. `save` gets the document before the measuring starts and after every row.
+
+    timeout: seconds without progress that end a driver; None derives them from each job.
+    """
 
     def __init__(
         self,
@@ -90,7 +82,7 @@ class Stress:
         *,
         selector: str | None = None,
         thresholds: Sequence[Threshold] = (),
-        timeout: float = 30.0,
+        timeout: float | None = None,
         layer: TestLayer | None = None,
         command: Sequence[str] = (),
         save: Callable[[Run], None] = lambda run: None,
@@ -114,8 +106,8 @@ class Stress:
             device=None,
             devices=(),
             workload=wanted,
-            outcome="ok",
-            exit_code=0,
+            outcome="interrupted",  # until it is finished: a file that is left behind claims no success
+            exit_code=int(ExitCode.INTERRUPTED),
         )
 
     def run(self) -> Run:
@@ -126,12 +118,20 @@ class Stress:
             except Interrupted:
                 self._finish("interrupted")
             else:
-                self._finish(self._worst())
+                self._finish(outcomes.worst(row.status for row in self._run.results))
             finally:
-                self._watcher.end()
+                self._tell("end")
                 self._end_child()
         self._save(self._run)
         return self._run
+
+    def _tell(self, event: str, *what: Any) -> None:
+        """Tells the watcher. Where nobody reads its output any more, the run ends as if interrupted."""
+        try:
+            getattr(self._watcher, event)(*what)
+        except BrokenPipeError:
+            self._watcher = Watcher()
+            self._interrupts.pending = True
 
     # --- the flow ---------------------------------------------------------------------------------
 
@@ -145,7 +145,7 @@ class Stress:
         self._save(self._run)
         self._calibrate()
         for plan in plans:
-            self._watcher.begin(plan)
+            self._tell("begin", plan)
             for group in plan.groups:
                 self._measure(group, plan.effort)
 
@@ -161,7 +161,8 @@ class Stress:
                 self._start_child()
             assert self._child is not None
             measured = Measured(())
-            for reply in self._child.ask(Measure(group, effort)):
+            timeout = self._timeout or patience.for_job(group[0])
+            for reply in self._child.ask(Measure(group, effort), timeout=timeout):
                 if isinstance(reply, Round):
                     rounds.append(reply.ns_per_pair)
                 elif isinstance(reply, Measured):
@@ -177,8 +178,7 @@ class Stress:
             statuses = [("interrupted", "stopped by the user")] * len(group)
             interrupted = True
         except VkmapError as error:
-            status: Status = "unsupported" if error.exit_code == ExitCode.UNSUPPORTED else "failed"
-            statuses = [(status, error.message)] * len(group)
+            statuses = [(outcomes.of_error(error), error.message)] * len(group)
             self._end_child(grace=0)
         self._add_rows(group, rounds, statuses)
         if interrupted:
@@ -188,10 +188,10 @@ class Stress:
         self._end_child()
         self._child = Child(
             partial(serve, results=self._results, layer=self._layer),
-            timeout=self._timeout,
+            timeout=self._timeout or patience.BASE_SECONDS,
             interrupts=self._interrupts,
             heartbeat=lambda: [results.heartbeat() for results in self._results],
-            on_tick=lambda: self._watcher.tick(self._group, self._results),
+            on_tick=lambda: self._tell("tick", self._group, self._results),
         )
         return self._child.describe()
 
@@ -234,7 +234,7 @@ class Stress:
             return "ok", ""
         if fault is Fault.CALL_FAILED:
             name = measured.results[index]
-            return ("lost" if name == "VK_ERROR_DEVICE_LOST" else "failed"), f"{name} in step {place['step']}"
+            return outcomes.of_failure(name), f"{name} in step {place['step']}"
         if fault is Fault.MISMATCH:
             return "failed", (
                 f"byte {place['offset']} of the allocation is {place['found']:#04x}, "
@@ -268,7 +268,7 @@ class Stress:
             row = self._row(job, self._results[i], statuses[i], by_api[job.api], ratio)
             self._update(results=(*self._run.results, row))
             self._note(*_row_notes(row))
-            self._watcher.row(row)
+            self._tell("row", row)
         self._save(self._run)
 
     def _row(
@@ -317,16 +317,12 @@ class Stress:
             reason=status[1],
         )
 
-    def _worst(self) -> Outcome:
-        found = {row.status for row in self._run.results}
-        return next((status for status in _WORST if status in found), "ok")
-
     def _finish(self, outcome: Outcome) -> None:
         if outcome == "ok":
             lines = missed(self._thresholds, self._run.results)
             self._note(*(Note("threshold", line) for line in lines))
             outcome = "missed" if lines else "ok"
-        self._update(outcome=outcome, exit_code=int(_EXIT[outcome]))
+        self._update(outcome=outcome, exit_code=int(outcomes.EXIT[outcome]))
 
     def _note(self, *notes: Note) -> None:
         self._update(warnings=tuple(dict.fromkeys((*self._run.warnings, *notes))))
