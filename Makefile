@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?= --help
 
+# gcc analyses paths; another compiler warns only.
+ANALYSE := $(shell $(CC) -fanalyzer -E -x c /dev/null >/dev/null 2>&1 && echo -fanalyzer)
 NATIVE := $(wildcard vkmapctl/_native/*.c vkmapctl/_native/*.h vkmapctl/_native/*.py)
 
 .DEFAULT_GOAL := help
@@ -22,6 +24,18 @@ test: setup ## Set up, then run the whole test suite
 	@scripts/install-test-tools
 	@$(BIN)/pytest
 
+.PHONY: test-asan
+test-asan: setup ## Run the tests of the C code under AddressSanitizer and UndefinedBehaviorSanitizer
+	@scripts/test-asan $(CURDIR)/$(BIN)/python
+
+.PHONY: test-tsan
+test-tsan: ## Run the loop in several threads under ThreadSanitizer
+	@scripts/test-tsan
+
+.PHONY: test-trixie
+test-trixie: wheel ## Test the wheel in a Debian 13 root, with its validation layer (as root)
+	@scripts/test-trixie $(CURDIR)/$(BIN)/python
+
 .PHONY: run
 run: setup ## Set up, then run any command: make run ARGS="verify --list"
 	@$(BIN)/vkmapctl $(ARGS)
@@ -31,11 +45,12 @@ bench: setup ## Measure every budget against its reference; figures to benchmark
 	@$(BIN)/python benchmarks/run.py --json benchmarks/results/local.json
 
 .PHONY: lint
-lint: $(VENV)/installed ## Check style and types of Python, and warnings of C
+lint: $(VENV)/installed ## Check style and types of Python; warnings and a static analysis of C
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@for source in vkmapctl/_native/*.c benchmarks/*.c; do $(CC) -std=c11 -O2 -fPIC -Wall -Wextra -Werror -fsyntax-only $$source; done
+	@for source in vkmapctl/_native/*.c; do $(CC) -std=c11 -O2 -fPIC -Wall -Wextra -Werror $(ANALYSE) -c -o /dev/null $$source || exit 1; done
+	@for source in benchmarks/*.c; do $(CC) -std=c11 -O2 -Wall -Wextra -Werror -fsyntax-only $$source || exit 1; done
 
 .PHONY: wheel
 wheel: $(VENV)/installed ## Build the sdist, and the abi3 wheel from it, into dist/

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from vkmapctl import outcomes
 from vkmapctl.addresses import PAGE, map_pages, unmap_pages
 from vkmapctl.errors import VkmapError
 from vkmapctl.model import Api, Device, MemoryType, Verdict
@@ -161,6 +162,12 @@ def missing_need(one: Check, facts: Device) -> str | None:
     return None
 
 
+def verdict_of(error: VkmapError) -> Literal["lost", "out-of-memory"] | None:
+    """The verdict on a call that failed because nothing can go on, None on any other."""
+    status = outcomes.of_failure(error.message)
+    return status if status == "lost" or status == "out-of-memory" else None
+
+
 def run(one: Check, device: "OpenDevice", memory_type: MemoryType) -> Verdict:
     """Runs a check to its verdict. An error of a call that should succeed is a broken rule too."""
     ground = Ground(device, memory_type)
@@ -170,6 +177,8 @@ def run(one: Check, device: "OpenDevice", memory_type: MemoryType) -> Verdict:
             remark = one.run(ground)
     except Skip as skip:
         return Verdict("skip", str(skip))
-    except (Broken, VkmapError) as seen:
+    except Broken as seen:
         return Verdict(broken, str(seen))
+    except VkmapError as error:
+        return Verdict(verdict_of(error) or broken, error.message)
     return Verdict("pass", remark or "")

@@ -68,8 +68,8 @@ class Died(Exception):
         self.kind, self.how, self.output = kind, how, output
 
 
-class Interrupted(Exception):
-    """SIGINT or SIGTERM reached the parent."""
+class Interrupted(KeyboardInterrupt):
+    """SIGINT or SIGTERM reached the parent while it waited for a child."""
 
 
 class Interrupts:
@@ -94,7 +94,8 @@ class Interrupts:
 class Child:
     """serve(channel) runs in the forked process; its standard output and error come here.
 
-    forked: a child that runs already. meanwhile: called once, while the first answer is awaited.
+    timeout: seconds without progress after which it counts as hung. forked: a child that runs already.
+    meanwhile: called once, while the first answer is awaited.
     """
 
     def __init__(
@@ -119,10 +120,11 @@ class Child:
         self._output_fd = side.output
         os.set_blocking(self._output_fd, False)
 
-    def ask(self, request: Request) -> Iterator[Reply]:
+    def ask(self, request: Request, *, timeout: float | None = None) -> Iterator[Reply]:
         """Sends a request and yields the replies as they come; the caller knows which is the last.
 
-        Raises Died, Interrupted, or the error that the child refused with.
+        timeout: for this request, where it may take longer. Raises Died, Interrupted, or the error that the child
+        refused with.
         """
         with suppress(BrokenPipeError):  # it has ended, but its last words may still be in the pipe
             self._channel.send(request)
@@ -130,7 +132,7 @@ class Child:
             self._meanwhile()
             self._meanwhile = None
         while True:
-            reply = msgspec.msgpack.decode(self._next_message(), type=Reply)
+            reply = msgspec.msgpack.decode(self._next_message(timeout or self._timeout), type=Reply)
             if isinstance(reply, Refused):
                 error = VkmapError(reply.message, *reply.hints, *self._said().splitlines()[-5:])
                 error.exit_code = ExitCode(reply.exit_code)
@@ -154,7 +156,7 @@ class Child:
                 "VK_LOADER_DRIVERS_SELECT or VK_DRIVER_FILES can leave a broken driver out",
             ) from None
 
-    def _next_message(self) -> bytes:
+    def _next_message(self, timeout: float) -> bytes:
         last_beat, last_change = self._heartbeat(), time.monotonic()
         while True:
             message = self._channel.take()
@@ -170,8 +172,8 @@ class Child:
             beat = self._heartbeat()
             if beat != last_beat:
                 last_beat, last_change = beat, time.monotonic()
-            elif time.monotonic() - last_change > self._timeout:
-                raise Died("hung", f"no progress for {self._timeout:g} s", self._said())
+            elif time.monotonic() - last_change > timeout:
+                raise Died("hung", f"no progress for {timeout:.3g} s (--timeout waits longer)", self._said())
 
     def _take_output(self) -> None:
         try:

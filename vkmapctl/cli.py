@@ -1,6 +1,5 @@
 """Flags to typed calls to tables. Knows no Vulkan; every error a user can meet is printed in `main`."""
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -44,7 +43,7 @@ def cli() -> None:
 def probe(
     requirements: tuple[str, ...],
     expect_driver: str | None,
-    timeout: float,
+    timeout: float | None,
     emulate: str | None,
     inject: str | None,
     device: str | None,
@@ -66,8 +65,7 @@ def probe(
     )
     if sink:
         sink.save(report)
-    _show(report, output)
-    return report.exit_code
+    return _conclude(report, output, sink)
 
 
 @cli.command()
@@ -186,7 +184,7 @@ def stress(
     /,
     workload: str | None,
     thresholds: tuple[Any, ...],
-    timeout: float,
+    timeout: float | None,
     emulate: str | None,
     inject: str | None,
     together: bool,
@@ -218,10 +216,10 @@ def stress(
         version=__version__,
         together=together,
     ).run()
-    _show(run, output)
+    code = _conclude(run, output, sink)
     if plot:
         cli_report.show_plots(run, color=not output["no_color"], stderr=output["as_json"])
-    return run.exit_code
+    return code
 
 
 def explicit_flags(context: click.Context, flags: dict[str, Any]) -> dict[str, Any]:
@@ -257,7 +255,7 @@ def verify(
     junit: Path | None,
     quirks: tuple[str, ...],
     known_failures: tuple[str, ...],
-    timeout: float,
+    timeout: float | None,
     emulate: str | None,
     inject: str | None,
     device: str | None,
@@ -285,8 +283,7 @@ def verify(
     )
     if junit_sink:
         junit_sink.write(report_verify.verify_junit(report))
-    _show(report, output)
-    return report.exit_code
+    return _conclude(report, output, sink, junit_sink)
 
 
 @cli.command()
@@ -294,10 +291,11 @@ def verify(
 @common_options
 def selftest(list_faults: bool, device: str | None, **output: Any) -> int:
     """Show that broken drivers are caught: inject each fault over the local driver."""
+    from vkmapctl import catalogue
     from vkmapctl import selftest as tester
 
     if list_faults:
-        for name, description in tester.faults().items():
+        for name, description in catalogue.faults().items():
             click.echo(f"{name}: {description}")
         return ExitCode.OK
     sink = _sink(output)
@@ -310,8 +308,7 @@ def selftest(list_faults: bool, device: str | None, **output: Any) -> int:
     )
     if sink:
         sink.save(report)
-    _show(report, output)
-    return report.exit_code
+    return _conclude(report, output, sink)
 
 
 def _list_checks(output: dict[str, Any]) -> int:
@@ -356,17 +353,27 @@ def _printer(output: dict[str, Any]) -> Any:
     return view
 
 
+def _conclude(document: Any, output: dict[str, Any], *sinks: Any) -> int:
+    """Shows the document and returns its exit code; only then raises what kept it from being saved."""
+    _show(document, output)
+    for sink in sinks:
+        if sink and sink.error:
+            sink.error.exit_code = ExitCode(document.exit_code or sink.error.exit_code)
+            raise sink.error
+    return int(document.exit_code)
+
+
 def _show(document: Any, output: dict[str, Any]) -> None:
     """The document as tables, or as JSON on stdout with the tables on stderr."""
+    from vkmapctl import console
+
     if output["as_json"]:
         from vkmapctl.model import to_json
 
-        sys.stdout.buffer.write(to_json(document))
-        sys.stdout.flush()
+        console.write_bytes(to_json(document))
     view = _printer(output)
     if view is None:
         return
-    from vkmapctl import console
 
     console.print_view(view(document), stderr=output["as_json"], color=not output["no_color"])
 
@@ -383,24 +390,24 @@ cli.add_command(cli_report.report)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns the exit code: the only place that prints errors."""
-    from vkmapctl.console import print_error
+    from vkmapctl import console
 
     try:
         result = cli.main(args=arguments, prog_name="vkmapctl", standalone_mode=False)
-        sys.stdout.flush()
+        console.flush()
         return int(result or 0)
     except click.exceptions.NoArgsIsHelpError as error:
-        print(error.format_message(), file=sys.stderr)
+        console.say(error.format_message())
         return ExitCode.USAGE
     except click.ClickException as error:
-        print_error(_usage_problem(error))
+        console.print_error(_usage_problem(error))
         return ExitCode.USAGE
     except VkmapError as error:
-        print_error(error)
+        console.print_error(error)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        print("Error: interrupted", file=sys.stderr)
+        console.say("Error: interrupted")
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (BrokenPipeError, SystemExit):  # click turns the one into the other
+        console.discard()
         return ExitCode.INTERRUPTED

@@ -65,7 +65,7 @@ def check(
     offline: bool,
     as_json: bool,
     no_color: bool,
-    timeout: float,
+    timeout: float | None,
     emulate: str | None,
     inject: str | None,
 ) -> int:

@@ -11,7 +11,7 @@ _COMPARE = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operato
 _THRESHOLD = re.compile(r"([a-z0-9_.]+)\s*(>=|<=|>|<)\s*(\S+)")
 _PERCENTILES = {"min": "min_ns", "mean": "mean_ns", "p50": "p50_ns", "p90": "p90_ns",
                 "p99": "p99_ns", "p999": "p999_ns", "max": "max_ns"}  # fmt: skip
-_API_REQUIREMENT = re.compile(r"api>=(\d+)\.(\d+)")
+_API_REQUIREMENT = re.compile(r"api>=(\d{1,9})\.(\d{1,9})")
 _PROVED_BY = {
     "map2": ("core", "khr"),
     "core14": ("core",),

@@ -4,7 +4,7 @@ Numbers are numbers, units stand in the key's name, a missing value is None. Dec
 does not know, so that older readers open newer files of the same schema.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -15,8 +15,8 @@ SCHEMA = "vkmapctl/1"
 Api = Literal["v1", "khr", "core"]
 Touch = Literal["none", "first", "write", "read", "verify"]
 UnmapOrder = Literal["same", "reverse", "random"]
-Status = Literal["ok", "failed", "unsupported", "crashed", "hung", "lost", "interrupted", "not-run"]
-Outcome = Literal["ok", "failed", "missed", "unsupported", "crashed", "hung", "lost", "interrupted"]
+Status = Literal["ok", "failed", "unsupported", "crashed", "hung", "lost", "out-of-memory", "interrupted", "not-run"]
+Outcome = Literal["ok", "failed", "missed", "unsupported", "crashed", "hung", "lost", "out-of-memory", "interrupted"]
 
 
 class Data(msgspec.Struct, frozen=True):
@@ -428,7 +428,7 @@ class ProbeReport(Data, frozen=True, tag_field="kind", tag="probe"):
 
 # --- a verify run ---------------------------------------------------------------------------------
 
-VerdictStatus = Literal["pass", "fail", "known", "quality", "skip", "crashed", "hung"]
+VerdictStatus = Literal["pass", "fail", "known", "quality", "skip", "crashed", "hung", "lost", "out-of-memory"]
 
 
 class Verdict(Data, frozen=True):
@@ -494,5 +494,20 @@ class SelftestReport(Data, frozen=True, tag_field="kind", tag="selftest"):
 
 
 def to_json(document: Data) -> bytes:
-    """Indented UTF-8 JSON with a final newline. The `schema` key comes first."""
-    return msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n"
+    """Indented UTF-8 JSON with a final newline. The `schema` key comes first.
+
+    Bytes of a command line that are no UTF-8 become question marks.
+    """
+    try:
+        data = msgspec.json.encode(document)
+    except UnicodeEncodeError:
+        data = msgspec.json.encode(_encodable(msgspec.to_builtins(document)))
+    return msgspec.json.format(data, indent=1) + b"\n"
+
+
+def _encodable(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {key: _encodable(value) for key, value in node.items()}
+    if isinstance(node, list | tuple):
+        return [_encodable(value) for value in node]
+    return node.encode("utf-8", "replace").decode() if isinstance(node, str) else node

@@ -35,9 +35,7 @@ def common_options(command: Callable[..., Any]) -> Callable[..., Any]:
 timeout_option = click.option(
     "--timeout",
     type=params.DURATION,
-    default="30s",
-    show_default=True,
-    help="End a driver that makes no progress for so long.",
+    help="End a driver that makes no progress for so long: 30 s, and more for large workloads.",
 )
 
 
@@ -60,9 +58,13 @@ def layer_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def test_layer(emulate: str | None, inject: str | None) -> Any:
-    """What --emulate and --inject ask of the test layer, None for no layer."""
+    """What --emulate and --inject ask of the test layer, None for no layer. Raises UsageProblem for no such fault."""
     if not emulate and not inject:
         return None
+    if inject:
+        from vkmapctl.catalogue import check_fault
+
+        check_fault(inject)
     from vkmapctl.model import TestLayer
 
     return TestLayer(emulate or "none", inject or "")

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from vkmapctl import host, workload
+from vkmapctl import host, patience, workload
 from vkmapctl.child import Child, Interrupts
 from vkmapctl.errors import ExitCode, Unsupported
 from vkmapctl.model import SCHEMA, Data, Device, Effort, Job, TestLayer, Workload
@@ -42,7 +42,7 @@ class PlanReport(Data, frozen=True, tag_field="kind", tag="plan"):
 
 
 def plan(
-    wanted: Workload, *, selector: str | None = None, timeout: float = 30.0, layer: TestLayer | None = None
+    wanted: Workload, *, selector: str | None = None, timeout: float | None = None, layer: TestLayer | None = None
 ) -> PlanReport:
     """Raises VkmapError where there is no driver, or where what is asked for makes no sense on a device."""
     devices = _devices(selector, timeout, layer)
@@ -71,9 +71,9 @@ def plan(
     )
 
 
-def _devices(selector: str | None, timeout: float, layer: TestLayer | None) -> list[Device]:
+def _devices(selector: str | None, timeout: float | None, layer: TestLayer | None) -> list[Device]:
     with Interrupts().caught() as interrupts:
-        child = Child(partial(serve, layer=layer), timeout=timeout, interrupts=interrupts)
+        child = Child(partial(serve, layer=layer), timeout=timeout or patience.BASE_SECONDS, interrupts=interrupts)
         try:
             return select(child.describe().devices, selector)
         finally:

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from vkmapctl import early, host
-from vkmapctl.child import Channel, Child, Died, Interrupts
-from vkmapctl.errors import ExitCode, VkmapError
+from vkmapctl import early, host, outcomes, patience
+from vkmapctl.child import Channel, Child, Died, Interrupted, Interrupts
+from vkmapctl.errors import VkmapError
 from vkmapctl.gates import missing
-from vkmapctl.model import SCHEMA, Note, Outcome, Probe, ProbeReport, TestLayer, Tool
+from vkmapctl.model import SCHEMA, Device, Note, Outcome, Probe, ProbeReport, TestLayer, Tool
 from vkmapctl.protocol import Described, Prove, Proved
 from vkmapctl.selectors import select
 
@@ -17,7 +17,7 @@ def probe(
     selector: str | None = None,
     requirements: Sequence[str] = (),
     expected_driver: str | None = None,
-    timeout: float = 30.0,
+    timeout: float | None = None,
     layer: TestLayer | None = None,
     command: Sequence[str] = (),
     version: str = "",
@@ -28,6 +28,7 @@ def probe(
     A gate holds where one device meets all of it. Raises VkmapError where no device can be described.
     """
     interrupts = Interrupts()
+    patient = timeout or patience.BASE_SECONDS
 
     def serve(channel: Channel) -> None:
         from vkmapctl import worker  # here, so that only the child imports the loop
@@ -36,7 +37,7 @@ def probe(
 
     def start() -> Child:
         forked = None if layer else early.take()
-        return Child(serve, timeout=timeout, interrupts=interrupts, forked=forked, meanwhile=meanwhile)
+        return Child(serve, timeout=patient, interrupts=interrupts, forked=forked, meanwhile=meanwhile)
 
     with interrupts.caught():
         described, probes = _probe_devices(selector, start)
@@ -51,49 +52,49 @@ def probe(
         loader=described.loader,
         devices=tuple(probes),
         outcome=outcome,
-        exit_code=int(_EXIT[outcome]),
+        exit_code=int(outcomes.EXIT[outcome]),
         missing=gap,
         warnings=described.notes,
         layers=described.layers,
     )
 
 
-_EXIT: dict[Outcome, ExitCode] = {
-    "ok": ExitCode.OK,
-    "unsupported": ExitCode.UNSUPPORTED,
-    "failed": ExitCode.FAILED,
-    "crashed": ExitCode.DRIVER_DIED,
-    "hung": ExitCode.DRIVER_DIED,
-}
-
-
 def _outcome(probes: Sequence[Probe], gap: bool) -> Outcome:
-    statuses = {one.status for one in probes}
-    if "crashed" in statuses or "hung" in statuses:
-        return "crashed" if "crashed" in statuses else "hung"
-    if gap:
-        return "unsupported"
-    return "failed" if "failed" in statuses else "ok"
+    """A gate that does not hold comes before a call that failed, and after a driver that died."""
+    statuses = [one.status for one in probes]
+    if "interrupted" in statuses:
+        return "interrupted"
+    outcome = outcomes.worst(statuses)
+    return "unsupported" if gap and outcome in ("failed", "ok") else outcome
 
 
 def _probe_devices(selector: str | None, start: Callable[[], Child]) -> tuple[Described, list[Probe]]:
     child = start()
     try:
         described = child.describe()
-        probes = []
+        probes: list[Probe] = []
         for device in select(described.devices, selector or "all"):
-            try:
-                probes.append(child.answer(Prove(device.index), Proved).probe)
-            except VkmapError as error:
-                probes.append(Probe(device=device, status="failed", reason=error.message))
-            except Died as died:
-                reason = f"the driver {died.kind} in the live proof: {died.how}"
-                said = tuple(Note("driver-said", line) for line in died.output.splitlines()[-5:])
-                probes.append(Probe(device=device, status=died.kind, reason=reason, notes=said))
-            if probes[-1].status in ("failed", "crashed", "hung"):
+            if probes and probes[-1].status != "ok":
                 child.close(0)
                 child = start()
                 child.describe()
+            probes.append(_prove(child, device))
+            if probes[-1].status == "interrupted":
+                break
         return described, probes
     finally:
         child.close()
+
+
+def _prove(child: Child, device: Device) -> Probe:
+    """The live proof of one device, however its driver behaves."""
+    try:
+        return child.answer(Prove(device.index), Proved).probe
+    except VkmapError as error:
+        return Probe(device=device, status=outcomes.of_failure(error.message), reason=error.message)
+    except Interrupted:
+        return Probe(device=device, status="interrupted", reason="stopped by the user")
+    except Died as died:
+        reason = f"the driver {died.kind} in the live proof: {died.how}"
+        said = tuple(Note("driver-said", line) for line in died.output.splitlines()[-5:])
+        return Probe(device=device, status=died.kind, reason=reason, notes=said)

@@ -9,11 +9,19 @@ from vkmapctl.native import PAGE, PLACED, RESERVE, Op, Step
 RANDOM_CYCLES = 256
 RANDOM_ORDERS = 16
 MOST_STEPS = 100_000  # of random unmap orders together
+_STEP_BYTES = 400  # a Step, its place in the lists, and the loop's own copy of it
+_STEPS_OF_AN_OBJECT = 6
 
 
 def page_ceil(size: int) -> int:
     """size rounded up to whole pages."""
     return -(-size // PAGE) * PAGE
+
+
+def program_bytes(job: Job) -> int:
+    """About what this program itself needs to lay out a job's steps, so that it can be planned like the rest."""
+    cycles = 2 * RANDOM_CYCLES if job.offset == "random" else 1
+    return job.object_count * job.threads * cycles * _STEPS_OF_AN_OBJECT * _STEP_BYTES
 
 
 def atom_range(offset: int, end: int, allocation_size: int, atom: int) -> tuple[int, int]:

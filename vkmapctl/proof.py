@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Literal
 
-from vkmapctl import native
+from vkmapctl import native, outcomes
 from vkmapctl.errors import VkmapError
 from vkmapctl.faults import explain
 from vkmapctl.model import Api, Note, Probe, Proof
@@ -25,13 +25,14 @@ def prove(device: "OpenDevice") -> Probe:
     if facts.placed.memory_map_placed and facts.placed.memory_unmap_reserve and facts.route != "none":
         proofs.append(_prove_on_memory(device, "reserve", _placed))
     failed = [proof for proof in proofs if proof.status == "failed"]
+    reason = "; ".join(f"{proof.by}: {proof.detail}" for proof in failed)
     return Probe(
         device=facts,
         entry_points=device.entry_points(),
         proofs=tuple(proofs),
         notes=tuple(_disagreements(device)),
-        status="failed" if failed else "ok",
-        reason="; ".join(f"{proof.by}: {proof.detail}" for proof in failed),
+        status=outcomes.of_failure(reason) if failed else "ok",
+        reason=reason,
     )
 
 

@@ -33,6 +33,7 @@ _STYLES = {
     "crashed": "bold red",
     "hung": "bold red",
     "lost": "bold red",
+    "out-of-memory": "bold red",
     "unsupported": "yellow",
     "interrupted": "yellow",
     "not-run": "yellow",
@@ -212,7 +213,7 @@ def throughput_table(run: Run, what: Sequence[Column], *, narrow: bool = False) 
     results = [c for c in _result_columns() if any(c.value(row) != c.default for row in run.results)]
     results = [column for column in results if not (narrow and column.spare)]
     table = _columns_table([*what, *results])
-    if run.floor:
+    if run.floor and run.floor.call_ns:
         filler = [""] * len(what)
         null = {"pairs/s": units.count(1e9 / run.floor.call_ns), "per pair": units.duration(run.floor.call_ns)}
         table.add_row(*filler[1:], "null", *(null.get(column.title, "") for column in results), style="dim")

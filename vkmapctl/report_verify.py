@@ -15,6 +15,8 @@ _STYLES = {
     "fail": "bold red",
     "crashed": "bold red",
     "hung": "bold red",
+    "lost": "bold red",
+    "out-of-memory": "bold red",
     "known": "yellow",
     "quality": "yellow",
     "skip": "dim",
@@ -26,6 +28,8 @@ _KINDS = {
     "fail": "failure",
     "crashed": "error",
     "hung": "error",
+    "lost": "error",
+    "out-of-memory": "error",
     "skip": "skipped",
 }
 
@@ -51,7 +55,7 @@ def verify_view(report: VerifyReport) -> Iterable[RenderableType]:
         yield checks
         counts = {status: sum(row.status == status for row in rows) for status in _STYLES}
         yield Text("\n" + ", ".join(f"{count} {status}" for status, count in counts.items() if count))
-    broken = [row for row in report.results if row.status in ("fail", "crashed", "hung")]
+    broken = [row for row in report.results if _KINDS[row.status] in ("failure", "error")]
     for row in broken:
         yield Text.assemble(_status(row.status), f": {row.id} on {memory_label(row)}: rule: {row.rule}")
     yield from notes_view(report.warnings)

@@ -1,11 +1,10 @@
 """Shows that the checker catches broken drivers: each fault of the test layer against what should notice it."""
 
-import ctypes
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 from vkmapctl import checks
+from vkmapctl.catalogue import faults
 from vkmapctl.child import Interrupts
 from vkmapctl.errors import Unsupported, VkmapError
 from vkmapctl.gates import parse_threshold
@@ -22,7 +21,7 @@ from vkmapctl.model import (
 )
 from vkmapctl.selectors import select
 from vkmapctl.stress import Stress
-from vkmapctl.verify import Attempts
+from vkmapctl.verify import BROKEN, Attempts
 
 HANG_SECONDS = 3.0
 EMULATED_ONLY = "(emulated)"  # in the catalogue's description
@@ -64,18 +63,7 @@ TRIALS: Mapping[str, tuple[str | Load, ...]] = {
     "init-crashes": ("M1",),
     "enumerate-crashes": ("M1",),
 }
-CAUGHT = ("fail", "quality", "crashed", "hung")
-
-
-def faults() -> dict[str, str]:
-    """The layer's own catalogue: name and description. Raises Unsupported where the layer is not built."""
-    path = Path(__file__).with_name("_layer.abi3.so")
-    try:
-        catalogue = ctypes.CDLL(str(path)).vkmapctl_layer_faults
-    except OSError as error:
-        raise Unsupported(f"vkmapctl's test layer is not built: {error}") from None
-    catalogue.restype = ctypes.c_char_p
-    return dict(line.split("\t", 1) for line in catalogue().decode().splitlines())
+CAUGHT = ("quality", *BROKEN)
 
 
 class Selftest:

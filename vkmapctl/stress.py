@@ -14,7 +14,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from vkmapctl import host, stats, trust, workload
+from vkmapctl import host, outcomes, patience, stats, trust, workload
 from vkmapctl.child import Child, Died, Interrupted, Interrupts
 from vkmapctl.errors import ExitCode, Unsupported, VkmapError
 from vkmapctl.faults import explain
@@ -47,18 +47,6 @@ from vkmapctl.worker import serve
 
 VARIANTS = 3  # v1, khr, core
 
-_WORST: tuple[Outcome, ...] = ("crashed", "hung", "lost", "failed", "interrupted", "unsupported")
-_EXIT: dict[Outcome, ExitCode] = {
-    "ok": ExitCode.OK,
-    "failed": ExitCode.FAILED,
-    "missed": ExitCode.MISSED,
-    "unsupported": ExitCode.UNSUPPORTED,
-    "crashed": ExitCode.DRIVER_DIED,
-    "hung": ExitCode.DRIVER_DIED,
-    "lost": ExitCode.DRIVER_DIED,
-    "interrupted": ExitCode.INTERRUPTED,
-}
-
 
 class Watcher:
     """What a run tells while it goes on; the terminal's progress is one, silence another."""
@@ -80,7 +68,10 @@ class Watcher:
 
 
 class Stress:
-    """One run. `save` gets the document before the measuring starts and after every row."""
+    """One run. `save` gets the document before the measuring starts and after every row.
+
+    timeout: seconds without progress that end a driver; None derives them from each job.
+    """
 
     def __init__(
         self,
@@ -88,7 +79,7 @@ class Stress:
         *,
         selector: str | None = None,
         thresholds: Sequence[Threshold] = (),
-        timeout: float = 30.0,
+        timeout: float | None = None,
         layer: TestLayer | None = None,
         command: Sequence[str] = (),
         save: Callable[[Run], None] = lambda run: None,
@@ -118,8 +109,8 @@ class Stress:
             device=None,
             devices=(),
             workload=wanted,
-            outcome="ok",
-            exit_code=0,
+            outcome="interrupted",  # until it is finished: a file that is left behind claims no success
+            exit_code=int(ExitCode.INTERRUPTED),
         )
 
     def run(self) -> Run:
@@ -132,12 +123,20 @@ class Stress:
             except Interrupted:
                 self._finish("interrupted")
             else:
-                self._finish(self._worst())
+                self._finish(outcomes.worst(row.status for row in self._run.results))
             finally:
-                self._watcher.end()
+                self._tell("end")
                 self._end_child()
         self._save(self._run)
         return self._run
+
+    def _tell(self, event: str, *what: Any) -> None:
+        """Tells the watcher. Where nobody reads its output any more, the run ends as if interrupted."""
+        try:
+            getattr(self._watcher, event)(*what)
+        except BrokenPipeError:
+            self._watcher = Watcher()
+            self._interrupts.pending = True
 
     # --- the flow ---------------------------------------------------------------------------------
 
@@ -155,7 +154,7 @@ class Stress:
         self._save(self._run)
         self._calibrate()
         for plan in plans:
-            self._watcher.begin(plan)
+            self._tell("begin", plan)
             for group in plan.groups:
                 self._measure(group, plan.effort)
 
@@ -180,7 +179,7 @@ class Stress:
             self._update(results=(*self._run.results, *rows))
             self._note(*notes)
             for row in rows:
-                self._watcher.row(row)
+                self._tell("row", row)
         self._save(self._run)
         if self._interrupts.pending:
             raise Interrupted
@@ -250,8 +249,7 @@ class Stress:
             statuses = [("interrupted", "stopped by the user")] * len(group)
             interrupted = True
         except VkmapError as error:
-            status: Status = "unsupported" if error.exit_code == ExitCode.UNSUPPORTED else "failed"
-            statuses = [(status, error.message)] * len(group)
+            statuses = [(outcomes.of_error(error), error.message)] * len(group)
             self._end_child(grace=0)
         self._add_rows(group, rounds, statuses, effort)
         if interrupted:
@@ -265,12 +263,13 @@ class Stress:
             self._start_child()
         assert self._child is not None
         leak = ""
-        for reply in self._child.ask(Measure(group, effort)):
+        timeout = self._timeout or max(patience.for_job(job) for job in group)
+        for reply in self._child.ask(Measure(group, effort), timeout=timeout):
             if isinstance(reply, Round):
                 rounds.append(reply.ns_per_pair)
                 leak = reply.leak
                 if reply.usage:
-                    self._watcher.round(group, self._results, reply)
+                    self._tell("round", group, self._results, reply)
             elif isinstance(reply, Measured):
                 return reply, leak
         return Measured(()), leak
@@ -279,10 +278,10 @@ class Stress:
         self._end_child()
         self._child = Child(
             partial(serve, results=self._results, layer=self._layer),
-            timeout=self._timeout,
+            timeout=self._timeout or patience.BASE_SECONDS,
             interrupts=self._interrupts,
             heartbeat=lambda: [results.heartbeat() for results in self._results],
-            on_tick=lambda: self._watcher.tick(self._group, self._results),
+            on_tick=lambda: self._tell("tick", self._group, self._results),
         )
         return self._child.describe()
 
@@ -324,7 +323,7 @@ class Stress:
         if fault is Fault.OK:
             return "ok", ""
         name = measured.results[index]
-        return ("lost" if name == "VK_ERROR_DEVICE_LOST" else "failed"), explain(fault, name, place)
+        return outcomes.of_failure(name), explain(fault, name, place)
 
     def _status_of_dead(self, index: int, died: Died) -> tuple[Status, str]:
         """The job that was inside the loop died; the others of its group were only cut short."""
@@ -353,7 +352,7 @@ class Stress:
             row = self._row(job, self._results[i], statuses[i], by_api[job.api], ratio)
             self._update(results=(*self._run.results, row))
             self._note(*trust.row_notes(row, effort))
-            self._watcher.row(row)
+            self._tell("row", row)
         self._save_if_due()
 
     def _save_if_due(self) -> None:
@@ -418,10 +417,6 @@ class Stress:
             missed_cycles=results.total("missed_cycles"),
         )
 
-    def _worst(self) -> Outcome:
-        found = {row.status for row in self._run.results}
-        return next((status for status in _WORST if status in found), "ok")
-
     def _finish(self, outcome: Outcome) -> None:
         if outcome == "ok":
             lines = missed(self._thresholds, self._run.results)
@@ -430,7 +425,7 @@ class Stress:
                 lines += missed([parse_threshold(text) for text in part.fail_if], own)
             self._note(*(Note("threshold", line) for line in lines))
             outcome = "missed" if lines else "ok"
-        self._update(outcome=outcome, exit_code=int(_EXIT[outcome]))
+        self._update(outcome=outcome, exit_code=int(outcomes.EXIT[outcome]))
 
     def _note(self, *notes: Note) -> None:
         new = [note for note in dict.fromkeys(notes) if note not in self._noted]

@@ -7,7 +7,7 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from vkmapctl import checks, host
+from vkmapctl import checks, host, outcomes, patience
 from vkmapctl.checks import Check
 from vkmapctl.child import Child, Died, Interrupted, Interrupts
 from vkmapctl.errors import ExitCode, UsageProblem, VkmapError
@@ -28,15 +28,7 @@ from vkmapctl.selectors import select
 from vkmapctl.worker import serve
 
 QUIRKS = ("unaligned-placed",)
-BROKEN = ("fail", "crashed", "hung")
-_EXIT: dict[Outcome, ExitCode] = {
-    "ok": ExitCode.OK,
-    "failed": ExitCode.FAILED,
-    "unsupported": ExitCode.UNSUPPORTED,
-    "crashed": ExitCode.DRIVER_DIED,
-    "hung": ExitCode.DRIVER_DIED,
-    "interrupted": ExitCode.INTERRUPTED,
-}
+BROKEN = ("fail", "crashed", "hung", "lost", "out-of-memory")
 
 
 def choose(identifiers: Sequence[str], quirks: Sequence[str]) -> list[Check]:
@@ -77,7 +69,10 @@ class Attempts:
             said = f"; it said: {died.output.splitlines()[-1]}" if died.output else ""
             verdict = Verdict(died.kind, f"{died.how}{said}")
         except VkmapError as error:
-            verdict = Verdict("crashed" if error.exit_code == ExitCode.DRIVER_DIED else "fail", error.message)
+            verdict = Verdict(
+                "crashed" if error.exit_code == ExitCode.DRIVER_DIED else checks.verdict_of(error) or "fail",
+                error.message,
+            )
         finally:
             child.close(0)
         return _row(one, device, memory_type, verdict, time.monotonic() - begin)
@@ -118,7 +113,7 @@ def verify(
     identifiers: Sequence[str] = (),
     quirks: Sequence[str] = (),
     known_failures: Sequence[str] = (),
-    timeout: float = 30.0,
+    timeout: float | None = None,
     layer: TestLayer | None = None,
     command: Sequence[str] = (),
     version: str = "",
@@ -133,7 +128,7 @@ def verify(
     chosen = choose(identifiers, quirks)
     interrupts = Interrupts()
     with interrupts.caught():
-        attempts = Attempts(timeout=timeout, layer=layer, interrupts=interrupts)
+        attempts = Attempts(timeout=timeout or patience.BASE_SECONDS, layer=layer, interrupts=interrupts)
         described = attempts.describe()
         devices = select(described.devices, selector)
         report = VerifyReport(
@@ -143,8 +138,8 @@ def verify(
             host=host.describe(),
             loader=described.loader,
             devices=tuple(devices),
-            outcome="ok",
-            exit_code=0,
+            outcome="interrupted",  # until it is finished
+            exit_code=int(ExitCode.INTERRUPTED),
             warnings=described.notes,
         )
         save(report)
@@ -157,12 +152,12 @@ def verify(
                     report = replace(report, results=(*report.results, row))
                     on_row(row)
                     save(report)
-        except Interrupted:
+        except (Interrupted, BrokenPipeError):
             outcome = "interrupted"
             report = replace(report, warnings=(*report.warnings, Note("interrupted", "not every check was run")))
     outcome = outcome or _outcome(report.results)
     report = replace(report, warnings=(*report.warnings, *_unexpected_passes(known_failures, report.results)))
-    report = replace(report, outcome=outcome, exit_code=int(_EXIT[outcome]))
+    report = replace(report, outcome=outcome, exit_code=int(outcomes.EXIT[outcome]))
     save(report)
     return report
 
@@ -179,10 +174,6 @@ def _unexpected_passes(known_failures: Sequence[str], results: Sequence[CheckRow
 
 def _outcome(results: Sequence[CheckRow]) -> Outcome:
     statuses = {row.status for row in results}
-    if "crashed" in statuses:
-        return "crashed"
-    if "hung" in statuses:
-        return "hung"
-    if "fail" in statuses:
-        return "failed"
-    return "unsupported" if statuses <= {"skip"} else "ok"
+    if statuses <= {"skip"}:
+        return "unsupported"
+    return outcomes.worst("failed" if status == "fail" else status for status in statuses)

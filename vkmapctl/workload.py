@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from vkmapctl import units
 from vkmapctl.errors import Unsupported, UsageProblem
 from vkmapctl.model import MALLOC, MALLOC_TYPE, Api, Device, Effort, Job, MemoryType, Note, Plan, Workload
-from vkmapctl.program import atom_range, page_ceil
+from vkmapctl.program import atom_range, page_ceil, program_bytes
 from vkmapctl.script import Impossible, cycle_of, needs, object_count
 
 PLACES = {"any": 1 << 47, "low4g": 1 << 32, "low2g": 1 << 31}
@@ -18,6 +18,7 @@ _FLAG_WORDS = {
     "co": "Co", "host-coherent": "Co", "coherent": "Co",
     "ca": "Ca", "host-cached": "Ca", "cached": "Ca",
 }  # fmt: skip
+LONGEST_INDEX = 9  # digits
 MEMORY_RESERVE = 256 << 20  # left to the rest of the machine when an allocation is planned
 
 
@@ -159,7 +160,7 @@ def _memory_types(wanted: str, device: Device) -> list[MemoryType]:
     if wanted == "auto":
         return usable[:1]
     if wanted.isdecimal():
-        if int(wanted) >= len(device.memory_types):
+        if len(wanted) > LONGEST_INDEX or int(wanted) >= len(device.memory_types):
             raise UsageProblem(f"{device.name} has no memory type {wanted}", known)
         chosen = device.memory_types[int(wanted)]
         if not chosen.usable:
@@ -302,9 +303,11 @@ def _check_memory(job: Job, device: Device, memory_available: int) -> None:
                 "choose a smaller --size, or another --memory-type",
             )
         in_host_memory |= not heap.device_local
-    if in_host_memory and need > memory_available - MEMORY_RESERVE:
+    own = program_bytes(job)
+    if (need if in_host_memory else 0) + own > memory_available - MEMORY_RESERVE:
         raise Unsupported(
-            f"{what} does not fit into this machine's memory: {units.size(max(memory_available, 0))} available, "
+            f"{what if in_host_memory else 'the run'}, with {units.size(own)} for its steps, "
+            f"does not fit into this machine's memory: {units.size(max(memory_available, 0))} available, "
             f"of which {units.size(MEMORY_RESERVE)} is left alone",
             "choose a smaller --size, --live or --threads",
         )

@@ -19,9 +19,11 @@ from vkmapctl import gates, script, units
 from vkmapctl.errors import UsageProblem
 from vkmapctl.model import Workload
 from vkmapctl.params import APIS, TOUCHES, UNMAP_ORDERS
+from vkmapctl.reading import read_bytes
 from vkmapctl.steps import AnyStep
 from vkmapctl.workload import placed_address
 
+LARGEST_BYTES = 16 << 20
 MOST_PARTS = 1000
 MOST_OBJECTS = 100_000
 NOT_BESIDE_STEPS = {"offset", "map_size", "placed", "reserve", "touch", "live", "unmap_order"}
@@ -208,7 +210,9 @@ def read(text: str, *, name: str, flags: Mapping[str, Any] | None = None) -> Wor
         raise UsageProblem("--duration and --iterations exclude each other", "give one of them")
     try:
         tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        raise UsageProblem(f"{name} is not TOML: nested too deeply") from None
+    except (tomllib.TOMLDecodeError, ValueError) as error:  # ValueError: a number of thousands of digits
         raise UsageProblem(f"{name} is not TOML: {error}") from None
     _check_keys(tables, WorkloadFile, name)
     defaults = tables.get("defaults", {})
@@ -406,7 +410,7 @@ def text_of(wanted: str) -> str:
     known = presets()
     path = known.get(wanted, Path(wanted))
     try:
-        return path.read_text(encoding="utf-8")
+        return read_bytes(path, LARGEST_BYTES).decode()
     except FileNotFoundError:
         raise UsageProblem(
             f"no workload '{wanted}': neither a preset nor a file{_nearest(wanted, known)}",
@@ -414,8 +418,8 @@ def text_of(wanted: str) -> str:
         ) from None
     except UnicodeDecodeError:
         raise UsageProblem(f"{wanted} is not a text file") from None
-    except OSError as error:
-        raise UsageProblem(f"cannot read {wanted}: {error.strerror}") from None
+    except (OSError, ValueError) as error:
+        raise UsageProblem(f"cannot read {wanted}: {getattr(error, 'strerror', None) or error}") from None
 
 
 def question_of(text: str) -> str:

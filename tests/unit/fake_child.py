@@ -1,0 +1,68 @@
+"""A driver's process that answers at once and runs nowhere: for thousands of command lines in one process."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from builders import FULLY_PLACED, NON_COHERENT, a_device, a_gpu, a_histogram, a_probe
+
+from vkmapctl.model import MemoryHeap, MemoryType, Verdict
+from vkmapctl.protocol import (
+    Calibrate,
+    Calibrated,
+    Describe,
+    Described,
+    Measure,
+    Measured,
+    Prove,
+    Proved,
+    Round,
+    Tried,
+    Try,
+)
+
+DEVICES = (
+    a_device(),
+    a_gpu(),
+    a_gpu(index=2, name="Placed everywhere", placed=FULLY_PLACED, device_uuid="ff" * 16),
+    a_device(index=3, name="Not coherent", memory_types=(NON_COHERENT, MemoryType(1, 0, ("Vi", "Pr"))), route="none",
+             extensions={}, api_version="1.2.0"),
+    a_device(index=4, name="Nothing to map", memory_types=(), heaps=()),
+    a_device(index=5, name="Full", heaps=(MemoryHeap(0, 1 << 30, True, budget=1 << 20, usage=1 << 21),)),
+)  # fmt: skip
+
+
+class FakeChild:
+    """As child.Child, on the devices above; each measured job maps `pairs` times."""
+
+    pairs = 1000
+
+    def __init__(self, serve: Any, **_: Any) -> None:
+        self.results = getattr(serve, "keywords", {}).get("results", ())
+
+    def describe(self) -> Described:
+        return Described("1.4.309", (), DEVICES, ())
+
+    def answer(self, request: Any, kind: type) -> Any:
+        return next(reply for reply in self.ask(request) if isinstance(reply, kind))
+
+    def ask(self, request: Any, **_: Any) -> Iterator[Any]:
+        match request:
+            case Describe():
+                yield self.describe()
+            case Calibrate():
+                self.results[0].stats[0].rate_pairs, self.results[0].stats[0].rate_ns = 1000, 2400
+                yield Calibrated("tsc", a_histogram((20, 1000)))
+            case Prove(device):
+                yield Proved(a_probe(DEVICES[device]))
+            case Try():
+                yield Tried(Verdict("pass"))
+            case Measure(jobs):
+                for results, _ in zip(self.results, jobs, strict=False):
+                    results.stats[0].rate_pairs, results.stats[0].rate_ns = self.pairs, 35 * self.pairs
+                yield Round((35.0,) * len(jobs))
+                yield Measured(("",) * len(jobs))
+            case other:
+                raise AssertionError(f"no answer to {other}")
+
+    def close(self, grace: float = 2.0) -> None:
+        """Nothing to end."""

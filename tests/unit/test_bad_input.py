@@ -1,0 +1,246 @@
+"""Whatever a user or a file says: success or one clear error line, no traceback, no hang, nothing overwritten.
+
+Every option and argument of every command is tried, found by walking the command line itself. The number of cases is
+ten thousand in all; VKMAPCTL_CASES multiplies it.
+"""
+
+import io
+import itertools
+import os
+import signal
+import sys
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import click
+import pytest
+from damage import saved_runs, words, workload_files
+from fake_child import FakeChild
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vkmapctl import checks, console
+from vkmapctl.cli import cli, main
+from vkmapctl.errors import UsageProblem
+from vkmapctl.runfile import load
+from vkmapctl.views import view
+
+TIMES = int(os.environ.get("VKMAPCTL_CASES", "1"))
+SLOWEST_SECONDS = 20
+PRECIOUS = b"precious"
+# Sound values by the option's name, so that many command lines get past the first look.
+GOOD = {
+    "size": ["4096", "64K", "1M", "1.5G", "256GiB", "0"],
+    "offset": ["0", "17", "4K", "random"],
+    "map_size": ["whole", "1", "4096", "64K"],
+    "memory_type": ["auto", "all", "0", "3", "De,Vi", "host-visible+cached", "Pr"],
+    "placed": ["any", "low4g", "low2g", "0x10000000", "0x0", "0xffffffffffffffffff"],
+    "duration": ["1s", "1ns", "250ms"],
+    "warmup": ["0s", "1s"],
+    "timeout": ["5s", "1h"],
+    "iterations": ["1", "1000", str(1 << 62)],
+    "threads": ["1", "2", "5"],
+    "live": ["1", "7", "1000000"],
+    "seed": ["0", "7"],
+    "rate": ["0", "10", "1e9"],
+    "fail_if": ["map.p99>50us", "pairs_per_second<1e6", "write<5GB/s", "mismatches>0", "map.p50>1e400us"],
+    "requirements": ["map2", "core14", "placed", "reserve", "api>=1.4", "api>=99999999999999999999.1"],
+    "expect_driver": ["llvmpipe", "NVIDIA"],
+    "device": ["0", "1", "2", "3", "4", "5", "all", "llvm", "Example", "0ce0", "-", "99999999"],
+    "identifiers": ["M1", "P1", "R1"],
+    "known_failures": ["M1", "P2"],
+    "inject": ["map-fails", "map-fails:3", "none:0"],
+    "workload": ["quick", "size-sweep"],
+}  # fmt: skip
+ALIASES = {"sizes": "size", "offsets": "offset", "thresholds": "fail_if"}
+junk = st.one_of(
+    words,
+    st.integers().map(str),
+    st.floats().map(str),
+    st.text("0123456789.kKmMgGtTiBsunh-+eExX><=, ", max_size=12),
+    st.sampled_from(["9" * 5000, "9" * 400 + "T", "--", "-", "--help", "\ud800", "1\n2", "9" * 400 + "s", "٣K"]),
+)
+
+
+def as_passed(word):
+    """The word as Python shows what the system passed: bytes that are no UTF-8 escaped, and no NUL."""
+    return os.fsdecode(word.encode("utf-8", "surrogatepass").replace(b"\0", b""))
+
+
+def leaves(command, path=()):
+    """Every command of the tree with its path."""
+    if isinstance(command, click.Group):
+        for name, child in command.commands.items():
+            yield from leaves(child, (*path, name))
+    else:
+        yield path, command
+
+
+COMMANDS = [(path, command) for path, command in leaves(cli) if path != ("selftest",)]
+
+
+class World:
+    """A folder with a file that must survive, one to read, and names that cannot be written."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.precious, self.fresh, self.input = folder / "precious", folder / "fresh", folder / "input"
+        self.reset()
+
+    def reset(self) -> None:
+        for path in self.folder.iterdir():
+            path.unlink()
+        self.precious.write_bytes(PRECIOUS)
+
+    def paths(self):
+        names = [self.precious, self.fresh, self.fresh, self.input, self.folder, self.folder / "none" / "x"]
+        return st.sampled_from([*map(str, names), "", "/dev/full", str(self.folder / ("x" * 300)), "/proc/x/y"])
+
+
+def a_value(parameter, world):
+    name = ALIASES.get(parameter.name, parameter.name)
+    if isinstance(parameter.type, click.Path) or (isinstance(parameter, click.Argument) and name != "name"):
+        return st.one_of(world.paths(), st.just(str(world.input)), st.sampled_from(GOOD.get(name, ["x"])), junk)
+    if isinstance(parameter.type, click.Choice):
+        return st.one_of(st.sampled_from([str(one) for one in parameter.type.choices]), junk)
+    return st.one_of(st.sampled_from(GOOD.get(name, ["1"])), junk) if parameter.nargs == 1 else junk
+
+
+@st.composite
+def command_lines(draw, world):
+    """A command with some of its options, most of them sound, in any order."""
+    path, command = draw(st.sampled_from(COMMANDS))
+    words_so_far = list(path)
+    options = [one for one in command.params if isinstance(one, click.Option)]
+    for option in draw(st.lists(st.sampled_from(options), max_size=5)) if options else ():
+        flag = draw(st.sampled_from(option.opts))
+        words_so_far += [flag] if option.is_flag else [flag, draw(a_value(option, world))]
+    for argument in (one for one in command.params if isinstance(one, click.Argument)):
+        if draw(st.booleans()):
+            words_so_far.append(draw(a_value(argument, world)))
+    if draw(st.integers(0, 9)) == 0:
+        words_so_far.insert(draw(st.integers(0, len(words_so_far))), draw(junk))
+    return [as_passed(word) for word in words_so_far]
+
+
+@contextmanager
+def no_longer_than(seconds):
+    """A hang is a failure with a stack."""
+
+    def hung(*_):
+        raise AssertionError("hung")
+
+    before = signal.signal(signal.SIGALRM, hung)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def outcome(arguments):
+    """Exit code, stdout and stderr of a command line in this process."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = out, err
+    try:
+        with no_longer_than(SLOWEST_SECONDS):
+            code = main(arguments)
+    finally:
+        sys.stdout, sys.stderr = before
+    out.flush()
+    err.flush()
+    return int(code), out.buffer.getvalue().decode(), err.buffer.getvalue().decode()
+
+
+def is_sound(code, out, err):
+    """Success, a verdict with its report, or exactly one error line with hints and nothing on stdout."""
+    errors = [line for line in err.splitlines() if line.startswith("Error: ")]
+    assert "Traceback" not in out + err
+    if errors:
+        assert code in (2, 3), err
+        assert len(errors) == 1, err
+        assert errors[0] != "Error: "
+        assert out == ""
+        rest = err.splitlines()[err.splitlines().index(errors[0]) + 1 :]
+        assert [line for line in rest if not line.startswith("Hint: ")] == []
+    else:
+        assert code in (0, 3, 5), err
+        assert out or err, "neither a result nor an error"
+
+
+def seldom(print_view):
+    """Drawing tables takes most of the time: every tenth is drawn."""
+    calls = itertools.count()
+
+    def print_some(view, *, stderr=False, color=True):
+        if next(calls) % 10 == 0:
+            print_view(view, stderr=stderr, color=color)
+        else:
+            print("a table", file=sys.stderr if stderr else sys.stdout)
+
+    return print_some
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    for module in ("stress", "probe", "verify", "planning"):
+        monkeypatch.setattr(f"vkmapctl.{module}.Child", FakeChild)
+    some = {name: one for name, one in checks.load().items() if name in ("M1", "P1", "R1")}
+    monkeypatch.setattr("vkmapctl.checks.REGISTRY", some)
+    monkeypatch.setattr("vkmapctl.console.print_view", seldom(console.print_view))
+    monkeypatch.setattr("vkmapctl.host.memory_available", lambda: 32 << 30)
+    monkeypatch.chdir(tmp_path)
+    return World(tmp_path)
+
+
+def test_command_lines(world):
+    @settings(max_examples=5000 * TIMES)
+    @given(command_lines(world), st.data())
+    def test(arguments, data):
+        if str(world.input) in arguments:
+            world.input.write_bytes(data.draw(st.one_of(saved_runs, workload_files)))
+        is_sound(*outcome(arguments))
+        assert world.precious.read_bytes() == PRECIOUS or "--force" in arguments
+        assert {path.name for path in world.folder.iterdir()} <= {"precious", "fresh", "input", *arguments}
+        world.reset()
+
+    test()
+
+
+@pytest.mark.parametrize("command", ["stress", "probe", "verify"])
+def test_a_single_option_with_any_value(world, command):
+    options = [one for one in cli.commands[command].params if isinstance(one, click.Option) and not one.is_flag]
+    one_option = st.sampled_from(options).flatmap(
+        lambda option: a_value(option, world).map(lambda value: [command, as_passed(f"{option.opts[0]}={value}")])
+    )
+
+    @settings(max_examples=800 * TIMES)
+    @given(one_option)
+    def test(arguments):
+        is_sound(*outcome(arguments))
+        assert world.precious.read_bytes() == PRECIOUS
+        world.reset()
+
+    test()
+
+
+def test_saved_runs(tmp_path, capsys):
+    """What loads must also show: readers of later versions trust that."""
+    path = tmp_path / "run.json"
+
+    @settings(max_examples=3000 * TIMES)
+    @given(saved_runs)
+    def test(data):
+        path.write_bytes(data)
+        with no_longer_than(SLOWEST_SECONDS):
+            with suppress(UsageProblem):
+                console.print_view(view(load(path)))
+        capsys.readouterr()
+
+    test()
+
+
+def test_there_is_a_command_line_for_every_command():
+    assert {"stress", "probe", "verify"} <= {path[0] for path, _ in COMMANDS}
