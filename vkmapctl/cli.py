@@ -57,17 +57,22 @@ def layer_options(command: Callable[..., Any]) -> Callable[..., Any]:
             type=click.Choice(["placed", "range"]),
             help="Let the test layer emulate placed maps and reserve; results are labelled.",
         ),
+        click.option(
+            "--validate",
+            is_flag=True,
+            help="Run through the Khronos validation layer; any error it reports fails the run.",
+        ),
     ):
         command = option(command)
     return command
 
 
-def _layer(emulate: str | None, inject: str | None) -> Any:
-    if not emulate and not inject:
+def _layer(emulate: str | None, inject: str | None, validate: bool) -> Any:
+    if not emulate and not inject and not validate:
         return None
     from vkmapctl.model import TestLayer
 
-    return TestLayer(emulate or "none", inject or "")
+    return TestLayer(emulate or "none", inject or "", validate)
 
 
 @click.group(context_settings=CONTEXT)
@@ -100,6 +105,7 @@ def probe(
     timeout: float | None,
     emulate: str | None,
     inject: str | None,
+    validate: bool,
     device: str | None,
     **output: Any,
 ) -> int:
@@ -112,7 +118,7 @@ def probe(
         requirements=requirements,
         expected_driver=expect_driver,
         timeout=timeout,
-        layer=_layer(emulate, inject),
+        layer=_layer(emulate, inject, validate),
         command=sys.argv[1:],
         version=__version__,
     )
@@ -223,6 +229,7 @@ def stress(
     timeout: float | None,
     emulate: str | None,
     inject: str | None,
+    validate: bool,
     device: str | None,
     map_size: int | None,
     api: str,
@@ -263,7 +270,7 @@ def stress(
         selector=device,
         thresholds=thresholds,
         timeout=timeout,
-        layer=_layer(emulate, inject),
+        layer=_layer(emulate, inject, validate),
         command=sys.argv[1:],
         save=sink.save if sink else lambda run: None,
         watcher=watcher(quiet=output["quiet"], color=not output["no_color"]),
@@ -302,6 +309,7 @@ def verify(
     timeout: float | None,
     emulate: str | None,
     inject: str | None,
+    validate: bool,
     device: str | None,
     **output: Any,
 ) -> int:
@@ -319,7 +327,7 @@ def verify(
         quirks=quirks,
         known_failures=known_failures,
         timeout=timeout,
-        layer=_layer(emulate, inject),
+        layer=_layer(emulate, inject, validate),
         command=sys.argv[1:],
         version=__version__,
         on_row=_progress(report_verify.check_line, output),

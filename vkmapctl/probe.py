@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
+from msgspec.structs import replace
+
 from vkmapctl import host, outcomes, patience
 from vkmapctl.child import Child, Died, Interrupted, Interrupts
 from vkmapctl.errors import VkmapError
@@ -82,7 +84,10 @@ def _probe_devices(selector: str | None, start: Callable[[], Child]) -> tuple[De
 def _prove(child: Child, device: Device) -> Probe:
     """The live proof of one device, however its driver behaves."""
     try:
-        return child.answer(Prove(device.index), Proved).probe
+        proved = child.answer(Prove(device.index), Proved)
+        if not proved.validation:
+            return proved.probe
+        return replace(proved.probe, status="failed", reason="; ".join(proved.validation))
     except VkmapError as error:
         return Probe(device=device, status=outcomes.of_failure(error.message), reason=error.message)
     except Interrupted:

@@ -34,11 +34,12 @@ from vkmapctl.model import (
     Workload,
 )
 from vkmapctl.native import Fault, Results
-from vkmapctl.protocol import Calibrate, Calibrated, Described, Measure, Measured, Round
+from vkmapctl.protocol import Calibrate, Calibrated, Described, Finish, Finished, Measure, Measured, Round
 from vkmapctl.selectors import select
 from vkmapctl.worker import serve
 
 VARIANTS = 3  # v1, khr, core
+VALIDATION = "validation"
 DRIFT_LIMIT = 0.25
 FEW_BEYOND = 10  # samples beyond p99 for it to be more than an anecdote
 
@@ -115,6 +116,7 @@ class Stress:
         with self._interrupts.caught():
             try:
                 self._measure_all()
+                self._finish_validation()
             except Interrupted:
                 self._finish("interrupted")
             else:
@@ -169,7 +171,7 @@ class Stress:
                     measured = reply
                     break
             statuses = [self._status_of(i, measured) for i in range(len(group))]
-            self._note(*measured.notes)
+            self._note(*measured.notes, *validation_notes(measured.validation))
         except Died as died:
             statuses = [self._status_of_dead(i, died) for i in range(len(group))]
             self._end_child(grace=0)
@@ -193,11 +195,22 @@ class Stress:
             heartbeat=lambda: [results.heartbeat() for results in self._results],
             on_tick=lambda: self._tell("tick", self._group, self._results),
         )
-        return self._child.describe()
+        described = self._child.describe()
+        self._note(*validation_notes(described.validation))
+        return described
 
     def _calibrate(self) -> None:
         assert self._child is not None
         self._update(floor=self._floor(self._child.answer(Calibrate(), Calibrated)))
+
+    def _finish_validation(self) -> None:
+        """What was not destroyed, or not in order, shows only at the end."""
+        if self._child is None or self._layer is None or not self._layer.validate:
+            return
+        try:
+            self._note(*validation_notes(self._child.answer(Finish(), Finished).validation))
+        except Died as died:
+            self._note(Note("died-at-end", f"the driver {died.kind} while its device was destroyed: {died.how}"))
 
     def _end_child(self, grace: float = 2.0) -> None:
         if self._child is not None:
@@ -231,7 +244,7 @@ class Stress:
     def _status_of(self, index: int, measured: Measured) -> tuple[Status, str]:
         fault, _, place = self._results[index].fault()
         if fault is Fault.OK:
-            return "ok", ""
+            return ("failed", measured.validation[0]) if measured.validation else ("ok", "")
         if fault is Fault.CALL_FAILED:
             name = measured.results[index]
             return outcomes.of_failure(name), f"{name} in step {place['step']}"
@@ -318,6 +331,11 @@ class Stress:
         )
 
     def _finish(self, outcome: Outcome) -> None:
+        codes = {note.code for note in self._run.warnings}
+        if outcome == "ok" and "died-at-end" in codes:
+            outcome = "crashed"
+        if outcome == "ok" and VALIDATION in codes:
+            outcome = "failed"
         if outcome == "ok":
             lines = missed(self._thresholds, self._run.results)
             self._note(*(Note("threshold", line) for line in lines))
@@ -329,6 +347,11 @@ class Stress:
 
     def _update(self, **changes: Any) -> None:
         self._run = replace(self._run, **changes)
+
+
+def validation_notes(messages: Sequence[str]) -> list[Note]:
+    """The validation layer's errors, quoted with their VUIDs."""
+    return [Note(VALIDATION, message) for message in messages]
 
 
 def _per_second(results: Results, kind: str) -> float | None:
