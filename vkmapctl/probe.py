@@ -6,7 +6,7 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from vkmapctl import host, outcomes, patience
+from vkmapctl import drivers, host, outcomes, patience
 from vkmapctl.child import Child, Died, Interrupted, Interrupts
 from vkmapctl.errors import VkmapError
 from vkmapctl.gates import missing
@@ -33,10 +33,8 @@ def probe(
     interrupts = Interrupts()
     patient = timeout or patience.BASE_SECONDS
     with interrupts.caught():
-        described, probes = _probe_devices(
-            selector,
-            lambda: Child(partial(serve, layer=layer), timeout=patient, interrupts=interrupts),
-        )
+        start = partial(Child, partial(serve, layer=layer), timeout=patient, interrupts=interrupts)
+        described, probes = _probe_devices(selector, start, alone=bool(layer and layer.fault))
     lacking = [missing(requirements, expected_driver, one) for one in probes]
     gap = tuple(sorted(lacking, key=len)[0]) if lacking else ()
     outcome = _outcome(probes, bool(gap))
@@ -63,13 +61,15 @@ def _outcome(probes: Sequence[Probe], gap: bool) -> Outcome:
     return "unsupported" if gap and outcome in ("failed", "ok") else outcome
 
 
-def _probe_devices(selector: str | None, start: Callable[[], Child]) -> tuple[Described, list[Probe]]:
-    child = start()
+def _probe_devices(selector: str | None, start: Callable[[], Child], *, alone: bool) -> tuple[Described, list[Probe]]:
+    child, described = drivers.describe(start, alone=alone)
+    probes: list[Probe] = []
+    if selector in (None, "all"):
+        left_out = [note.message for note in described.notes if note.code == drivers.BROKEN]
+        probes += [Probe(device=None, status="crashed", reason=reason) for reason in left_out]
     try:
-        described = child.describe()
-        probes: list[Probe] = []
         for device in select(described.devices, selector or "all"):
-            if probes and probes[-1].status != "ok":
+            if probes and probes[-1].device and probes[-1].status != "ok":
                 child.close(0)
                 child = start()
                 child.describe()

@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from vkmapctl import host, outcomes, patience, stats, workload
+from vkmapctl import drivers, host, outcomes, patience, stats, workload
 from vkmapctl.child import Child, Died, Interrupted, Interrupts
 from vkmapctl.errors import ExitCode, VkmapError
 from vkmapctl.gates import Threshold, missed
@@ -188,16 +188,18 @@ class Stress:
 
     def _start_child(self) -> Described:
         self._end_child()
-        self._child = Child(
+        self._child, described = drivers.describe(self._new_child, alone=bool(self._layer and self._layer.fault))
+        self._note(*validation_notes(described.validation))
+        return described
+
+    def _new_child(self) -> Child:
+        return Child(
             partial(serve, results=self._results, layer=self._layer),
             timeout=self._timeout or patience.BASE_SECONDS,
             interrupts=self._interrupts,
             heartbeat=lambda: [results.heartbeat() for results in self._results],
             on_tick=lambda: self._tell("tick", self._group, self._results),
         )
-        described = self._child.describe()
-        self._note(*validation_notes(described.validation))
-        return described
 
     def _calibrate(self) -> None:
         assert self._child is not None
@@ -332,7 +334,7 @@ class Stress:
 
     def _finish(self, outcome: Outcome) -> None:
         codes = {note.code for note in self._run.warnings}
-        if outcome == "ok" and "died-at-end" in codes:
+        if outcome == "ok" and ("died-at-end" in codes or (drivers.BROKEN in codes and self._asks_for_any())):
             outcome = "crashed"
         if outcome == "ok" and VALIDATION in codes:
             outcome = "failed"
@@ -341,6 +343,10 @@ class Stress:
             self._note(*(Note("threshold", line) for line in lines))
             outcome = "missed" if lines else "ok"
         self._update(outcome=outcome, exit_code=int(outcomes.EXIT[outcome]))
+
+    def _asks_for_any(self) -> bool:
+        """Whether a driver that had to be left out could have been meant."""
+        return self._selector in (None, "all")
 
     def _note(self, *notes: Note) -> None:
         self._update(warnings=tuple(dict.fromkeys((*self._run.warnings, *notes))))

@@ -7,7 +7,7 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from vkmapctl import checks, host, outcomes, patience
+from vkmapctl import checks, drivers, host, outcomes, patience
 from vkmapctl.checks import Check
 from vkmapctl.child import Child, Died, Interrupted, Interrupts
 from vkmapctl.errors import ExitCode, UsageProblem, VkmapError
@@ -50,16 +50,15 @@ class Attempts:
     """Runs single checks, each in a fresh child with the same driver, layer and timeout."""
 
     def __init__(self, *, timeout: float, layer: TestLayer | None, interrupts: Interrupts) -> None:
+        self._injects = layer is not None and bool(layer.fault)
         self._validate = layer is not None and layer.validate
         self._start = partial(Child, partial(serve, layer=layer), timeout=timeout, interrupts=interrupts)
 
     def describe(self) -> Described:
         """The devices. Raises VkmapError where there are none or the driver dies."""
-        child = self._start()
-        try:
-            return child.describe()
-        finally:
-            child.close(0)
+        child, described = drivers.describe(self._start, alone=self._injects)
+        child.close(0)
+        return described
 
     def attempt(self, one: Check, device: Device, memory_type: MemoryType) -> CheckRow:
         """One check on one memory type, however the driver behaves."""
@@ -171,6 +170,8 @@ def verify(
             outcome = "interrupted"
             report = replace(report, warnings=(*report.warnings, Note("interrupted", "not every check was run")))
     outcome = outcome or _outcome(report.results)
+    if outcome in ("ok", "unsupported") and selector in (None, "all"):  # a driver that was left out could be meant
+        outcome = "crashed" if any(note.code == drivers.BROKEN for note in report.warnings) else outcome
     report = replace(report, warnings=(*report.warnings, *_unexpected_passes(known_failures, report.results)))
     report = replace(report, outcome=outcome, exit_code=int(outcomes.EXIT[outcome]))
     save(report)

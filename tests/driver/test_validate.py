@@ -1,4 +1,4 @@
-"""--validate and elevated runs, as far as this machine's own layers go; make test-trixie has a layer that knows map2."""
+"""--validate and elevated runs, as far as this machine goes; make test-trixie has a layer that knows map2."""
 
 import json
 import subprocess
