@@ -68,6 +68,7 @@ def check(
     timeout: float | None,
     emulate: str | None,
     inject: str | None,
+    validate: bool,
 ) -> int:
     """Resolve a file or preset, and print its plan, memory and time without running it."""
     from vkmapctl import console, planning, report_plan, workload_file
@@ -77,7 +78,7 @@ def check(
     if offline:
         click.echo(f"{workload}: {len(wanted.parts())} parts, sound as far as a file can be checked without a device")
         return ExitCode.OK
-    report: Any = planning.plan(wanted, selector=device, timeout=timeout, layer=test_layer(emulate, inject))
+    report: Any = planning.plan(wanted, selector=device, timeout=timeout, layer=test_layer(emulate, inject, validate))
     if as_json:
         sys.stdout.buffer.write(to_json(report))
         return int(report.exit_code)

@@ -6,7 +6,7 @@ what both sides need is there, and the two go on side by side.
 
 import os
 
-UNUSUAL = {"-h", "--help", "--emulate", "--inject"}
+UNUSUAL = {"-h", "--help", "--emulate", "--inject", "--validate"}
 
 
 class Forked:

@@ -379,10 +379,19 @@ class Plan(Data, frozen=True):
 
 
 class TestLayer(Data, frozen=True):
-    """This project's layer between loader and driver. emulate: `none`, `placed` or `range`; fault: `NAME[:PERIOD]`."""
+    """Layers between loader and driver: this project's own, and the Khronos validation layer.
+
+    emulate: `none`, `placed` or `range`; fault: `NAME[:PERIOD]`.
+    """
 
     emulate: str = "none"
     fault: str = ""
+    validate: bool = False
+
+    @property
+    def own(self) -> bool:
+        """Whether this project's layer takes part."""
+        return self.emulate != "none" or bool(self.fault)
 
 
 class Tool(Data, frozen=True):

@@ -52,14 +52,19 @@ def layer_options(command: Callable[..., Any]) -> Callable[..., Any]:
             type=click.Choice(["placed", "range"]),
             help="Let the test layer emulate placed maps and reserve; results are labelled.",
         ),
+        click.option(
+            "--validate",
+            is_flag=True,
+            help="Run through the Khronos validation layer; any error it reports fails the run.",
+        ),
     ):
         command = option(command)
     return command
 
 
-def test_layer(emulate: str | None, inject: str | None) -> Any:
-    """What --emulate and --inject ask of the test layer, None for no layer. Raises UsageProblem for no such fault."""
-    if not emulate and not inject:
+def test_layer(emulate: str | None, inject: str | None, validate: bool) -> Any:
+    """What --emulate, --inject and --validate ask for, None for no layer. Raises UsageProblem for no such fault."""
+    if not emulate and not inject and not validate:
         return None
     if inject:
         from vkmapctl.catalogue import check_fault
@@ -67,4 +72,4 @@ def test_layer(emulate: str | None, inject: str | None) -> Any:
         check_fault(inject)
     from vkmapctl.model import TestLayer
 
-    return TestLayer(emulate or "none", inject or "")
+    return TestLayer(emulate or "none", inject or "", validate)

@@ -3,7 +3,9 @@
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from vkmapctl import early, host, outcomes, patience
+from msgspec.structs import replace
+
+from vkmapctl import drivers, early, host, outcomes, patience
 from vkmapctl.child import Channel, Child, Died, Interrupted, Interrupts
 from vkmapctl.errors import VkmapError
 from vkmapctl.gates import missing
@@ -40,7 +42,7 @@ def probe(
         return Child(serve, timeout=patient, interrupts=interrupts, forked=forked, meanwhile=meanwhile)
 
     with interrupts.caught():
-        described, probes = _probe_devices(selector, start)
+        described, probes = _probe_devices(selector, start, alone=bool(layer and layer.fault))
     lacking = [missing(requirements, expected_driver, one) for one in probes]
     gap = tuple(sorted(lacking, key=len)[0]) if lacking else ()
     outcome = _outcome(probes, bool(gap))
@@ -68,13 +70,15 @@ def _outcome(probes: Sequence[Probe], gap: bool) -> Outcome:
     return "unsupported" if gap and outcome in ("failed", "ok") else outcome
 
 
-def _probe_devices(selector: str | None, start: Callable[[], Child]) -> tuple[Described, list[Probe]]:
-    child = start()
+def _probe_devices(selector: str | None, start: Callable[[], Child], *, alone: bool) -> tuple[Described, list[Probe]]:
+    child, described = drivers.describe(start, alone=alone)
+    probes: list[Probe] = []
+    if selector in (None, "all"):
+        left_out = [note.message for note in described.notes if note.code == drivers.BROKEN]
+        probes += [Probe(device=None, status="crashed", reason=reason) for reason in left_out]
     try:
-        described = child.describe()
-        probes: list[Probe] = []
         for device in select(described.devices, selector or "all"):
-            if probes and probes[-1].status != "ok":
+            if probes and probes[-1].device and probes[-1].status != "ok":
                 child.close(0)
                 child = start()
                 child.describe()
@@ -89,7 +93,10 @@ def _probe_devices(selector: str | None, start: Callable[[], Child]) -> tuple[De
 def _prove(child: Child, device: Device) -> Probe:
     """The live proof of one device, however its driver behaves."""
     try:
-        return child.answer(Prove(device.index), Proved).probe
+        proved = child.answer(Prove(device.index), Proved)
+        if not proved.validation:
+            return proved.probe
+        return replace(proved.probe, status="failed", reason="; ".join(proved.validation))
     except VkmapError as error:
         return Probe(device=device, status=outcomes.of_failure(error.message), reason=error.message)
     except Interrupted:

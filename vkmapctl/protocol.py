@@ -34,20 +34,29 @@ class Try(Data, frozen=True, tag=True):
     memory_type: int
 
 
-Request = Describe | Prove | Calibrate | Measure | Try
+class Finish(Data, frozen=True, tag=True):
+    """Asks to destroy everything that is open: answered by Finished."""
+
+
+Request = Describe | Prove | Calibrate | Measure | Try | Finish
 
 
 class Described(Data, frozen=True, tag=True):
-    """The devices. layers: names of those that the loader has put into the instance, asked for or not."""
+    """The devices. layers: names of those that the loader has put into the instance, asked for or not.
+
+    validation, here and below: new messages of the validation layer, as `VUID: text`.
+    """
 
     loader: str
     layers: tuple[str, ...]
     devices: tuple[Device, ...]
     notes: tuple[Note, ...]
+    validation: tuple[str, ...] = ()
 
 
 class Proved(Data, frozen=True, tag=True):
     probe: Probe
+    validation: tuple[str, ...] = ()
 
 
 class Calibrated(Data, frozen=True, tag=True):
@@ -76,10 +85,16 @@ class Measured(Data, frozen=True, tag=True):
 
     results: tuple[str, ...]
     notes: tuple[Note, ...] = ()
+    validation: tuple[str, ...] = ()
 
 
 class Tried(Data, frozen=True, tag=True):
     verdict: Verdict
+    validation: tuple[str, ...] = ()
+
+
+class Finished(Data, frozen=True, tag=True):
+    validation: tuple[str, ...] = ()
 
 
 class Refused(Data, frozen=True, tag=True):
@@ -90,4 +105,4 @@ class Refused(Data, frozen=True, tag=True):
     exit_code: int
 
 
-Reply = Described | Proved | Calibrated | Round | Measured | Tried | Refused
+Reply = Described | Proved | Calibrated | Round | Measured | Tried | Finished | Refused

@@ -14,7 +14,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from vkmapctl import host, outcomes, patience, stats, trust, workload
+from vkmapctl import drivers, host, outcomes, patience, stats, trust, workload
 from vkmapctl.child import Child, Died, Interrupted, Interrupts
 from vkmapctl.errors import ExitCode, Unsupported, VkmapError
 from vkmapctl.faults import explain
@@ -38,7 +38,7 @@ from vkmapctl.model import (
     Workload,
 )
 from vkmapctl.native import Fault, Results
-from vkmapctl.protocol import Calibrate, Calibrated, Described, Measure, Measured, Round
+from vkmapctl.protocol import Calibrate, Calibrated, Described, Finish, Finished, Measure, Measured, Round
 from vkmapctl.rows import refused_row
 from vkmapctl.script import walk
 from vkmapctl.selectors import select
@@ -46,6 +46,7 @@ from vkmapctl.steps import First
 from vkmapctl.worker import serve
 
 VARIANTS = 3  # v1, khr, core
+VALIDATION = "validation"
 
 
 class Watcher:
@@ -120,6 +121,7 @@ class Stress:
                 self._measure_all()
                 if self._together:
                     self._measure_together()
+                self._finish_validation()
             except Interrupted:
                 self._finish("interrupted")
             else:
@@ -238,7 +240,7 @@ class Stress:
         try:
             measured, leak = self._ask(group, effort, rounds)
             statuses = [self._status_of(i, measured) for i in range(len(group))]
-            self._note(*measured.notes)
+            self._note(*measured.notes, *validation_notes(measured.validation))
             if leak:
                 statuses = [("failed", f"leak: {leak}") if one[0] == "ok" else one for one in statuses]
         except Died as died:
@@ -276,18 +278,31 @@ class Stress:
 
     def _start_child(self) -> Described:
         self._end_child()
-        self._child = Child(
+        self._child, described = drivers.describe(self._new_child, alone=bool(self._layer and self._layer.fault))
+        self._note(*validation_notes(described.validation))
+        return described
+
+    def _new_child(self) -> Child:
+        return Child(
             partial(serve, results=self._results, layer=self._layer),
             timeout=self._timeout or patience.BASE_SECONDS,
             interrupts=self._interrupts,
             heartbeat=lambda: [results.heartbeat() for results in self._results],
             on_tick=lambda: self._tell("tick", self._group, self._results),
         )
-        return self._child.describe()
 
     def _calibrate(self) -> None:
         assert self._child is not None
         self._update(floor=self._floor(self._child.answer(Calibrate(), Calibrated)))
+
+    def _finish_validation(self) -> None:
+        """What was not destroyed, or not in order, shows only at the end."""
+        if self._child is None or self._layer is None or not self._layer.validate:
+            return
+        try:
+            self._note(*validation_notes(self._child.answer(Finish(), Finished).validation))
+        except Died as died:
+            self._note(Note("died-at-end", f"the driver {died.kind} while its device was destroyed: {died.how}"))
 
     def _end_child(self, grace: float = 2.0) -> None:
         if self._child is not None:
@@ -321,7 +336,7 @@ class Stress:
     def _status_of(self, index: int, measured: Measured) -> tuple[Status, str]:
         fault, _, place = self._results[index].fault()
         if fault is Fault.OK:
-            return "ok", ""
+            return ("failed", measured.validation[0]) if measured.validation else ("ok", "")
         name = measured.results[index]
         return outcomes.of_failure(name), explain(fault, name, place)
 
@@ -418,6 +433,11 @@ class Stress:
         )
 
     def _finish(self, outcome: Outcome) -> None:
+        codes = {note.code for note in self._run.warnings}
+        if outcome == "ok" and ("died-at-end" in codes or (drivers.BROKEN in codes and self._asks_for_any())):
+            outcome = "crashed"
+        if outcome == "ok" and VALIDATION in codes:
+            outcome = "failed"
         if outcome == "ok":
             lines = missed(self._thresholds, self._run.results)
             for part in self._wanted.parts():
@@ -426,6 +446,10 @@ class Stress:
             self._note(*(Note("threshold", line) for line in lines))
             outcome = "missed" if lines else "ok"
         self._update(outcome=outcome, exit_code=int(outcomes.EXIT[outcome]))
+
+    def _asks_for_any(self) -> bool:
+        """Whether a driver that had to be left out could have been meant."""
+        return self._selector in (None, "all")
 
     def _note(self, *notes: Note) -> None:
         new = [note for note in dict.fromkeys(notes) if note not in self._noted]
@@ -450,6 +474,11 @@ def share(sharers: Sequence[Stress], latencies_floor: float) -> list[tuple[tuple
             for sharer, groups in zip(sharers, planned, strict=True)
         ]
         return [one.result() for one in running]
+
+
+def validation_notes(messages: Sequence[str]) -> list[Note]:
+    """The validation layer's errors, quoted with their VUIDs."""
+    return [Note(VALIDATION, message) for message in messages]
 
 
 def _per_second(results: Results, kind: str) -> float | None:

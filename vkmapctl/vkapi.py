@@ -65,6 +65,7 @@ EXTERNAL_MEMORY_HOST = "VK_EXT_external_memory_host"
 SHOWN_EXTENSIONS = (MAP_MEMORY2, MAP_PLACED, MEMORY_BUDGET, PCI_BUS_INFO, EXTERNAL_MEMORY_HOST)
 MAP2_NAMES = ("vkMapMemory2", "vkUnmapMemory2")
 TEST_LAYER = "VK_LAYER_VKMAPCTL_test"
+_LAYER_FOLDERS = tuple(f"{root}/vulkan/explicit_layer.d" for root in ("/usr/local/share", "/usr/share", "/etc"))
 
 _PLACED_FEATURES, _PLACED_PROPERTIES = 1000272000, 1000272001
 _UNFILLED = 0xA5A5A5A5
@@ -146,8 +147,11 @@ def layer_versions() -> dict[str, str]:
 
 
 @contextmanager
-def instance(layers: Sequence[str] = ()) -> Iterator[Any]:
-    """A VkInstance for Vulkan 1.4, whatever the loader's own version: devices then offer all they have."""
+def instance(layers: Sequence[str] = (), messages: Any = None) -> Iterator[Any]:
+    """A VkInstance for Vulkan 1.4, whatever the loader's own version: devices then offer all they have.
+
+    messages: a validation.Messages to which the validation layer's errors go.
+    """
     ffi = vk.ffi
     application = ffi.new("VkApplicationInfo *")
     application.sType, application.apiVersion = vk.VK_STRUCTURE_TYPE_APPLICATION_INFO, API_1_4
@@ -156,6 +160,10 @@ def instance(layers: Sequence[str] = ()) -> Iterator[Any]:
     info = ffi.new("VkInstanceCreateInfo *")
     info.sType, info.pApplicationInfo = vk.VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO, application
     info.enabledLayerCount, info.ppEnabledLayerNames = len(names), name_list
+    extension = ffi.new("char[]", b"VK_EXT_debug_utils")
+    extensions = ffi.new("char *[]", [extension])
+    if messages:
+        info.pNext, info.enabledExtensionCount, info.ppEnabledExtensionNames = messages.info, 1, extensions
     handle = ffi.new("VkInstance *")
     result = vk.lib.vkCreateInstance(info, ffi.NULL, handle)
     if result == vk.VK_ERROR_INCOMPATIBLE_DRIVER:
@@ -166,9 +174,12 @@ def instance(layers: Sequence[str] = ()) -> Iterator[Any]:
             "VK_LOADER_DEBUG=error,warn tells what the loader tried",
         )
     check("vkCreateInstance", result)
+    messenger = messages.listen(handle[0]) if messages else None
     try:
         yield handle[0]
     finally:
+        if messages:
+            messages.stop(handle[0], messenger)
         vk.lib.vkDestroyInstance(handle[0], ffi.NULL)
 
 
@@ -398,8 +409,8 @@ def use_test_layer(layer: TestLayer) -> tuple[str, ...]:
     folder = Path(__file__).with_name("layer")
     if not Path(__file__).with_name("_layer.abi3.so").exists():
         raise Unsupported("vkmapctl's test layer is not built", "install vkmapctl from its wheel or source")
-    known = os.environ.get("VK_LAYER_PATH")
-    os.environ["VK_LAYER_PATH"] = f"{folder}:{known}" if known else str(folder)
+    known = os.environ.get("VK_LAYER_PATH") or ":".join(_LAYER_FOLDERS)
+    os.environ["VK_LAYER_PATH"] = f"{folder}:{known}"  # it replaces the loader's own list
     os.environ["VK_ADD_LAYER_PATH"] = str(folder)
     os.environ["VKMAPCTL_LAYER_EMULATE"] = layer.emulate
     if layer.fault:

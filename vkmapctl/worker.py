@@ -8,9 +8,12 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from vkmapctl import cpus, layers, native
 from vkmapctl.addresses import areas
 from vkmapctl.child import Channel, requests
+from vkmapctl.elevated import refuse_switches
 from vkmapctl.errors import Unsupported, VkmapError
 from vkmapctl.leaks import Leaks, process_usage
 from vkmapctl.model import MALLOC, Device, Effort, Job, Note, TestLayer
@@ -22,6 +25,8 @@ from vkmapctl.protocol import (
     Calibrated,
     Describe,
     Described,
+    Finish,
+    Finished,
     Measure,
     Measured,
     Prove,
@@ -67,6 +72,7 @@ class Session:
         self._described: Described | None = None
         self._layers: list[layers.Layer] = []
         self._layers_told: set[tuple[int, str]] = set()
+        self._messages: Any = None
 
     def serve(self) -> None:
         """Until the parent closes its pipe."""
@@ -74,15 +80,23 @@ class Session:
             for request in requests(self.channel):
                 match request:
                     case Describe():
-                        self.channel.send(self.describe())
+                        self._reply(self.describe())
                     case Prove(device):
-                        self.channel.send(self.prove(device))
+                        self._reply(self.prove(device))
                     case Calibrate():
                         self.channel.send(self.calibrate())
                     case Measure(jobs, effort):
-                        self.channel.send(self.measure(jobs, effort))
+                        self._reply(self.measure(jobs, effort))
                     case Try(check, device, memory_type):
-                        self.channel.send(self.try_check(check, device, memory_type))
+                        self._reply(self.try_check(check, device, memory_type))
+                    case Finish():
+                        self._open.close()
+                        self._reply(Finished())
+
+    def _reply(self, reply: Described | Proved | Measured | Tried | Finished) -> None:
+        """Sends it, with what the validation layer has said since the last one."""
+        said = self._messages.take() if self._messages else ()
+        self.channel.send(replace(reply, validation=said))
 
     def describe(self) -> Described:
         if self._described is None:
@@ -90,10 +104,16 @@ class Session:
         return self._described
 
     def _describe(self) -> Described:
+        refuse_switches(self.layer)
         emulates = self.layer is not None and self.layer.emulate != "none"
         own = self.vk.placed_natively() if emulates else []
-        wanted = self.vk.use_test_layer(self.layer) if self.layer else ()
-        handle = self._open.enter_context(self.vk.instance(wanted))
+        wanted = self.vk.use_test_layer(self.layer) if self.layer and self.layer.own else ()
+        if self.layer and self.layer.validate:
+            from vkmapctl import validation
+
+            wanted = (validation.require(self.vk.layer_versions()), *wanted)  # the first is next to us
+            self._messages = validation.Messages()
+        handle = self._open.enter_context(self.vk.instance(wanted, self._messages))
         self._layers = layers.active(layers.known(os.environ), areas(), os.environ)
         self._physical = self.vk.physical_devices(handle)
         notes = []

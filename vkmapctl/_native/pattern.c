@@ -14,7 +14,8 @@
 
 /* The wheel is built for the oldest CPU of its architecture; these loops exist once more for what came later. */
 #if defined(__x86_64__) && defined(__gnu_linux__) && defined(__has_attribute)
-#if __has_attribute(target_clones)
+/* ThreadSanitizer is not set up yet when the choice between clones is made. */
+#if __has_attribute(target_clones) && !defined(__SANITIZE_THREAD__)
 #define WIDE_VECTORS __attribute__((target_clones("default", "avx2")))
 #endif
 #endif
