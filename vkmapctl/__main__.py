@@ -9,7 +9,7 @@ from vkmapctl import early
 
 def main() -> None:
     """Ends the process with the command's exit code."""
-    gc.disable()  # importing makes no garbage, and looking for it would take a quarter of the start
+    gc.disable()  # importing makes no garbage, and looking for it would take a twentieth of a probe
     early.begin(sys.argv[1:])
     from vkmapctl.cli import main as run
 
