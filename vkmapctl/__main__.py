@@ -11,7 +11,7 @@ from vkmapctl import early
 
 def main() -> None:
     """Ends the process with the command's exit code."""
-    gc.disable()  # importing makes no garbage, and looking for it would take a quarter of the start
+    gc.disable()  # importing makes no garbage, and looking for it would take a twentieth of a probe
     _open_standard_streams()
     try:
         signal.signal(signal.SIGTERM, _interrupt)
