@@ -7,10 +7,16 @@ from vkmapctl import vkapi
 from vkmapctl.errors import CallFailed
 from vkmapctl.model import Api, MemoryType
 from vkmapctl.vkapi import WHOLE_SIZE, OpenDevice, result_name
+from vkmapctl.whereabouts import at
 
 vk: Any = vkapi.vk  # type: ignore[attr-defined]  # the binding itself stays vkapi's import
 
 PLACED, RESERVE = 1, 1  # VK_MEMORY_MAP_PLACED_BIT_EXT, VK_MEMORY_UNMAP_RESERVE_BIT_EXT
+_NAMES: dict[Api, tuple[str, str]] = {
+    "v1": ("vkMapMemory", "vkUnmapMemory"),
+    "khr": ("vkMapMemory2KHR", "vkUnmapMemory2KHR"),
+    "core": ("vkMapMemory2", "vkUnmapMemory2"),
+}
 _MAP_INFO, _UNMAP_INFO, _PLACED_INFO = 1000271000, 1000271001, 1000272002
 
 
@@ -58,6 +64,7 @@ class Memory:
         data = vk.ffi.new("void **")
         length = WHOLE_SIZE if size is None else size
         memory = vk.ffi.cast("VkDeviceMemory", self.handle)
+        at(f"{_NAMES[api][0]} of {self.describe(offset, size)}")
         if api == "v1":
             call = vk.ffi.cast("PFN_vkMapMemory", function)
             result = call(self._device.handle, memory, offset, length, 0, data)
@@ -93,6 +100,7 @@ class Memory:
         api = api or self._device.facts.apis()[0]
         function = self._device.map_functions(api)[1]
         memory = vk.ffi.cast("VkDeviceMemory", self.handle)
+        at(f"{_NAMES[api][1]}{' with reserve' if reserve else ''}")
         if api == "v1":
             vk.ffi.cast("PFN_vkUnmapMemory", function)(self._device.handle, memory)
             return 0
@@ -115,6 +123,7 @@ class Memory:
         self._ranges("vkInvalidateMappedMemoryRanges", offset, size)
 
     def _ranges(self, name: str, offset: int, size: int) -> None:
+        at(name)
         mapped = vk.ffi.new("VkMappedMemoryRange *")
         mapped.sType, mapped.memory = (
             vk.VK_STRUCTURE_TYPE_MAPPED_MEMORY_RANGE,

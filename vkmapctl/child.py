@@ -15,7 +15,7 @@ from typing import Literal, NoReturn, TypeVar
 
 import msgspec
 
-from vkmapctl import native
+from vkmapctl import native, whereabouts
 from vkmapctl.errors import DriverDied, ExitCode, VkmapError
 from vkmapctl.protocol import Describe, Described, Refused, Reply, Request
 
@@ -61,11 +61,17 @@ class Channel:
 
 
 class Died(Exception):
-    """The child ended by itself, or made no progress. kind: `crashed` or `hung`."""
+    """The child ended by itself, or made no progress. kind: `crashed` or `hung`; call: what it was doing, if known."""
 
     def __init__(self, kind: Literal["crashed", "hung"], how: str, output: str) -> None:
         super().__init__(how)
         self.kind, self.how, self.output = kind, how, output
+        self.call = whereabouts.last()
+
+    @property
+    def where(self) -> str:
+        """`killed by SIGSEGV in vkCreateDevice`."""
+        return f"{self.how} in {self.call}" if self.call else self.how
 
 
 class Interrupted(KeyboardInterrupt):
@@ -111,6 +117,7 @@ class Child:
         self._output, self._closed = b"", False
         requests, replies, output = os.pipe(), os.pipe(), os.pipe()
         parent = os.getpid()
+        whereabouts.at("")
         self.pid = os.fork()
         if self.pid == 0:
             for fd in (requests[1], replies[0], output[0]):
@@ -152,7 +159,7 @@ class Child:
             return self.answer(Describe(), Described)
         except Died as died:
             raise DriverDied(
-                f"the driver {died.kind} while its devices were listed: {died.how}",
+                f"the driver {died.kind} while its devices were listed: {died.where}",
                 *died.output.splitlines()[-5:],
                 "VK_LOADER_DRIVERS_SELECT or VK_DRIVER_FILES can leave a broken driver out",
             ) from None

@@ -6,6 +6,7 @@ from vkmapctl import native, outcomes
 from vkmapctl.errors import VkmapError
 from vkmapctl.model import Api, Note, Probe, Proof
 from vkmapctl.native import Fault, Op, Step
+from vkmapctl.whereabouts import at
 
 if TYPE_CHECKING:
     from vkmapctl.vkapi import OpenDevice
@@ -90,6 +91,7 @@ def _map_write_map_read(device: "OpenDevice", api: Api, memory: int, coherent: b
         map_alignment=device.facts.limits.min_memory_map_alignment,
         seed=1,
     )
+    at(f"{NAMES[api]} and its unmap")
     results = native.Results(1)
     results.control.threads = 1
     fault = program.run(native.Clock(False), results, 0, native.Pass.CHECK, iterations=1)

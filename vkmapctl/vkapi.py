@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from vkmapctl.errors import CallFailed, Unsupported
 from vkmapctl.model import Device, EntryPoint, Limits, MemoryHeap, MemoryType, Placed, TestLayer
+from vkmapctl.whereabouts import at
 
 try:
     import vulkan as vk
@@ -83,6 +84,7 @@ def _pointer(structure: ctypes.Structure) -> Any:
 
 def _enumerate(call: str, item: str, *leading: Any) -> list[Any]:
     """The two-call idiom of vkEnumerate…."""
+    at(call)
     function, count = getattr(vk.lib, call), vk.ffi.new("uint32_t *")
     check(call, function(*leading, count, vk.ffi.NULL))
     items = vk.ffi.new(f"{item}[]", max(count[0], 1))
@@ -134,6 +136,7 @@ def instance(layers: Sequence[str] = (), messages: Any = None) -> Iterator[Any]:
     if messages:
         info.pNext, info.enabledExtensionCount, info.ppEnabledExtensionNames = messages.info, 1, extensions
     handle = ffi.new("VkInstance *")
+    at("vkCreateInstance")
     result = vk.lib.vkCreateInstance(info, ffi.NULL, handle)
     if result == vk.VK_ERROR_INCOMPATIBLE_DRIVER:
         raise Unsupported(
@@ -223,6 +226,7 @@ def describe(index: int, physical: Any, *, emulated: bool = False) -> tuple[Devi
     """A physical device as plain data, and whether its placed features were filled by the driver."""
     ffi = vk.ffi
     extensions = _extensions(physical)
+    at("vkGetPhysicalDeviceProperties2")
     pci = ffi.new("VkPhysicalDevicePCIBusInfoPropertiesEXT *")
     pci.sType = vk.VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PCI_BUS_INFO_PROPERTIES_EXT
     driver = ffi.new("VkPhysicalDeviceDriverProperties *")
@@ -301,6 +305,7 @@ class OpenDevice:
         if MAP_PLACED in facts.extensions:
             info.pNext = _pointer(features)
         handle = ffi.new("VkDevice *")
+        at("vkCreateDevice")
         check("vkCreateDevice", vk.lib.vkCreateDevice(physical, info, ffi.NULL, handle))
         self.handle = handle[0]
 
@@ -308,6 +313,7 @@ class OpenDevice:
         return self
 
     def __exit__(self, *_: object) -> None:
+        at("vkDestroyDevice")
         vk.lib.vkDestroyDevice(self.handle, vk.ffi.NULL)
 
     def _transfer_queue_family(self) -> int:
@@ -362,11 +368,13 @@ class OpenDevice:
         info.sType = vk.VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO
         info.allocationSize, info.memoryTypeIndex = size, memory_type
         memory = vk.ffi.new("VkDeviceMemory *")
+        at("vkAllocateMemory")
         check("vkAllocateMemory", vk.lib.vkAllocateMemory(self.handle, info, vk.ffi.NULL, memory))
         return int(vk.ffi.cast("uintptr_t", memory[0]))
 
     def free(self, memory: int) -> None:
         """vkFreeMemory; a mapped object is unmapped by it."""
+        at("vkFreeMemory")
         vk.lib.vkFreeMemory(self.handle, vk.ffi.cast("VkDeviceMemory", memory), vk.ffi.NULL)
 
 
