@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?= --help
+FUZZ_SECONDS ?= 60
 
 # gcc analyses paths; another compiler warns only.
 ANALYSE := $(shell $(CC) -fanalyzer -E -x c /dev/null >/dev/null 2>&1 && echo -fanalyzer)
@@ -35,6 +36,12 @@ test-tsan: ## Run the loop in several threads under ThreadSanitizer
 .PHONY: test-trixie
 test-trixie: wheel ## Test the wheel in a Debian 13 root, with its validation layer (as root)
 	@scripts/test-trixie $(CURDIR)/$(BIN)/python
+
+.PHONY: fuzz
+fuzz: $(VENV)/installed ## Fuzz the readers of files by coverage for FUZZ_SECONDS (60)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group fuzz
+	@mkdir -p build/corpus
+	@$(BIN)/python tests/fuzz/fuzz_files.py -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 build/corpus
 
 .PHONY: run
 run: setup ## Set up, then run any command: make run ARGS="verify --list"

@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 
 from vkmapctl import vkapi
 from vkmapctl.errors import CallFailed
-from vkmapctl.model import Api, MemoryType
+from vkmapctl.model import MAP_CALLS, Api, MemoryType
 from vkmapctl.vkapi import WHOLE_SIZE, OpenDevice, result_name
+from vkmapctl.whereabouts import at
 
 vk: Any = vkapi.vk  # the binding itself stays vkapi's import
 
@@ -58,6 +59,7 @@ class Memory:
         data = vk.ffi.new("void **")
         length = WHOLE_SIZE if size is None else size
         memory = vk.ffi.cast("VkDeviceMemory", self.handle)
+        at(f"{MAP_CALLS[api][0]} of {self.describe(offset, size)}")
         if api == "v1":
             call = vk.ffi.cast("PFN_vkMapMemory", function)
             result = call(self._device.handle, memory, offset, length, 0, data)
@@ -93,6 +95,7 @@ class Memory:
         api = api or self._device.facts.apis()[0]
         function = self._device.map_functions(api)[1]
         memory = vk.ffi.cast("VkDeviceMemory", self.handle)
+        at(f"{MAP_CALLS[api][1]}{' with reserve' if reserve else ''}")
         if api == "v1":
             vk.ffi.cast("PFN_vkUnmapMemory", function)(self._device.handle, memory)
             return 0
@@ -115,6 +118,7 @@ class Memory:
         self._ranges("vkInvalidateMappedMemoryRanges", offset, size)
 
     def _ranges(self, name: str, offset: int, size: int) -> None:
+        at(name)
         mapped = vk.ffi.new("VkMappedMemoryRange *")
         mapped.sType, mapped.memory = (
             vk.VK_STRUCTURE_TYPE_MAPPED_MEMORY_RANGE,

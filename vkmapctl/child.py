@@ -15,6 +15,7 @@ from typing import Literal, NoReturn, TypeVar
 
 import msgspec
 
+from vkmapctl import whereabouts
 from vkmapctl.early import Forked, Parent, fork
 from vkmapctl.errors import DriverDied, ExitCode, VkmapError
 from vkmapctl.protocol import Describe, Described, Refused, Reply, Request
@@ -61,11 +62,16 @@ class Channel:
 
 
 class Died(Exception):
-    """The child ended by itself, or made no progress. kind: `crashed` or `hung`."""
+    """The child ended by itself, or made no progress. kind: `crashed` or `hung`; call: what it was doing, if known."""
 
-    def __init__(self, kind: Literal["crashed", "hung"], how: str, output: str) -> None:
+    def __init__(self, kind: Literal["crashed", "hung"], how: str, output: str, call: str = "") -> None:
         super().__init__(how)
-        self.kind, self.how, self.output = kind, how, output
+        self.kind, self.how, self.output, self.call = kind, how, output, call
+
+    @property
+    def where(self) -> str:
+        """`killed by SIGSEGV in vkCreateDevice`."""
+        return f"{self.how} in {self.call}" if self.call else self.how
 
 
 class Interrupted(KeyboardInterrupt):
@@ -117,7 +123,7 @@ class Child:
             live(serve, side)
         self.pid = side.pid
         self._channel = Channel(side.replies, side.requests)
-        self._output_fd = side.output
+        self._output_fd, self._calls = side.output, side.calls
         os.set_blocking(self._output_fd, False)
 
     def ask(self, request: Request, *, timeout: float | None = None) -> Iterator[Reply]:
@@ -151,7 +157,7 @@ class Child:
             return self.answer(Describe(), Described)
         except Died as died:
             raise DriverDied(
-                f"the driver {died.kind} while its devices were listed: {died.how}",
+                f"the driver {died.kind} while its devices were listed: {died.where}",
                 *died.output.splitlines()[-5:],
                 "VK_LOADER_DRIVERS_SELECT or VK_DRIVER_FILES can leave a broken driver out",
             ) from None
@@ -173,7 +179,7 @@ class Child:
             if beat != last_beat:
                 last_beat, last_change = beat, time.monotonic()
             elif time.monotonic() - last_change > timeout:
-                raise Died("hung", f"no progress for {timeout:.3g} s (--timeout waits longer)", self._said())
+                raise self._died("hung", f"no progress for {timeout:.3g} s (--timeout waits longer)")
 
     def _take_output(self) -> None:
         try:
@@ -186,13 +192,16 @@ class Child:
         self._take_output()
         return self._output.decode(errors="replace").strip()
 
+    def _died(self, kind: Literal["crashed", "hung"], how: str) -> Died:
+        return Died(kind, how, self._said(), whereabouts.last(self._calls))
+
     def _raise_died(self) -> NoReturn:
         status = self._reap(_GRACE_SECONDS)
         if status is None:
-            raise Died("hung", "it closed its pipe but did not end", self._said())
+            raise self._died("hung", "it closed its pipe but did not end")
         if os.WIFSIGNALED(status):
-            raise Died("crashed", f"killed by {_signal_name(os.WTERMSIG(status))}", self._said())
-        raise Died("crashed", f"ended with status {os.waitstatus_to_exitcode(status)}", self._said())
+            raise self._died("crashed", f"killed by {_signal_name(os.WTERMSIG(status))}")
+        raise self._died("crashed", f"ended with status {os.waitstatus_to_exitcode(status)}")
 
     def _reap(self, seconds: float) -> int | None:
         """Waits for the child's end; its wait status, None if it lives on."""
@@ -218,6 +227,7 @@ class Child:
             os.kill(self.pid, signal.SIGKILL)
             self._reap(60)
         os.close(self._output_fd)
+        self._calls.close()
 
 
 def _signal_name(number: int) -> str:

@@ -5,15 +5,18 @@ what both sides need is there, and the two go on side by side.
 """
 
 import os
+from mmap import mmap
+
+from vkmapctl import whereabouts
 
 UNUSUAL = {"-h", "--help", "--emulate", "--inject", "--validate"}
 
 
 class Forked:
-    """A forked child from the parent's side: its id, and the pipes to and from it."""
+    """A forked child from the parent's side: its id, the pipes to and from it, and the page where it says its calls."""
 
-    def __init__(self, pid: int, replies: int, requests: int, output: int) -> None:
-        self.pid, self.replies, self.requests, self.output = pid, replies, requests, output
+    def __init__(self, pid: int, replies: int, requests: int, output: int, calls: mmap) -> None:
+        self.pid, self.replies, self.requests, self.output, self.calls = pid, replies, requests, output, calls
 
 
 class Parent:
@@ -29,15 +32,17 @@ _waiting: list[Forked] = []
 def fork() -> Forked | Parent:
     """Forks with a pipe each way and one for the child's output; returns in both processes."""
     requests, replies, output = os.pipe(), os.pipe(), os.pipe()
+    calls = whereabouts.page()
     parent = os.getpid()
     pid = os.fork()
     if pid == 0:
+        whereabouts.take(calls)
         for fd in (requests[1], replies[0], output[0]):
             os.close(fd)
         return Parent(parent, requests[0], replies[1], output[1])
     for fd in (requests[0], replies[1], output[1]):
         os.close(fd)
-    return Forked(pid, replies[0], requests[1], output[0])
+    return Forked(pid, replies[0], requests[1], output[0], calls)
 
 
 def begin(arguments: list[str]) -> None:

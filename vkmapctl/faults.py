@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from vkmapctl.native import Fault
+from vkmapctl.native import Fault, Op
 
 _TEXTS = {
     Fault.NULL_POINTER: "the map succeeded but gave no pointer",
@@ -19,7 +19,7 @@ _TEXTS = {
 def explain(fault: Fault, result_name: str, place: Mapping[str, int]) -> str:
     """One line for a fault. result_name: the VkResult of a failed call; place: as native.Results.fault gives it."""
     if fault is Fault.CALL_FAILED:
-        return f"{result_name} in step {place['step']}"
+        return f"{result_name} in {Op(place['op']).name.lower()} (step {place['step']})"
     if fault is Fault.MISMATCH:
         where = f"byte {place['offset']} of the allocation"
         return f"{where} is {place['found']:#04x}, written was {place['expected']:#04x}"

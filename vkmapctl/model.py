@@ -13,6 +13,11 @@ from vkmapctl.steps import AnyStep
 SCHEMA = "vkmapctl/1"
 
 Api = Literal["v1", "khr", "core"]
+MAP_CALLS: dict[Api, tuple[str, str]] = {
+    "v1": ("vkMapMemory", "vkUnmapMemory"),
+    "khr": ("vkMapMemory2KHR", "vkUnmapMemory2KHR"),
+    "core": ("vkMapMemory2", "vkUnmapMemory2"),
+}
 Touch = Literal["none", "first", "write", "read", "verify"]
 UnmapOrder = Literal["same", "reverse", "random"]
 Status = Literal["ok", "failed", "unsupported", "crashed", "hung", "lost", "out-of-memory", "interrupted", "not-run"]

@@ -147,11 +147,12 @@ class Results:
         return max(int(getattr(s, field)) for s in self.stats)
 
     def fault(self) -> tuple[Fault, int, dict[str, int]]:
-        """The first fault met, its VkResult, and where: step, offset, expected and found byte."""
+        """The first fault met, its VkResult, and where: step, op, offset, expected and found byte."""
         for s in self.stats:
             if s.fault:
                 place = {
                     "step": s.fault_step,
+                    "op": s.at_op,
                     "offset": s.bad_offset,
                     "expected": s.bad_expected,
                     "found": s.bad_found,

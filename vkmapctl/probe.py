@@ -102,6 +102,6 @@ def _prove(child: Child, device: Device) -> Probe:
     except Interrupted:
         return Probe(device=device, status="interrupted", reason="stopped by the user")
     except Died as died:
-        reason = f"the driver {died.kind} in the live proof: {died.how}"
+        reason = f"the driver {died.kind} in the live proof: {died.where}"
         said = tuple(Note("driver-said", line) for line in died.output.splitlines()[-5:])
         return Probe(device=device, status=died.kind, reason=reason, notes=said)

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Literal
 from vkmapctl import native, outcomes
 from vkmapctl.errors import VkmapError
 from vkmapctl.faults import explain
-from vkmapctl.model import Api, Note, Probe, Proof
+from vkmapctl.model import MAP_CALLS, Api, Note, Probe, Proof
 from vkmapctl.native import Fault, Op, Step
+from vkmapctl.whereabouts import at
 
 if TYPE_CHECKING:
     from vkmapctl.vkapi import OpenDevice
@@ -109,6 +110,7 @@ def _map_write_map_read(device: "OpenDevice", api: Api, memory: int, coherent: b
     program = native.Program(
         functions, [(memory, SIZE)], [cycle], map_alignment=device.facts.limits.min_memory_map_alignment, seed=1
     )
+    at(f"{MAP_CALLS[api][0]} and its unmap")
     results = native.Results(1)
     results.control.threads = 1
     fault = program.run(native.Clock(False), results, 0, native.Pass.CHECK, iterations=1)

@@ -254,6 +254,7 @@ class Stress:
             statuses = [(outcomes.of_error(error), error.message)] * len(group)
             self._end_child(grace=0)
         self._add_rows(group, rounds, statuses, effort)
+        self._leave_lost_device(statuses)
         if interrupted:
             raise Interrupted
 
@@ -275,6 +276,11 @@ class Stress:
             elif isinstance(reply, Measured):
                 return reply, leak
         return Measured(()), leak
+
+    def _leave_lost_device(self, statuses: Sequence[tuple[Status, str]]) -> None:
+        """A lost device stays lost; the next row gets a new one."""
+        if any(status == "lost" for status, _ in statuses):
+            self._end_child(grace=0)
 
     def _start_child(self) -> Described:
         self._end_child()
@@ -347,7 +353,7 @@ class Stress:
         if busy and not at:
             return "not-run", f"its turn was cut short: the driver {died.kind} in another row"
         said = f"; it said: {died.output.splitlines()[-1]}" if died.output else ""
-        return died.kind, f"{died.how} in {at or 'setting up or ending the job'}{said}"
+        return died.kind, f"{died.how} in {at or died.call or 'setting up or ending the job'}{said}"
 
     def _add_rows(
         self,

@@ -5,6 +5,7 @@ from typing import Any
 from vkmapctl.calls import vk
 from vkmapctl.checks import Ground, Skip
 from vkmapctl.vkapi import check
+from vkmapctl.whereabouts import at
 
 _TIMEOUT_NS = 10_000_000_000
 
@@ -82,7 +83,9 @@ class Transfers:
         commands = vk.ffi.new("VkCommandBuffer *", self._commands)
         submit.sType, submit.commandBufferCount = vk.VK_STRUCTURE_TYPE_SUBMIT_INFO, 1
         submit.pCommandBuffers = commands
+        at("vkQueueSubmit")
         check("vkQueueSubmit", vk.lib.vkQueueSubmit(self._queue, 1, submit, self._fence[0]))
+        at("vkWaitForFences")
         check("vkWaitForFences", vk.lib.vkWaitForFences(self._device, 1, self._fence, 1, _TIMEOUT_NS))
         check("vkResetFences", vk.lib.vkResetFences(self._device, 1, self._fence))
 

@@ -73,7 +73,7 @@ class Attempts:
             verdict = _validated(one, tried.verdict, said)
         except Died as died:
             last = f"; it said: {died.output.splitlines()[-1]}" if died.output else ""
-            verdict = Verdict(died.kind, f"{died.how}{last}")
+            verdict = Verdict(died.kind, f"{died.where}{last}")
         except VkmapError as error:
             verdict = Verdict(
                 "crashed" if error.exit_code == ExitCode.DRIVER_DIED else checks.verdict_of(error) or "fail",

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vkmapctl.errors import CallFailed, Unsupported
-from vkmapctl.model import Device, EntryPoint, Limits, MemoryHeap, MemoryType, Placed, TestLayer
+from vkmapctl.model import MAP_CALLS, Api, Device, EntryPoint, Limits, MemoryHeap, MemoryType, Placed, TestLayer
+from vkmapctl.whereabouts import at
 
 
 class _Binding:
@@ -63,7 +64,6 @@ MEMORY_BUDGET = "VK_EXT_memory_budget"
 PCI_BUS_INFO = "VK_EXT_pci_bus_info"
 EXTERNAL_MEMORY_HOST = "VK_EXT_external_memory_host"
 SHOWN_EXTENSIONS = (MAP_MEMORY2, MAP_PLACED, MEMORY_BUDGET, PCI_BUS_INFO, EXTERNAL_MEMORY_HOST)
-MAP2_NAMES = ("vkMapMemory2", "vkUnmapMemory2")
 TEST_LAYER = "VK_LAYER_VKMAPCTL_test"
 _LAYER_FOLDERS = tuple(f"{root}/vulkan/explicit_layer.d" for root in ("/usr/local/share", "/usr/share", "/etc"))
 
@@ -114,6 +114,7 @@ def _pointer(structure: ctypes.Structure) -> Any:
 
 def _enumerate(call: str, item: str, *leading: Any) -> list[Any]:
     """The two-call idiom of vkEnumerate…."""
+    at(call)
     function, count = getattr(vk.lib, call), vk.ffi.new("uint32_t *")
     check(call, function(*leading, count, vk.ffi.NULL))
     items = vk.ffi.new(f"{item}[]", max(count[0], 1))
@@ -165,6 +166,7 @@ def instance(layers: Sequence[str] = (), messages: Any = None) -> Iterator[Any]:
     if messages:
         info.pNext, info.enabledExtensionCount, info.ppEnabledExtensionNames = messages.info, 1, extensions
     handle = ffi.new("VkInstance *")
+    at("vkCreateInstance")
     result = vk.lib.vkCreateInstance(info, ffi.NULL, handle)
     if result == vk.VK_ERROR_INCOMPATIBLE_DRIVER:
         raise Unsupported(
@@ -254,6 +256,7 @@ def describe(index: int, physical: Any, *, emulated: bool = False) -> tuple[Devi
     """A physical device as plain data, and whether its placed features were filled by the driver."""
     ffi = vk.ffi
     extensions = _extensions(physical)
+    at("vkGetPhysicalDeviceProperties2")
     pci = ffi.new("VkPhysicalDevicePCIBusInfoPropertiesEXT *")
     pci.sType = vk.VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PCI_BUS_INFO_PROPERTIES_EXT
     driver = ffi.new("VkPhysicalDeviceDriverProperties *")
@@ -332,6 +335,7 @@ class OpenDevice:
         if MAP_PLACED in facts.extensions:
             info.pNext = _pointer(features)
         handle = ffi.new("VkDevice *")
+        at("vkCreateDevice")
         check("vkCreateDevice", vk.lib.vkCreateDevice(physical, info, ffi.NULL, handle))
         self.handle = handle[0]
 
@@ -339,6 +343,7 @@ class OpenDevice:
         return self
 
     def __exit__(self, *_: object) -> None:
+        at("vkDestroyDevice")
         vk.lib.vkDestroyDevice(self.handle, vk.ffi.NULL)
 
     def _transfer_queue_family(self) -> int:
@@ -372,17 +377,15 @@ class OpenDevice:
         core_rule: Literal["pointer", "unspecified"] = "pointer" if self.facts.version() >= (1, 4) else "unspecified"
         khr_rule: Literal["pointer", "null"] = "pointer" if MAP_MEMORY2 in self.facts.extensions else "null"
         points = []
-        for name, rule in [(n, core_rule) for n in MAP2_NAMES] + [(n + "KHR", khr_rule) for n in MAP2_NAMES]:
+        for name, rule in [(n, core_rule) for n in MAP_CALLS["core"]] + [(n, khr_rule) for n in MAP_CALLS["khr"]]:
             found = self.function(name) != 0
             points.append(EntryPoint(name=name, found=found, rule=rule, callable=found and rule == "pointer"))
         return tuple(points)
 
-    def map_functions(self, api: str) -> tuple[int, int]:
+    def map_functions(self, api: Api) -> tuple[int, int]:
         """Addresses of the map and the unmap function of `v1`, `khr` or `core`. Raises CallFailed on NULL."""
-        suffix = {"v1": "", "khr": "2KHR", "core": "2"}[api]
-        names = (f"vkMapMemory{suffix}", f"vkUnmapMemory{suffix}")
-        found = tuple(self.function(name) for name in names)
-        for name, address in zip(names, found, strict=True):
+        found = tuple(self.function(name) for name in MAP_CALLS[api])
+        for name, address in zip(MAP_CALLS[api], found, strict=True):
             if not address:
                 raise CallFailed(f"vkGetDeviceProcAddr gives NULL for {name}, which this device must have")
         return found[0], found[1]
@@ -393,11 +396,13 @@ class OpenDevice:
         info.sType = vk.VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO
         info.allocationSize, info.memoryTypeIndex = size, memory_type
         memory = vk.ffi.new("VkDeviceMemory *")
+        at("vkAllocateMemory")
         check("vkAllocateMemory", vk.lib.vkAllocateMemory(self.handle, info, vk.ffi.NULL, memory))
         return int(vk.ffi.cast("uintptr_t", memory[0]))
 
     def free(self, memory: int) -> None:
         """vkFreeMemory; a mapped object is unmapped by it."""
+        at("vkFreeMemory")
         vk.lib.vkFreeMemory(self.handle, vk.ffi.cast("VkDeviceMemory", memory), vk.ffi.NULL)
 
 

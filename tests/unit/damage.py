@@ -16,7 +16,8 @@ from vkmapctl.model import (
     to_json,
 )
 
-_RUN = a_run(a_row(), a_busy_row(), a_row(api="v1", status="failed", reason="VK_ERROR_MEMORY_MAP_FAILED in step 0"))
+_FAILED = a_row(api="v1", status="failed", reason="VK_ERROR_MEMORY_MAP_FAILED in map (step 0)")
+_RUN = a_run(a_row(), a_busy_row(), _FAILED)
 _CHECK = CheckRow("M1", "title", "rule", "must", 0, 0, ("De",), "fail", "seen", 0.1)
 _VERIFY = VerifyReport(
     schema=SCHEMA, tool=_RUN.tool, started=_RUN.started, host=_RUN.host, loader="1.4", devices=_RUN.devices,

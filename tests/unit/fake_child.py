@@ -11,6 +11,8 @@ from vkmapctl.protocol import (
     Calibrated,
     Describe,
     Described,
+    Finish,
+    Finished,
     Measure,
     Measured,
     Prove,
@@ -61,6 +63,8 @@ class FakeChild:
                     results.stats[0].rate_pairs, results.stats[0].rate_ns = self.pairs, 35 * self.pairs
                 yield Round((35.0,) * len(jobs))
                 yield Measured(("",) * len(jobs))
+            case Finish():
+                yield Finished()
             case other:
                 raise AssertionError(f"no answer to {other}")
 

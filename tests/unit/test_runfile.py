@@ -11,7 +11,7 @@ from vkmapctl.errors import UsageProblem
 from vkmapctl.model import SCHEMA, to_json
 from vkmapctl.runfile import Sink, load
 
-RUN = a_run(a_row(), a_row(api="v1", status="failed", reason="VK_ERROR_MEMORY_MAP_FAILED in step 0"))
+RUN = a_run(a_row(), a_row(api="v1", status="failed", reason="VK_ERROR_MEMORY_MAP_FAILED in map (step 0)"))
 
 
 # --- writing --------------------------------------------------------------------------------------

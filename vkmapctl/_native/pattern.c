@@ -57,9 +57,9 @@ enum { LANES = 4, VECTORS = 4, BLOCK = LANES * VECTORS };
 
 static inline __attribute__((always_inline)) void first_words(vector *words, uint64_t value)
 {
+    const vector lanes = {0, 1, 2, 3};
     for (uint64_t v = 0; v < VECTORS; v++)
-        for (uint64_t i = 0; i < LANES; i++)
-            words[v][i] = value + (v * LANES + i) * VKM_PATTERN_STEP;
+        words[v] = value + (v * LANES + lanes) * VKM_PATTERN_STEP;
 }
 
 WIDE_VECTORS static void write_words(unsigned char *bytes, uint64_t words, uint64_t value)

@@ -1,0 +1,237 @@
+"""The table of docs/reliability.md, made by running it: fault, command, what the user saw, exit code, rows kept.
+
+VKMAPCTL_REGENERATE=1 writes the table anew; otherwise it must be the committed one. Every run must also leave no
+process, no shared memory and no other file than the saved one.
+"""
+
+import json
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from cli_runner import LAVAPIPE, environment
+from test_drivers import LVP, broken_driver
+
+PAGE = Path(__file__).parents[2] / "docs/reliability.md"
+BEGIN, END = "<!-- made by tests/driver/test_fault_table.py -->\n", "<!-- end -->\n"
+COMMANDS = {
+    "probe": ["probe", "--emulate", "placed"],
+    "stress": [
+        "stress", "--emulate", "placed", "--iterations", "20", "--warmup", "0s",
+        "--size", "4K", "--size", "8K", "--size", "16K",
+    ],
+    "verify": ["verify", "--emulate", "placed", "--check", "P12", "--check", "M5", "--check", "P13"],
+}  # fmt: skip
+PERIODS = {"out-of-memory": ":2", "init-crashes": "", "enumerate-crashes": ""}  # else 60: stress's second row
+
+
+class Fault(NamedTuple):
+    """inject: a fault of the test layer. act: done to the running command once it is stuck in that fault."""
+
+    name: str
+    inject: str
+    act: Callable[["subprocess.Popen[str]"], None] | None = None
+    timeout: str = "1s"
+
+
+def children(pid: int) -> list[int]:
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def kill_worker(process: "subprocess.Popen[str]") -> None:
+    for pid in children(process.pid):
+        os.kill(pid, signal.SIGKILL)
+
+
+def close_output(process: "subprocess.Popen[str]") -> None:
+    """Nobody reads any more; then the worker ends, and the command has something to say."""
+    assert process.stdout
+    assert process.stderr
+    process.stdout.close()
+    process.stderr.close()
+    kill_worker(process)
+
+
+def sends(number: signal.Signals) -> Callable[["subprocess.Popen[str]"], None]:
+    return lambda process: process.send_signal(number)
+
+
+FAULTS = [
+    Fault("a map dies of SIGSEGV", "map-crashes"),
+    Fault("a map calls abort()", "map-aborts"),
+    Fault("a map never returns", "map-hangs"),
+    Fault("the device is lost", "device-lost"),
+    Fault("an allocation finds no memory", "out-of-memory"),
+    Fault("a map fails", "map-fails"),
+    Fault("creating a device crashes", "init-crashes"),
+    Fault("listing the devices crashes", "enumerate-crashes"),
+    Fault("the worker is killed", "map-hangs", kill_worker, "60s"),
+    Fault("Ctrl-C", "map-hangs", sends(signal.SIGINT), "60s"),
+    Fault("SIGTERM", "map-hangs", sends(signal.SIGTERM), "60s"),
+    Fault("kill -9 of the command", "map-hangs", sends(signal.SIGKILL), "60s"),
+    Fault("whoever reads the output goes away", "map-hangs", close_output, "60s"),
+]
+
+
+class Seen(NamedTuple):
+    """One line of the table."""
+
+    fault: str
+    command: str
+    saw: str
+    code: int
+    rows: str
+
+
+def run(fault: Fault, command: str, folder: Path) -> Seen:
+    saved = folder / "saved.json"
+    quiet = [] if fault.act is close_output else ["--quiet"]
+    period = PERIODS.get(fault.inject, ":60") if command == "stress" else ""
+    arguments = [
+        *COMMANDS[command], *quiet, "--inject", fault.inject + period, "--timeout", fault.timeout,
+        "--save", str(saved), "--json",
+    ]  # fmt: skip
+    process = start(arguments, LAVAPIPE)
+    workers: list[int] = []
+    if fault.act:
+        wait_until_stuck(process)
+        workers = children(process.pid)
+        fault.act(process)
+    return finish(process, workers, fault.name, command, saved)
+
+
+def start(arguments: list[str], driver: dict[str, str], limit: int | None = None) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "vkmapctl", *arguments],
+        env=environment(driver), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=limit and (lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))),
+    )  # fmt: skip
+
+
+def wait_until_stuck(process: "subprocess.Popen[str]") -> None:
+    """Until the worker sleeps in pause(), which is how the layer hangs, for some time."""
+    deadline, stuck = time.monotonic() + 30, 0
+    while stuck < 5 and time.monotonic() < deadline:
+        time.sleep(0.1)
+        states = [Path(f"/proc/{pid}/wchan").read_text() + _call(pid) for pid in children(process.pid)]
+        stuck = stuck + 1 if any(state.endswith("pause") for state in states) else 0
+    assert stuck == 5, "the driver does not hang"
+
+
+def _call(pid: int) -> str:
+    """`pause` where the process is inside that system call (x86-64: 34)."""
+    try:
+        return "pause" if Path(f"/proc/{pid}/syscall").read_text().startswith("34 ") else ""
+    except OSError:
+        return ""
+
+
+def finish(process: "subprocess.Popen[str]", workers: list[int], fault: str, command: str, saved: Path) -> Seen:
+    """Waits for the end, and insists that nothing is left."""
+    workers = workers or children(process.pid)
+    if process.stdout and process.stdout.closed:
+        process.wait(60)
+        out = err = ""
+    else:
+        out, err = process.communicate(timeout=60)
+    assert "Traceback" not in err, err
+    deadline = time.monotonic() + 5
+    while any(Path(f"/proc/{pid}").exists() for pid in workers) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert [pid for pid in workers if Path(f"/proc/{pid}").exists()] == []
+    assert [path.name for path in saved.parent.iterdir() if path.name.startswith(".")] == []
+    document = json.loads(saved.read_text()) if saved.exists() else None
+    if out and document:
+        printed = json.loads(out)
+        assert printed["exit_code"] == process.returncode
+        assert printed == document or "disk" in fault
+        document = printed
+    return Seen(fault, command, saw(document, err), process.returncode, rows(command, document))
+
+
+def saw(document, err: str) -> str:
+    """The reason of the first row that is not sound, or the error line."""
+    found = [line for line in err.splitlines() if line.startswith("Error: ")]
+    if document:
+        key = "devices" if "missing" in document else "results"
+        bad = [row for row in document[key] if row["status"] not in ("ok", "pass")]
+        found += [f"{row['status']}: {row.get('reason') or row.get('detail')}" for row in bad]
+        found += [f"outcome {document['outcome']}"]
+    text = found[0] if found else "nothing"
+    text = re.sub(r" (/\S*)?/", " ", re.sub(r"iteration \d+", "iteration N", text))
+    return text.replace("|", "\\|")
+
+
+def rows(command: str, document) -> str:
+    """`2 ok, 1 crashed`."""
+    if document is None:
+        return "none measured yet"
+    of = document["devices" if command == "probe" else "results"]
+    return ", ".join(f"{count} {status}" for status, count in Counter(row["status"] for row in of).items()) or "none"
+
+
+def others(tmp_path: Path) -> list[Seen]:
+    """What is not a fault of the layer: one driver among several, and the disk."""
+    seen = []
+    broken = broken_driver(tmp_path)
+    both = f"{broken}:{LVP}"
+    for command, arguments in COMMANDS.items():
+        for name, driver, limit in (
+            ("one of two drivers crashes when loaded", {"VK_DRIVER_FILES": both, "VK_ICD_FILENAMES": both}, None),
+            ("the disk is full before the start", LAVAPIPE, 1000),
+        ):
+            folder = tmp_path / f"{command}{limit}"
+            folder.mkdir()
+            process = start([*arguments, "--quiet", "--json", "--save", str(folder / "it.json")], driver, limit)
+            seen.append(finish(process, [], name, command, folder / "it.json"))
+    sizes = [word for i in range(40) for word in ("--size", str(4096 + i))]
+    folder = tmp_path / "full"
+    folder.mkdir()
+    process = start(
+        ["stress", *sizes, "--iterations", "50", "--warmup", "0s", "--api", "all", "--quiet", "--json",
+         "--save", str(folder / "it.json")], LAVAPIPE, 72 << 10,
+    )  # fmt: skip
+    out, err = process.communicate(timeout=60)
+    seen.append(
+        Seen("the disk fills up meanwhile", "stress", saw(None, err), process.returncode, rows("", json.loads(out)))
+    )
+    return seen
+
+
+def table(seen: list[Seen]) -> str:
+    lines = ["| fault | command | what the user saw | exit code | rows kept |", "| --- | --- | --- | --- | --- |"]
+    for one in seen:
+        code = "killed" if one.code < 0 else str(one.code)
+        lines.append(f"| {one.fault} | {one.command} | {one.saw} | {code} | {one.rows} |")
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="system call numbers")
+def test_the_table_is_what_happens(tmp_path: Path) -> None:
+    tasks = []
+    with ThreadPoolExecutor(3) as pool:
+        for i, fault in enumerate(FAULTS):
+            for command in COMMANDS:
+                folder = tmp_path / f"{command}{i}"
+                folder.mkdir()
+                tasks.append(pool.submit(run, fault, command, folder))
+    shared = set(os.listdir("/dev/shm"))
+    seen = sorted([task.result() for task in tasks] + others(tmp_path), key=lambda one: one.command)
+    assert set(os.listdir("/dev/shm")) <= shared
+    made = table(seen)
+    before, _, rest = PAGE.read_text().partition(BEGIN)
+    old, _, after = rest.partition(END)
+    if os.environ.get("VKMAPCTL_REGENERATE"):
+        PAGE.write_text(before + BEGIN + made + END + after)
+    else:
+        assert made == old, "VKMAPCTL_REGENERATE=1 writes the table anew"
