@@ -4,6 +4,8 @@ import os
 import platform
 from pathlib import Path
 
+from vkmapctl.model import Room
+
 Facts = dict[str, str | int | float | list[int] | None]
 
 
@@ -44,6 +46,17 @@ def memory_available() -> int:
     if limit and limit.isdecimal() and used and used.isdecimal():
         available = min(available, int(limit) - int(used))
     return available
+
+
+def mappings_available() -> int:
+    """Mappings that this process, or one forked from it, may still make: vm.max_map_count less those it has."""
+    with open("/proc/self/maps", "rb") as maps:
+        return int(_first_line("/proc/sys/vm/max_map_count") or 65530) - sum(1 for _ in maps)
+
+
+def room() -> Room:
+    """What a run can have of this machine."""
+    return Room(memory_available(), mappings_available())
 
 
 def describe() -> Facts:

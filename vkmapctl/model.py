@@ -74,11 +74,22 @@ MALLOC_TYPE = MemoryType(MALLOC, MALLOC, ("Vi", "Co", "Ca"))
 
 
 class Limits(Data, frozen=True):
-    """The limits that mapping depends on, in bytes (VkPhysicalDeviceLimits)."""
+    """The limits that mapping depends on, in bytes (VkPhysicalDeviceLimits, VkPhysicalDeviceMaintenance3Properties).
+
+    max_memory_allocation_size: a driver may grant more, but need not; None where a saved run does not tell.
+    """
 
     min_memory_map_alignment: int
     non_coherent_atom_size: int
     max_memory_allocation_count: int
+    max_memory_allocation_size: int | None = None
+
+
+class Room(Data, frozen=True):
+    """What the machine can still give this process: bytes of memory, and mappings (vm.max_map_count)."""
+
+    memory: int
+    mappings: int
 
 
 class Placed(Data, frozen=True):

@@ -46,14 +46,14 @@ def plan(
 ) -> PlanReport:
     """Raises VkmapError where there is no driver, or where what is asked for makes no sense on a device."""
     devices = _devices(selector, timeout, layer)
-    available = host.memory_available()
+    room = host.room()
     rows: list[PlannedRow] = []
     refused: list[Refusal] = []
     groups = 0
     for device in devices:
         for part in wanted.parts():
             try:
-                found = workload.resolve(part, device, available)
+                found = workload.resolve(part, device, room)
             except Unsupported as error:
                 refused.append(Refusal(device.index, part.name, error.message))
                 continue

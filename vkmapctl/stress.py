@@ -214,13 +214,13 @@ class Stress:
 
     def _plans(self, chosen: Sequence[Device]) -> list[Plan]:
         """Of each part for each device. Where others can run, one that is unsupported becomes a row that says so."""
-        available = host.memory_available()
+        room = host.room()
         plans: list[Plan] = []
         refused: list[tuple[Workload, Device, Unsupported]] = []
         for device in chosen:
             for part in self._wanted.parts():
                 try:
-                    plans.append(workload.resolve(part, device, available))
+                    plans.append(workload.resolve(part, device, room))
                 except Unsupported as error:
                     if not self._wanted.jobs:
                         raise

@@ -264,8 +264,10 @@ def describe(index: int, physical: Any, *, emulated: bool = False) -> tuple[Devi
     driver.pNext = pci if PCI_BUS_INFO in extensions else ffi.NULL
     ids = ffi.new("VkPhysicalDeviceIDProperties *")
     ids.sType, ids.pNext = vk.VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_ID_PROPERTIES, driver
+    sizes = ffi.new("VkPhysicalDeviceMaintenance3Properties *")
+    sizes.sType, sizes.pNext = vk.VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_3_PROPERTIES, ids
     query = ffi.new("VkPhysicalDeviceProperties2 *")
-    query.sType, query.pNext = vk.VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, ids
+    query.sType, query.pNext = vk.VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, sizes
     vk.lib.vkGetPhysicalDeviceProperties2(physical, query)
     properties = query.properties
     placed, filled = _placed(physical, emulated) if MAP_PLACED in extensions else (Placed(), True)
@@ -294,6 +296,7 @@ def describe(index: int, physical: Any, *, emulated: bool = False) -> tuple[Devi
             min_memory_map_alignment=properties.limits.minMemoryMapAlignment,
             non_coherent_atom_size=properties.limits.nonCoherentAtomSize,
             max_memory_allocation_count=properties.limits.maxMemoryAllocationCount,
+            max_memory_allocation_size=sizes.maxMemoryAllocationSize,
         ),
         extensions={name: extensions[name] for name in SHOWN_EXTENSIONS if name in extensions},
         route=route,

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from vkmapctl import units
 from vkmapctl.errors import Unsupported, UsageProblem
-from vkmapctl.model import MALLOC, MALLOC_TYPE, Api, Device, Effort, Job, MemoryType, Note, Plan, Workload
+from vkmapctl.model import MALLOC, MALLOC_TYPE, Api, Device, Effort, Job, MemoryType, Note, Plan, Room, Workload
 from vkmapctl.program import atom_range, page_ceil, program_bytes
 from vkmapctl.script import Impossible, cycle_of, needs, object_count
 
@@ -20,10 +20,11 @@ _FLAG_WORDS = {
 }  # fmt: skip
 LONGEST_INDEX = 9  # digits
 MEMORY_RESERVE = 256 << 20  # left to the rest of the machine when an allocation is planned
+MAPPINGS_LEFT_ALONE = 1024  # for the driver itself
 
 
-def resolve(workload: Workload, device: Device, memory_available: int) -> Plan:
-    """The plan of one part for one device. memory_available: bytes that the machine can still give.
+def resolve(workload: Workload, device: Device, room: Room) -> Plan:
+    """The plan of one part for one device. room: what the machine can still give.
 
     Raises UsageProblem for a request that makes no sense anywhere, Unsupported for one that this device or
     machine cannot meet; the message names the feature or the figures.
@@ -32,13 +33,13 @@ def resolve(workload: Workload, device: Device, memory_available: int) -> Plan:
     apis = _apis(workload, device)
     groups, notes = [], []
     for memory_type in _memory_types(workload.memory_type, device):
-        sizes = _sizes(workload, device, memory_type, memory_available)
+        sizes = _sizes(workload, device, memory_type, room.memory)
         for size, offset in itertools.product(sizes, workload.offsets):
             job = _job(workload, device, memory_type, size, offset)
             _check_range(job, device)
-            _check_memory(job, device, memory_available)
+            _check_memory(job, device, room)
             _check_script(job, device)
-            notes += _touch_notes(job, device)
+            notes += [*_touch_notes(job, device), *_size_notes(job, device)]
             groups.append(tuple(replace(job, api=api) for api in (apis[:1] if memory_type is MALLOC_TYPE else apis)))
     if workload.placed and not workload.reserve:
         notes.append(
@@ -62,6 +63,7 @@ def _sizes(workload: Workload, device: Device, memory_type: MemoryType, memory_a
         low, factor = units.parse_fit(one)
         limit = min(_free(device, memory_type), memory_available - MEMORY_RESERVE) // 2
         limit //= workload.live * workload.threads
+        limit = min(limit, device.limits.max_memory_allocation_size or limit)
         if workload.placed:
             limit = min(limit, PLACES.get(workload.placed, 1 << 47) // (2 * workload.live * workload.threads))
         size = low
@@ -289,7 +291,7 @@ def _check_placed(job: Job, device: Device) -> None:
         )
 
 
-def _check_memory(job: Job, device: Device, memory_available: int) -> None:
+def _check_memory(job: Job, device: Device, room: Room) -> None:
     count, need = job.object_count * job.threads, job.memory_bytes
     what = units.size(job.allocation_size) + (f" x {count} = {units.size(need)}" if count > 1 else "")
     memory_type = device.memory_type(job.memory_type)
@@ -304,10 +306,10 @@ def _check_memory(job: Job, device: Device, memory_available: int) -> None:
             )
         in_host_memory |= not heap.device_local
     own = program_bytes(job)
-    if (need if in_host_memory else 0) + own > memory_available - MEMORY_RESERVE:
+    if (need if in_host_memory else 0) + own > room.memory - MEMORY_RESERVE:
         raise Unsupported(
             f"{what if in_host_memory else 'the run'}, with {units.size(own)} for its steps, "
-            f"does not fit into this machine's memory: {units.size(max(memory_available, 0))} available, "
+            f"does not fit into this machine's memory: {units.size(max(room.memory, 0))} available, "
             f"of which {units.size(MEMORY_RESERVE)} is left alone",
             "choose a smaller --size, --live or --threads",
         )
@@ -317,8 +319,28 @@ def _check_memory(job: Job, device: Device, memory_available: int) -> None:
             f"{device.limits.max_memory_allocation_count}, of {device.name}",
             "lower --live or --threads",
         )
+    # Where an object costs a mapping for sure. A driver that runs out of them may well die of it.
+    if (device.software or job.placed) and count > room.mappings - MAPPINGS_LEFT_ALONE:
+        raise Unsupported(
+            f"{count} objects need as many mappings: this process may have {max(room.mappings, 0)} more, "
+            f"of which {MAPPINGS_LEFT_ALONE} are left alone",
+            "lower --live or --threads, or raise vm.max_map_count",
+        )
     if job.placed and page_ceil(job.allocation_size) * count > PLACES.get(job.placed, 1 << 63):
         raise Unsupported(f"{what} is more than the addresses of --placed {job.placed}")
+
+
+def _size_notes(job: Job, device: Device) -> list[Note]:
+    limit = device.limits.max_memory_allocation_size
+    if job.memory_type == MALLOC or limit is None or job.allocation_size <= limit:
+        return []
+    return [
+        Note(
+            "over-allocation-size",
+            f"{units.size(job.allocation_size)} is more than maxMemoryAllocationSize ({units.size(limit)}): "
+            f"{device.name} need not grant it",
+        )
+    ]
 
 
 def _touch_notes(job: Job, device: Device) -> list[Note]:

@@ -25,7 +25,7 @@ from vkmapctl.model import (
     Workload,
 )
 
-MIB, GIB = 1 << 20, 1 << 30
+KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 CACHED = MemoryType(0, 0, ("De", "Vi", "Co", "Ca"))
 NON_COHERENT = MemoryType(0, 0, ("Vi", "Ca"))
 FULLY_PLACED = Placed(True, True, True, 4096)

@@ -1,10 +1,11 @@
 """What was asked for, resolved against devices, or refused with the reason."""
 
 import pytest
-from builders import FULLY_PLACED, GIB, KHR_ONLY, MIB, NON_COHERENT, a_device, a_gpu
+from builders import FULLY_PLACED, GIB, KHR_ONLY, KIB, MIB, NON_COHERENT, a_device, a_gpu
+from msgspec.structs import replace
 
 from vkmapctl.errors import Unsupported, UsageProblem
-from vkmapctl.model import Limits, MemoryHeap, MemoryType, Placed, Workload
+from vkmapctl.model import Limits, MemoryHeap, MemoryType, Placed, Room, Workload
 from vkmapctl.program import cycles_of
 from vkmapctl.workload import placed_address, resolve
 
@@ -17,17 +18,17 @@ WHOLE_PLACED = a_device(placed=Placed(True, False, True, 4096))
 COARSE_PLACED = a_device(placed=Placed(True, True, True, 65536))
 
 
-def planned(device=V14, *, memory=64 * GIB, **wanted):
-    return resolve(Workload(**wanted), device, memory)
+def planned(device=V14, *, memory=64 * GIB, mappings=65530, **wanted):
+    return resolve(Workload(**wanted), device, Room(memory, mappings))
 
 
 def jobs(plan):
     return [job for group in plan.groups for job in group]
 
 
-def refusal(error, device=V14, *, memory=64 * GIB, **wanted):
+def refusal(error, device=V14, **wanted):
     with pytest.raises(error) as caught:
-        planned(device, memory=memory, **wanted)
+        planned(device, **wanted)
     return caught.value.message
 
 
@@ -178,6 +179,19 @@ def test_a_device_without_mappable_memory(types):
 def test_what_does_not_fit_is_refused_before_it_is_allocated(device, memory, wanted, says):
     message = refusal(Unsupported, device, memory=memory, **wanted)
     assert says in message
+
+
+@pytest.mark.parametrize("device", [V14, a_gpu()], ids=["cpu", "placed on a GPU"])
+def test_more_objects_than_mappings(device):
+    placed = None if device is V14 else "any"
+    assert "mappings" in refusal(Unsupported, device, mappings=2000, sizes=(4096,), live=1000, placed=placed)
+    assert jobs(planned(device, mappings=2000, sizes=(4096,), live=900, placed=placed))
+
+
+def test_a_sweep_stops_at_the_largest_allocation_that_the_driver_must_grant():
+    small = a_device(limits=replace(V14.limits, max_memory_allocation_size=MIB))
+    assert [job.allocation_size for job in jobs(planned(small, sizes=("64K..fit*4",)))] == [64 * KIB, 256 * KIB, MIB]
+    assert "need not grant" in planned(small, sizes=(2 * MIB,)).notes[0].message
 
 
 def test_device_memory_does_not_have_to_fit_into_the_machine():
