@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from machine import Effort, Figures, Machine, difference, interleaved, judge, ratio
-from vkmapctl import cpus, native, stats, worker
+from vkmapctl import native, worker
+from vkmapctl.machine import cpus
 from vkmapctl.native import Op, Pass
+from vkmapctl.results import stats
 
 SIZE = 64 << 10
 SLICE_NS = 2_000_000

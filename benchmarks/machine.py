@@ -134,8 +134,8 @@ class Machine:
 @contextmanager
 def opened(folder: Path) -> Iterator[Machine]:
     """The device that vkmapctl would choose."""
-    from vkmapctl import vkapi
-    from vkmapctl.selectors import best
+    from vkmapctl.driver import vkapi
+    from vkmapctl.plans.selectors import best
 
     with vkapi.instance() as handle:
         physical = vkapi.physical_devices(handle)

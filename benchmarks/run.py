@@ -25,8 +25,8 @@ import commands
 import growth
 import loops
 from machine import FULL, QUICK, Effort, Figures, Machine, Missing, opened
-from vkmapctl import host
 from vkmapctl.errors import VkmapError
+from vkmapctl.machine import host
 
 IN_PROCESS = (loops.rate, loops.latency, bindings.python_loops, loops.touch, loops.threads)
 WHOLE_COMMANDS = (commands.stress_command, commands.start_up, commands.memory)

@@ -6,7 +6,7 @@ import signal
 import sys
 from typing import NoReturn
 
-from vkmapctl import early
+from vkmapctl.driver import early
 
 
 def main() -> None:

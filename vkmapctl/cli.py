@@ -7,10 +7,11 @@ from typing import Any
 
 import click
 
-from vkmapctl import __version__, cli_report, cli_workloads, params
+from vkmapctl import __version__
+from vkmapctl.commandline import params, reports, workloads
+from vkmapctl.commandline.options import common_options, layer_options, test_layer, timeout_option
 from vkmapctl.errors import ExitCode, UsageProblem, VkmapError
-from vkmapctl.options import common_options, layer_options, test_layer, timeout_option
-from vkmapctl.params import APIS, TOUCHES, UNMAP_ORDERS
+from vkmapctl.plans.choices import APIS, TOUCHES, UNMAP_ORDERS
 
 OUTPUT_OPTIONS = ("as_json", "save", "force", "quiet", "no_color")
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -199,8 +200,8 @@ def stress(
     WORKLOAD is a preset's name or a TOML file ('vkmapctl workloads list' shows the presets; without one it is quick).
     Flags given here win over what it says.
     """
-    from vkmapctl import workload_file
-    from vkmapctl.progress import watcher
+    from vkmapctl.commandline.progress import watcher
+    from vkmapctl.plans import workload_file
     from vkmapctl.stress import Stress
 
     output = {name: others.pop(name) for name in OUTPUT_OPTIONS}
@@ -220,7 +221,7 @@ def stress(
     ).run()
     code = _conclude(run, output, sink)
     if plot:
-        cli_report.show_plots(run, color=not output["no_color"], stderr=output["as_json"])
+        reports.show_plots(run, color=not output["no_color"], stderr=output["as_json"])
     return code
 
 
@@ -265,8 +266,8 @@ def verify(
     **output: Any,
 ) -> int:
     """Check the driver's behaviour against the specification, rule by rule."""
-    from vkmapctl import report_verify
     from vkmapctl import verify as verifier
+    from vkmapctl.reports import verification
 
     if list_checks:
         return _list_checks(output)
@@ -281,11 +282,11 @@ def verify(
         layer=test_layer(emulate, inject, validate),
         command=sys.argv[1:],
         version=__version__,
-        on_row=_progress(report_verify.check_line, output),
+        on_row=_progress(verification.check_line, output),
         save=sink.save if sink else lambda report: None,
     )
     if junit_sink:
-        junit_sink.write(report_verify.verify_junit(report))
+        junit_sink.write(verification.verify_junit(report))
     return _conclude(report, output, sink, junit_sink)
 
 
@@ -294,8 +295,8 @@ def verify(
 @common_options
 def selftest(list_faults: bool, device: str | None, **output: Any) -> int:
     """Show that broken drivers are caught: inject each fault over the local driver."""
-    from vkmapctl import catalogue
     from vkmapctl import selftest as tester
+    from vkmapctl.driver import catalogue
 
     if list_faults:
         for name, description in catalogue.faults().items():
@@ -315,11 +316,13 @@ def selftest(list_faults: bool, device: str | None, **output: Any) -> int:
 
 
 def _list_checks(output: dict[str, Any]) -> int:
-    from vkmapctl import checks, console, report_verify
+    from vkmapctl.checks import registry
+    from vkmapctl.commandline import console
+    from vkmapctl.reports import verification
 
     rows = [
         (one.id, one.level if one.quirk is None else f"quirk {one.quirk}", " ".join(one.needs), one.title, one.rule)
-        for one in checks.load().values()
+        for one in registry.load().values()
     ]
     if output["as_json"]:
         import json
@@ -327,7 +330,7 @@ def _list_checks(output: dict[str, Any]) -> int:
         keys = ("id", "level", "needs", "title", "rule")
         click.echo(json.dumps([dict(zip(keys, row, strict=True)) for row in rows], indent=1))
     else:
-        console.print_view(report_verify.catalogue_view(rows), color=not output["no_color"])
+        console.print_view(verification.catalogue_view(rows), color=not output["no_color"])
     return ExitCode.OK
 
 
@@ -342,7 +345,7 @@ def _sink(output: dict[str, Any]) -> Any:
     """The file of --save, checked before anything is measured."""
     if output["save"] is None:
         return None
-    from vkmapctl.runfile import Sink
+    from vkmapctl.results.runfile import Sink
 
     return Sink(output["save"], force=output["force"])
 
@@ -351,7 +354,7 @@ def _printer(output: dict[str, Any]) -> Any:
     """What makes a document's tables, None where nobody wants them."""
     if output["as_json"] and output["quiet"]:
         return None
-    from vkmapctl.views import view
+    from vkmapctl.reports.views import view
 
     return view
 
@@ -368,7 +371,7 @@ def _conclude(document: Any, output: dict[str, Any], *sinks: Any) -> int:
 
 def _show(document: Any, output: dict[str, Any]) -> None:
     """The document as tables, or as JSON on stdout with the tables on stderr."""
-    from vkmapctl import console
+    from vkmapctl.commandline import console
 
     if output["as_json"]:
         from vkmapctl.model import to_json
@@ -387,13 +390,13 @@ def _usage_problem(error: click.ClickException) -> UsageProblem:
     return UsageProblem(error.format_message(), f"{path} --help")
 
 
-cli.add_command(cli_workloads.workloads)
-cli.add_command(cli_report.report)
+cli.add_command(workloads.workloads)
+cli.add_command(reports.report)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns the exit code: the only place that prints errors."""
-    from vkmapctl import console
+    from vkmapctl.commandline import console
 
     try:
         result = cli.main(args=arguments, prog_name="vkmapctl", standalone_mode=False)

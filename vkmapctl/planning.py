@@ -2,11 +2,12 @@
 
 from functools import partial
 
-from vkmapctl import host, patience, workload
-from vkmapctl.child import Child, Interrupts
+from vkmapctl.driver.child import Child, Interrupts
 from vkmapctl.errors import ExitCode, Unsupported
+from vkmapctl.machine import host
 from vkmapctl.model import SCHEMA, Data, Device, Effort, Job, TestLayer, Workload
-from vkmapctl.selectors import select
+from vkmapctl.plans import patience, workload
+from vkmapctl.plans.selectors import select
 from vkmapctl.worker import serve
 
 GROUP_SECONDS = 0.05  # to set up and end a group

@@ -5,13 +5,16 @@ from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
-from vkmapctl import drivers, early, host, outcomes, patience
-from vkmapctl.child import Channel, Child, Died, Interrupted, Interrupts
+from vkmapctl.driver import drivers, early
+from vkmapctl.driver.child import Channel, Child, Died, Interrupted, Interrupts
+from vkmapctl.driver.protocol import Described, Prove, Proved
 from vkmapctl.errors import VkmapError
-from vkmapctl.gates import missing
+from vkmapctl.machine import host
 from vkmapctl.model import SCHEMA, Device, Note, Outcome, Probe, ProbeReport, TestLayer, Tool
-from vkmapctl.protocol import Described, Prove, Proved
-from vkmapctl.selectors import select
+from vkmapctl.plans import patience
+from vkmapctl.plans.gates import missing
+from vkmapctl.plans.selectors import select
+from vkmapctl.results import outcomes
 
 
 def probe(

@@ -10,7 +10,6 @@ from rich.table import Table
 from rich.text import Text
 
 from vkmapctl import units
-from vkmapctl.findings import findings, memory_label, page_cost
 from vkmapctl.model import (
     Api,
     Device,
@@ -23,8 +22,9 @@ from vkmapctl.model import (
     Row,
     Run,
 )
-from vkmapctl.plain import least_width
-from vkmapctl.report_sharing import sharing_view
+from vkmapctl.reports.plain import least_width
+from vkmapctl.reports.sharing import sharing_view
+from vkmapctl.results.findings import findings, memory_label, page_cost
 
 _STYLES = {
     "ok": "green",

@@ -3,11 +3,10 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
-from vkmapctl import checks
-from vkmapctl.catalogue import faults
-from vkmapctl.child import Interrupts
+from vkmapctl.checks import registry
+from vkmapctl.driver.catalogue import faults
+from vkmapctl.driver.child import Interrupts
 from vkmapctl.errors import Unsupported, VkmapError
-from vkmapctl.gates import parse_threshold
 from vkmapctl.model import (
     SCHEMA,
     Device,
@@ -19,7 +18,8 @@ from vkmapctl.model import (
     Trial,
     Workload,
 )
-from vkmapctl.selectors import select
+from vkmapctl.plans.gates import parse_threshold
+from vkmapctl.plans.selectors import select
 from vkmapctl.stress import Stress
 from vkmapctl.verify import BROKEN, Attempts
 
@@ -116,7 +116,7 @@ class Selftest:
             return self._stress(fault, by)
         with self._interrupts.caught():
             try:
-                row = self._attempts(fault).attempt(checks.load()[by], self.device, self._memory_type)
+                row = self._attempts(fault).attempt(registry.load()[by], self.device, self._memory_type)
             except VkmapError as error:
                 return True, error.message
         return row.status in CAUGHT, f"{row.status}: {row.detail}" if row.detail else row.status

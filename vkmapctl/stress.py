@@ -14,11 +14,12 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from vkmapctl import drivers, host, outcomes, patience, stats, trust, workload
-from vkmapctl.child import Child, Died, Interrupted, Interrupts
+from vkmapctl.driver import drivers
+from vkmapctl.driver.child import Child, Died, Interrupted, Interrupts
+from vkmapctl.driver.faults import explain
+from vkmapctl.driver.protocol import Calibrate, Calibrated, Described, Finish, Finished, Measure, Measured, Round
 from vkmapctl.errors import ExitCode, Unsupported, VkmapError
-from vkmapctl.faults import explain
-from vkmapctl.gates import Threshold, missed, parse_threshold
+from vkmapctl.machine import host
 from vkmapctl.model import (
     SCHEMA,
     Api,
@@ -38,10 +39,12 @@ from vkmapctl.model import (
     Workload,
 )
 from vkmapctl.native import Fault, Results
-from vkmapctl.protocol import Calibrate, Calibrated, Described, Finish, Finished, Measure, Measured, Round
-from vkmapctl.rows import refused_row
-from vkmapctl.script import walk
-from vkmapctl.selectors import select
+from vkmapctl.plans import patience, workload
+from vkmapctl.plans.gates import Threshold, missed, parse_threshold
+from vkmapctl.plans.script import walk
+from vkmapctl.plans.selectors import select
+from vkmapctl.results import outcomes, stats, trust
+from vkmapctl.results.rows import refused_row
 from vkmapctl.steps import First
 from vkmapctl.worker import serve
 

@@ -7,10 +7,13 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from vkmapctl import checks, drivers, host, outcomes, patience
-from vkmapctl.checks import Check
-from vkmapctl.child import Child, Died, Interrupted, Interrupts
+from vkmapctl.checks import registry
+from vkmapctl.checks.registry import Check
+from vkmapctl.driver import drivers
+from vkmapctl.driver.child import Child, Died, Interrupted, Interrupts
+from vkmapctl.driver.protocol import Described, Finish, Finished, Tried, Try
 from vkmapctl.errors import ExitCode, UsageProblem, VkmapError
+from vkmapctl.machine import host
 from vkmapctl.model import (
     SCHEMA,
     CheckRow,
@@ -23,8 +26,9 @@ from vkmapctl.model import (
     Verdict,
     VerifyReport,
 )
-from vkmapctl.protocol import Described, Finish, Finished, Tried, Try
-from vkmapctl.selectors import select
+from vkmapctl.plans import patience
+from vkmapctl.plans.selectors import select
+from vkmapctl.results import outcomes
 from vkmapctl.worker import serve
 
 QUIRKS = ("unaligned-placed",)
@@ -38,11 +42,11 @@ def choose(identifiers: Sequence[str], quirks: Sequence[str]) -> list[Check]:
 
     Raises UsageProblem for an unknown id.
     """
-    registry = checks.load()
-    unknown = [name for name in identifiers if name not in registry]
+    known = registry.load()
+    unknown = [name for name in identifiers if name not in known]
     if unknown:
-        raise UsageProblem(f"no check '{unknown[0]}'", f"known: {', '.join(registry)}")
-    chosen = [registry[name] for name in identifiers] if identifiers else list(registry.values())
+        raise UsageProblem(f"no check '{unknown[0]}'", f"known: {', '.join(known)}")
+    chosen = [known[name] for name in identifiers] if identifiers else list(known.values())
     return [one for one in chosen if one.quirk is None or one.quirk in quirks]
 
 
@@ -76,7 +80,7 @@ class Attempts:
             verdict = Verdict(died.kind, f"{died.where}{last}")
         except VkmapError as error:
             verdict = Verdict(
-                "crashed" if error.exit_code == ExitCode.DRIVER_DIED else checks.verdict_of(error) or "fail",
+                "crashed" if error.exit_code == ExitCode.DRIVER_DIED else registry.verdict_of(error) or "fail",
                 error.message,
             )
         finally:
@@ -113,7 +117,7 @@ def rows(chosen: Sequence[Check], device: Device, attempts: Attempts) -> Iterato
     """Every chosen check on every host-visible memory type of a device; what cannot run is a skip with its reason."""
     usable = [one for one in device.memory_types if one.usable]
     for one in chosen:
-        missing = checks.missing_need(one, device) if usable else "no host-visible memory type to allocate from"
+        missing = registry.missing_need(one, device) if usable else "no host-visible memory type to allocate from"
         if missing:
             yield _row(one, device, None, Verdict("skip", missing))
             continue

@@ -10,17 +10,13 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from vkmapctl import cpus, layers, native
-from vkmapctl.addresses import areas
-from vkmapctl.child import Channel, requests
-from vkmapctl.elevated import refuse_switches
-from vkmapctl.errors import Unsupported, VkmapError
-from vkmapctl.leaks import Leaks, process_usage
-from vkmapctl.model import MALLOC, Device, Effort, Job, Note, TestLayer
-from vkmapctl.native import Fault, Pass
-from vkmapctl.objects import LOWEST_ADDRESS, allocated, filled, reserve_for, reserved, scripted_cycle
-from vkmapctl.program import cycles_of, page_ceil
-from vkmapctl.protocol import (
+from vkmapctl import native
+from vkmapctl.driver import layers
+from vkmapctl.driver.child import Channel, requests
+from vkmapctl.driver.elevated import refuse_switches
+from vkmapctl.driver.leaks import Leaks, process_usage
+from vkmapctl.driver.objects import LOWEST_ADDRESS, allocated, filled, reserve_for, reserved, scripted_cycle
+from vkmapctl.driver.protocol import (
     Calibrate,
     Calibrated,
     Describe,
@@ -35,7 +31,13 @@ from vkmapctl.protocol import (
     Tried,
     Try,
 )
-from vkmapctl.script import ranges_of
+from vkmapctl.errors import Unsupported, VkmapError
+from vkmapctl.machine import cpus
+from vkmapctl.machine.addresses import areas
+from vkmapctl.model import MALLOC, Device, Effort, Job, Note, TestLayer
+from vkmapctl.native import Fault, Pass
+from vkmapctl.plans.program import cycles_of, page_ceil
+from vkmapctl.plans.script import ranges_of
 
 ROUNDS = 10
 MAPPINGS_SLACK = 64  # a driver's own pools and caches
@@ -61,7 +63,7 @@ class Session:
     """One child's life: the instance, its devices, and the shared results of the running jobs."""
 
     def __init__(self, channel: Channel, results: Sequence[native.Results], layer: TestLayer | None) -> None:
-        from vkmapctl import vkapi  # here, so that only this process loads the driver
+        from vkmapctl.driver import vkapi  # here, so that only this process loads the driver
 
         self.channel, self.results, self.layer, self.vk = channel, results, layer, vkapi
         self._open = ExitStack()
@@ -109,7 +111,7 @@ class Session:
         own = self.vk.placed_natively() if emulates else []
         wanted = self.vk.use_test_layer(self.layer) if self.layer and self.layer.own else ()
         if self.layer and self.layer.validate:
-            from vkmapctl import validation
+            from vkmapctl.driver import validation
 
             wanted = (validation.require(self.vk.layer_versions()), *wanted)  # the first is next to us
             self._messages = validation.Messages()
@@ -141,15 +143,15 @@ class Session:
         return self._opened[index]
 
     def prove(self, index: int) -> Proved:
-        from vkmapctl.proof import prove
+        from vkmapctl.driver.proof import prove
 
         return Proved(prove(self.device(index)))
 
     def try_check(self, check: str, device: int, memory_type: int) -> Tried:
-        from vkmapctl import checks
+        from vkmapctl.checks import registry
 
         opened = self.device(device)
-        return Tried(checks.run(checks.load()[check], opened, opened.facts.memory_types[memory_type]))
+        return Tried(registry.run(registry.load()[check], opened, opened.facts.memory_types[memory_type]))
 
     @property
     def clock(self) -> native.Clock:

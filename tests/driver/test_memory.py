@@ -6,10 +6,10 @@ from pathlib import Path
 import builders
 import pytest
 
-from vkmapctl.child import Child, Interrupts
+from vkmapctl.driver.child import Child, Interrupts
+from vkmapctl.driver.protocol import Measure, Measured
 from vkmapctl.model import Effort, TestLayer
 from vkmapctl.native import Results
-from vkmapctl.protocol import Measure, Measured
 from vkmapctl.worker import serve
 
 MIB = 1 << 20

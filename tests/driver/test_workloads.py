@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from cli_runner import LAVAPIPE, vkmapctl
 
-from vkmapctl.workload_file import presets
+from vkmapctl.plans.workload_file import presets
 
 SHORT = ("--duration", "40ms", "--warmup", "2ms", "--quiet")
 PLACED = ("--emulate", "placed")

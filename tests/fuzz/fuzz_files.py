@@ -13,12 +13,13 @@ import atheris
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 with atheris.instrument_imports(include=["vkmapctl"]):
-    from vkmapctl import runfile, views
-    from vkmapctl.console import print_view
+    from vkmapctl.commandline.console import print_view
     from vkmapctl.errors import UsageProblem
+    from vkmapctl.reports import views
+    from vkmapctl.results import runfile
 
     try:
-        from vkmapctl import workload_file
+        from vkmapctl.plans import workload_file
     except ImportError:
         workload_file = None
 

@@ -12,10 +12,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from vkmapctl.child import Child, Died, Interrupted, Interrupts, requests
+from vkmapctl.driver.child import Child, Died, Interrupted, Interrupts, requests
+from vkmapctl.driver.protocol import Calibrate, Describe, Described, Measured, Prove, Round
 from vkmapctl.errors import CallFailed, DriverDied, ExitCode, Unsupported, VkmapError
 from vkmapctl.native import Results
-from vkmapctl.protocol import Calibrate, Describe, Described, Measured, Prove, Round
 
 HELLO = Described("1.4.309", ("layer",), (), ())
 
@@ -271,7 +271,7 @@ def test_output_of_the_child_never_reaches_the_parents(child, capfd):
 
 def test_what_the_parent_had_not_written_yet_is_written_once():
     script = (
-        "from vkmapctl.child import Child, Interrupts, requests\n"
+        "from vkmapctl.driver.child import Child, Interrupts, requests\n"
         "print('once')\n"
         "def serve(channel):\n"
         "    print('noise', flush=True)\n"
@@ -286,7 +286,7 @@ def test_what_the_parent_had_not_written_yet_is_written_once():
 def test_the_child_dies_with_its_parent():
     script = (
         "import signal\n"
-        "from vkmapctl.child import Child, Interrupts\n"
+        "from vkmapctl.driver.child import Child, Interrupts\n"
         "child = Child(lambda channel: signal.pause(), timeout=5, interrupts=Interrupts())\n"
         "print(child.pid, flush=True)\n"
         "signal.pause()\n"

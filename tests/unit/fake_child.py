@@ -5,8 +5,7 @@ from typing import Any
 
 from builders import FULLY_PLACED, NON_COHERENT, a_device, a_gpu, a_histogram, a_probe
 
-from vkmapctl.model import MemoryHeap, MemoryType, Verdict
-from vkmapctl.protocol import (
+from vkmapctl.driver.protocol import (
     Calibrate,
     Calibrated,
     Describe,
@@ -21,6 +20,7 @@ from vkmapctl.protocol import (
     Tried,
     Try,
 )
+from vkmapctl.model import MemoryHeap, MemoryType, Verdict
 
 DEVICES = (
     a_device(),

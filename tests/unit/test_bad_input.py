@@ -19,11 +19,12 @@ from fake_child import FakeChild
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vkmapctl import checks, console
+from vkmapctl.checks import registry
 from vkmapctl.cli import cli, main
+from vkmapctl.commandline import console
 from vkmapctl.errors import UsageProblem
-from vkmapctl.runfile import load
-from vkmapctl.views import view
+from vkmapctl.reports.views import view
+from vkmapctl.results.runfile import load
 
 TIMES = int(os.environ.get("VKMAPCTL_CASES", "1"))
 SLOWEST_SECONDS = 20
@@ -190,10 +191,10 @@ def seldom(print_view):
 def world(tmp_path, monkeypatch):
     for module in ("stress", "probe", "verify", "planning"):
         monkeypatch.setattr(f"vkmapctl.{module}.Child", FakeChild)
-    some = {name: one for name, one in checks.load().items() if name in ("M1", "P1", "R1")}
-    monkeypatch.setattr("vkmapctl.checks.REGISTRY", some)
-    monkeypatch.setattr("vkmapctl.console.print_view", seldom(console.print_view))
-    monkeypatch.setattr("vkmapctl.host.memory_available", lambda: 32 << 30)
+    some = {name: one for name, one in registry.load().items() if name in ("M1", "P1", "R1")}
+    monkeypatch.setattr("vkmapctl.checks.registry.REGISTRY", some)
+    monkeypatch.setattr("vkmapctl.commandline.console.print_view", seldom(console.print_view))
+    monkeypatch.setattr("vkmapctl.machine.host.memory_available", lambda: 32 << 30)
     monkeypatch.chdir(tmp_path)
     return World(tmp_path)
 

@@ -6,7 +6,10 @@ import pytest
 from builders import a_device, a_gpu, a_latency, a_row, a_run
 from msgspec.structs import replace
 
-from vkmapctl.compare import (
+from vkmapctl.commandline.comparing import compared
+from vkmapctl.errors import UsageProblem
+from vkmapctl.model import Bins, TouchRate, Workload
+from vkmapctl.results.compare import (
     Limits,
     compare,
     devices_side_by_side,
@@ -14,9 +17,6 @@ from vkmapctl.compare import (
     quantile_interval,
     rounds_interval,
 )
-from vkmapctl.comparing import compared
-from vkmapctl.errors import UsageProblem
-from vkmapctl.model import Bins, TouchRate, Workload
 
 LIMITS = Limits()
 

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from vkmapctl import cpus, host
+from vkmapctl.machine import cpus, host
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import pytest
 from builders import a_busy_row, a_device, a_gpu, a_probe_report, a_row, a_run
 
 from vkmapctl.errors import UsageProblem
-from vkmapctl.export import export
 from vkmapctl.model import Note
+from vkmapctl.reports.export import export
 
 HOSTILE = "<b>|`x`|\n=1+1"
 FAILED = a_row(status="failed", reason="byte 3 is wrong", job="bad")

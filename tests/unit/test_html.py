@@ -9,9 +9,9 @@ import pytest
 from builders import a_device, a_latency, a_row, a_run
 from chromium import Chromium
 
-from vkmapctl.export import export
 from vkmapctl.model import Bins, Note, TouchRate
-from vkmapctl.runfile import load
+from vkmapctl.reports.export import export
+from vkmapctl.results.runfile import load
 
 ROOT = Path(__file__).parents[2]
 H100 = ROOT / "tests" / "golden" / "schema-1" / "placed.json"

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from vkmapctl import layers
-from vkmapctl.addresses import Area
+from vkmapctl.driver import layers
+from vkmapctl.machine.addresses import Area
 
 
 def manifest(folder, name, library, **more):

@@ -3,9 +3,11 @@
 import pytest
 from builders import a_job
 
-from vkmapctl import checks, outcomes, patience
+from vkmapctl.checks import registry
 from vkmapctl.errors import CallFailed, Unsupported
 from vkmapctl.model import Verdict
+from vkmapctl.plans import patience
+from vkmapctl.results import outcomes
 from vkmapctl.verify import _validated
 
 
@@ -47,7 +49,7 @@ def test_a_large_touch_may_take_longer():
 
 
 def test_a_check_that_holds_but_used_vulkan_wrongly_fails():
-    known = checks.load()
+    known = registry.load()
     wrong = "VUID-vkMapMemory2-memory-1: wrong"
     assert _validated(known["M1"], Verdict("pass"), [wrong]) == Verdict("fail", wrong)
     assert _validated(known["M1"], Verdict("crashed", "died"), [wrong]) == Verdict("crashed", "died")

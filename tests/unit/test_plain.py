@@ -12,7 +12,9 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from vkmapctl import console, plain, report
+from vkmapctl import report
+from vkmapctl.commandline import console
+from vkmapctl.reports import plain
 
 
 def a_screen(width=10_000):

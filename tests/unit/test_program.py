@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from vkmapctl.model import Limits, Placed
 from vkmapctl.native import PAGE, PLACED, RESERVE, Op, Program, null_driver
-from vkmapctl.program import RANDOM_CYCLES, atom_range, cycles_of, offsets_of
+from vkmapctl.plans.program import RANDOM_CYCLES, atom_range, cycles_of, offsets_of
 
 SIZE = 64 << 10
 COHERENT = a_device(placed=FULLY_PLACED)

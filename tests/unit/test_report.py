@@ -20,7 +20,8 @@ from builders import (
     a_run,
 )
 
-from vkmapctl import console, report
+from vkmapctl import report
+from vkmapctl.commandline import console
 from vkmapctl.model import EntryPoint, Note, Placed, Probe, Proof, TouchRate
 
 GOLDEN = Path(__file__).parents[1] / "golden"

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from vkmapctl import native
 from vkmapctl.native import Op, Program, Step
-from vkmapctl.script import Impossible, cycle_of, needs, object_count, resolved
+from vkmapctl.plans.script import Impossible, cycle_of, needs, object_count, resolved
 from vkmapctl.steps import AnyStep
 
 PAGE = native.PAGE

@@ -5,7 +5,7 @@ from builders import a_device, a_gpu
 
 from vkmapctl.errors import Unsupported, UsageProblem
 from vkmapctl.model import MemoryType
-from vkmapctl.selectors import best, select
+from vkmapctl.plans.selectors import best, select
 
 CPU = a_device(index=0)
 GPU = a_gpu(index=1)

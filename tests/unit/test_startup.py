@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from vkmapctl import early
+from vkmapctl.driver import early
 
-DRIVER_SIDE = {"vulkan", "cffi", "_cffi_backend", "vkmapctl._loop", "vkmapctl.native", "vkmapctl.vkapi"}
+DRIVER_SIDE = {"vulkan", "cffi", "_cffi_backend", "vkmapctl._loop", "vkmapctl.native", "vkmapctl.driver.vkapi"}
 
 
 def imported(*arguments):
@@ -49,14 +49,14 @@ def test_a_probe_for_a_program_does_not_import_tables():
 
 def test_before_the_fork_only_what_both_sides_need_is_imported():
     code = (
-        "import sys; from vkmapctl import early\n"
+        "import sys; from vkmapctl.driver import early\n"
         "def fork():\n"
         "    print(*sys.modules); sys.exit(0)\n"
         "early.fork = fork; early.begin(['probe'])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     loaded = set(done.stdout.split())
-    assert "vkmapctl.child" in loaded
+    assert "vkmapctl.driver.child" in loaded
     assert not {name for name in loaded if name.split(".")[0] in ("click", "rich", "vulkan", "_cffi_backend")}
 
 

@@ -6,8 +6,8 @@ from msgspec.structs import replace
 
 from vkmapctl.errors import Unsupported, UsageProblem
 from vkmapctl.model import Limits, MemoryHeap, MemoryType, Placed, Room, Workload
-from vkmapctl.program import cycles_of
-from vkmapctl.workload import placed_address, resolve
+from vkmapctl.plans.program import cycles_of
+from vkmapctl.plans.workload import placed_address, resolve
 
 V14 = a_device()
 V14_NO_KHR = a_device(extensions={})

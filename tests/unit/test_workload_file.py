@@ -6,10 +6,10 @@ import tomllib
 import jsonschema
 import pytest
 
-from vkmapctl import workload_file
 from vkmapctl.errors import UsageProblem
 from vkmapctl.model import Workload, to_json
-from vkmapctl.workload_file import load, presets, read, schema
+from vkmapctl.plans import workload_file
+from vkmapctl.plans.workload_file import load, presets, read, schema
 
 MIB = 1 << 20
 NAMES = (

@@ -1,0 +1,1 @@
+"""The conformance checks: a registry, and one chapter a module."""

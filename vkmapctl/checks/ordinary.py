@@ -1,0 +1,253 @@
+"""Checks of ordinary map and unmap, v1 and map2: M1 to M9."""
+
+import os
+import random
+import resource
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from vkmapctl.checks.registry import MAP_FAILED, Broken, Ground, Skip, check, expect
+from vkmapctl.machine import addresses
+from vkmapctl.machine.addresses import PAGE, areas
+
+if TYPE_CHECKING:
+    from vkmapctl.driver.calls import Memory
+
+SIZE = 64 << 10
+ODD_OFFSETS = (0, 1, 17, 129, 255, 1025, 4097, 32769)
+ODD_SIZES = (33, 257, 4087, 8095, 1048577)
+
+
+def pattern(size: int, seed: int = 1) -> bytes:
+    """Bytes that differ with place and seed."""
+    return random.Random(seed).randbytes(size)
+
+
+def fill(ground: Ground, memory: "Memory", data: bytes) -> None:
+    """Writes through a mapping of its own."""
+    addresses.write(memory.map(), data)
+    ground.flush(memory)
+    memory.unmap()
+
+
+def contents(ground: Ground, memory: "Memory", size: int) -> bytes:
+    """Reads through a mapping of its own."""
+    pointer = memory.map()
+    ground.invalidate(memory)
+    data = addresses.read(pointer, size)
+    memory.unmap()
+    return data
+
+
+def first_difference(found: bytes, wanted: bytes) -> int:
+    """Index of the first byte that differs."""
+    return next((i for i, (a, b) in enumerate(zip(found, wanted, strict=True)) if a != b), -1)
+
+
+def expect_bytes(found: bytes, wanted: bytes, what: str) -> None:
+    """Raises Broken naming the first byte that differs."""
+    if found != wanted:
+        at = first_difference(found, wanted)
+        raise Broken(f"{what}: byte {at} is {found[at]:#04x}, expected {wanted[at]:#04x}")
+
+
+@check("M1", "pointers are aligned, at odd offsets too", "minMemoryMapAlignment (chapter Limits)")
+def aligned(ground: Ground) -> None:
+    """Programs compute addresses from (pointer - offset) and use aligned vector stores on them."""
+    alignment = ground.facts.limits.min_memory_map_alignment
+    memory = ground.allocate(SIZE)
+    for api in ground.apis:
+        for offset in (*ODD_OFFSETS, SIZE - 1):
+            pointer = memory.map(offset, api=api)
+            expect((pointer - offset) % alignment == 0, f"{api}, offset {offset}: {pointer:#x} - offset is not aligned")
+            memory.unmap(api=api)
+
+
+@check("M2", "every byte of the range is in reach", "VUID-VkMemoryMapInfo-size-07960, -07961")
+def in_reach(ground: Ground) -> None:
+    """A map that is short by a page crashes the program that trusted it."""
+    for size in ODD_SIZES:
+        memory = ground.allocate(size)
+        for offset, length in ((0, None), (0, size), (size - 1, 1), (size // 3, size // 5 + 1), (1, size - 1)):
+            reach = size - offset if length is None else length
+            pointer = memory.map(offset, length)
+            for at in {pointer, pointer + reach // 2, pointer + reach - 1}:
+                addresses.write(at, b"\x5a")
+                expect(addresses.read(at, 1) == b"\x5a", f"byte {at - pointer} of {memory.describe(offset, length)}")
+            memory.unmap()
+        memory.free()
+
+
+@check("M3", "contents stay over unmap and map, at any offset", "Host access to device memory; unmap does not discard")
+def contents_stay(ground: Ground) -> None:
+    """A window that shows other bytes than the same place did before corrupts data silently."""
+    memory, data = ground.allocate(SIZE), pattern(SIZE)
+    fill(ground, memory, data)
+    for offset in ODD_OFFSETS:
+        pointer = memory.map(offset)
+        ground.invalidate(memory) if offset == 0 else _invalidate_inside(ground, memory, offset)
+        expect_bytes(addresses.read(pointer, SIZE - offset), data[offset:], f"map at {offset}")
+        memory.unmap()
+
+
+def _invalidate_inside(ground: Ground, memory: "Memory", offset: int) -> None:
+    atom = ground.facts.limits.non_coherent_atom_size
+    if not ground.memory_type.coherent:
+        memory.invalidate(-(-offset // atom) * atom)
+
+
+@check("M3-mixed", "v1 and map2 mix", "vkMapMemory2 with empty pNext equals vkMapMemory", needs=["map2"])
+def apis_mix(ground: Ground) -> None:
+    """A layer or an engine may map with one generation of the calls and unmap with another."""
+    memory = ground.allocate(SIZE)
+    for seed, (mapper, unmapper) in enumerate((m, u) for m in ground.apis for u in ground.apis):
+        data = pattern(SIZE, seed)
+        addresses.write(memory.map(api=mapper), data)
+        ground.flush(memory)
+        memory.unmap(api=unmapper)
+        expect_bytes(contents(ground, memory, SIZE), data, f"mapped by {mapper}, unmapped by {unmapper}")
+
+
+@check("M4", "v1 and map2 agree", "vkMapMemory2 with empty pNext equals vkMapMemory", needs=["map2"])
+def apis_agree(ground: Ground) -> None:
+    """map2 is a drop-in: the same range must show the same bytes, whole size included."""
+    memory, data = ground.allocate(SIZE), pattern(SIZE, 4)
+    fill(ground, memory, data)
+    for offset in ODD_OFFSETS:
+        for length in (None, 31, SIZE - offset):
+            reach = SIZE - offset if length is None else length
+            for api in ground.apis:
+                pointer = memory.map(offset, length, api=api)
+                wanted = data[offset : offset + reach]
+                expect_bytes(addresses.read(pointer, reach), wanted, f"{api}, {memory.describe(offset, length)}")
+                memory.unmap(api=api)
+
+
+@check("M5", "vkUnmapMemory2 without flags succeeds", "VK_KHR_map_memory2: unmap cannot fail", needs=["map2"])
+def unmap_succeeds(ground: Ground) -> None:
+    """No program is ready for an unmap that fails."""
+    memory = ground.allocate(SIZE)
+    for api in [api for api in ground.apis if api != "v1"]:
+        for offset in ODD_OFFSETS * 8:
+            memory.map(offset, api=api)
+            memory.unmap(api=api)
+
+
+@check("M6", "mapped objects do not share addresses", "Host access to device memory")
+def objects_apart(ground: Ground) -> None:
+    """Two objects at one address overwrite each other."""
+    generator = random.Random(6)
+    ranges = []
+    for _ in range(64):
+        memory = ground.allocate(generator.choice((257, 4096, 8095, SIZE, 1 << 20)))
+        pointer = memory.map()
+        ranges.append((pointer, pointer + memory.size))
+    ranges.sort()
+    for (_, end), (begin, _) in pairwise(ranges):
+        expect(begin >= end, f"mappings that end at {end:#x} and begin at {begin:#x} overlap")
+
+
+@check("M7", "freeing mapped memory is fine", "VUID-vkFreeMemory-memory-00677; a free unmaps implicitly")
+def free_while_mapped(ground: Ground) -> None:
+    """Engines free whole pools without unmapping them first."""
+    for round_ in range(64):
+        memory = ground.allocate(SIZE)
+        addresses.fill(memory.map(), round_, SIZE)
+        memory.free()
+
+
+@check("M7-leak", "map, unmap and free leave nothing behind", "process resources", level="quality")
+def nothing_left(ground: Ground) -> str:
+    """A mapping or a file left over at each cycle ends a long-lived process: vm.max_map_count is 65530 by default."""
+    api = ground.apis[0]
+
+    def cycle() -> None:
+        memory = ground.allocate(SIZE)
+        for _ in range(4):
+            addresses.write(memory.map(api=api), b"x")
+            memory.unmap(api=api)
+        memory.free()
+
+    for _ in range(32):
+        cycle()
+    before = _resources()
+    for _ in range(256):
+        cycle()
+    after = _resources()
+    grown = {name: after[name] - before[name] for name in before if after[name] > before[name] + _SLACK[name]}
+    expect(not grown, f"after 256 cycles of allocate, 4 maps, free: {grown} more")
+    return f"{after['mappings']} mappings, {after['files']} files"
+
+
+_SLACK = {"mappings": 8, "bytes": 4 << 20, "files": 2}
+
+
+def _resources() -> dict[str, int]:
+    found = areas()
+    size = sum(area.end - area.begin for area in found if "[heap]" not in area.path)
+    return {"mappings": len(found), "bytes": size, "files": len(os.listdir("/proc/self/fd"))}
+
+
+@check("M8", "the device sees what the host wrote", "Host write, flush and vkQueueSubmit make writes available")
+def device_sees_host(ground: Ground) -> None:
+    """A driver that maps a copy looks right to the host alone."""
+    source, target, transfers = ground.buffer(SIZE), ground.buffer(SIZE), ground.transfers()
+    for api in ground.apis:
+        data = pattern(SIZE, ord(api[0]))
+        addresses.write(source.memory.map(api=api), data)
+        ground.flush(source.memory)
+        source.memory.unmap(api=api)
+        transfers.copy(source, target)
+        expect_bytes(contents(ground, target.memory, SIZE), data, f"copied by the device, {api}")
+
+
+@check("M8-host", "the host sees what the device wrote", "Host read after a fence and a host barrier")
+def host_sees_device(ground: Ground) -> None:
+    """Read-back is what most mappings are for."""
+    buffer, transfers = ground.buffer(SIZE), ground.transfers()
+    pointer = buffer.memory.map()
+    for word in (0x01020304, 0xA5A5A5A5):
+        transfers.fill(buffer, word)
+        transfers.fill(buffer, word ^ 0xFFFFFFFF, SIZE // 2, 4096)
+        ground.invalidate(buffer.memory)
+        data = bytearray(word.to_bytes(4, "little") * (SIZE // 4))
+        data[SIZE // 2 : SIZE // 2 + 4096] = (word ^ 0xFFFFFFFF).to_bytes(4, "little") * 1024
+        expect_bytes(addresses.read(pointer, SIZE), bytes(data), f"filled with {word:#x} by the device")
+
+
+@check("M8-flush", "overlapping and partial flushes and invalidates", "VUID-VkMappedMemoryRange-offset-00687 to -01390")
+def overlapping_flushes(ground: Ground) -> None:
+    """The conformance suite names overlapping ranges and never makes them overlap."""
+    atom = ground.facts.limits.non_coherent_atom_size
+    source, target, transfers = ground.buffer(SIZE), ground.buffer(SIZE), ground.transfers()
+    data = pattern(SIZE, 8)
+    pointer, half = source.memory.map(), SIZE // 2
+    addresses.write(pointer, data)
+    for offset, size in ((half, half), (0, half + 4 * atom), (half - 4 * atom, 8 * atom), (atom, atom)):
+        source.memory.flush(offset, size)
+    transfers.copy(source, target)
+    pointer = target.memory.map()
+    for offset, size in ((half - atom, 2 * atom), (0, half + atom), (half, half)):
+        target.memory.invalidate(offset, size)
+    expect_bytes(addresses.read(pointer, SIZE), data, "copied after overlapping flushes")
+
+
+@check("M9", "a map that fails leaves the object usable", "VK_ERROR_MEMORY_MAP_FAILED; the object stays unmapped")
+def failed_map(ground: Ground) -> str:
+    """Out of address space is a normal day for a 32-bit program: it frees something and tries again."""
+    size = 64 << 20
+    memory = ground.allocate(size)
+    used = int(open("/proc/self/statm").read().split()[0]) * PAGE
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (used + size // 2, limits[1]))
+    try:
+        mapped = memory.try_map()
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+    if mapped.result == 0:
+        memory.unmap()
+        raise Skip("this driver maps without asking the kernel for address space, so the map cannot be made to fail")
+    expect(mapped.result == MAP_FAILED or mapped.result in (-1, -2), f"the map failed with VkResult {mapped.result}")
+    addresses.write(memory.map(), b"still usable")
+    memory.unmap()
+    return f"without address space the map failed with VkResult {mapped.result}, then succeeded"

@@ -1,0 +1,324 @@
+"""Checks of placed maps (VK_EXT_map_memory_placed): P1 to P14, and the quirk of unaligned sizes."""
+
+import os
+import threading
+from typing import TYPE_CHECKING, Any
+
+from vkmapctl.checks.ordinary import contents, expect_bytes, fill, pattern
+from vkmapctl.checks.registry import MAP_FAILED, Broken, Ground, Skip, check, expect
+from vkmapctl.driver.objects import reserve_for
+from vkmapctl.machine import addresses
+from vkmapctl.machine.addresses import PAGE, READ_WRITE, areas_in
+
+if TYPE_CHECKING:
+    from vkmapctl.driver.calls import Memory
+
+SIZES = (4096, 8192, 64 << 10, 1 << 20)
+GUARD = 8 << 20  # larger than any slab a driver sub-allocates from
+MARK = 0xAB
+
+
+def place(ground: Ground, memory: "Memory", address: int, **options: Any) -> None:
+    """A placed map of the whole object, which must land exactly there."""
+    pointer = memory.map(address=address, **options)
+    expect(pointer == address, f"asked for {address:#x}, got {pointer:#x}")
+
+
+@check("P1", "a placed map lands at its address", "VkMemoryMapPlacedInfoEXT::pPlacedAddress", needs=["placed"])
+def lands(ground: Ground) -> None:
+    """The address is the whole point: 32-bit programs can only see low ones."""
+    for size in map(ground.placed_size, SIZES):
+        memory = ground.allocate(size)
+        address = ground.take_range(size)
+        for api in [api for api in ground.apis if api != "v1"]:
+            place(ground, memory, address, api=api)
+            addresses.fill(address, 0x11, size)
+            memory.unmap(api=api)
+
+
+@check(
+    "P2", "nothing beside the range changes", "a placed map replaces [address, address + size) alone", needs=["placed"]
+)
+def neighbours_stay(ground: Ground) -> None:
+    """Several small live objects and wide guards: sub-allocated memory tempts drivers to map a whole slab."""
+    memories = [ground.allocate(ground.placed_size(size)) for size in SIZES * 3]
+    for memory in memories:
+        base = ground.take_range(memory.size + 2 * GUARD, READ_WRITE)
+        address = base + GUARD
+        addresses.fill(base, MARK, memory.size + 2 * GUARD)
+        before = _guards(base, address, memory.size)
+        place(ground, memory, address)
+        addresses.fill(address, 0x22, memory.size)
+        _expect_guards(before, base, address, memory.size, "after the map")
+        memory.unmap()
+        _expect_guards(before, base, address, memory.size, "after the unmap")
+
+
+def _guards(base: int, address: int, size: int) -> list[tuple[int, int, str]]:
+    """The kernel's view of both guards, cut at the range."""
+    end = address + size
+    parts = [(max(a.begin, base), min(a.end, address), a.permissions) for a in areas_in(base, address)]
+    parts += [(max(a.begin, end), min(a.end, end + GUARD), a.permissions) for a in areas_in(end, end + GUARD)]
+    return parts
+
+
+def _expect_guards(before: list[tuple[int, int, str]], base: int, address: int, size: int, when: str) -> None:
+    now = _guards(base, address, size)
+    expect(now == before, f"{size} bytes placed: {_change(now, address)} {when}")
+    for begin in (base, address + size):
+        expect_bytes(addresses.read(begin, GUARD), bytes([MARK]) * GUARD, f"{size} bytes, guard {when}")
+
+
+def _change(parts: list[tuple[int, int, str]], address: int) -> str:
+    """Which bytes of the guards are no longer the private memory that stood there, in words."""
+    foreign = [(begin, end) for begin, end, permissions in parts if permissions != "rw-p"]
+    below = sum(end - begin for begin, end in foreign if begin < address)
+    above = sum(end - begin for begin, end in foreign if begin >= address)
+    if foreign:
+        return f"{below} bytes before and {above} bytes after the range were replaced too,"
+    return f"the memory beside the range fell into {len(parts)} mappings"
+
+
+@check("P3", "the old mapping is replaced", "a placed map atomically replaces what the OS had there", needs=["placed"])
+def replaces(ground: Ground) -> None:
+    """Writes must reach the memory object and not what was mapped before."""
+    size = ground.placed_size(64 << 10)
+    memory = ground.allocate(size)
+    file = os.memfd_create("vkmapctl-inspector")
+    ground.held.callback(os.close, file)
+    os.ftruncate(file, size)
+    address = ground.take_range(size)
+    addresses.map_pages(size, READ_WRITE, address=address, file=file)
+    addresses.fill(address, MARK, size)
+    place(ground, memory, address)
+    data = pattern(size, 3)
+    addresses.write(address, data)
+    expect_bytes(os.pread(file, size, 0), bytes([MARK]) * size, "the file that was mapped there before")
+    ground.flush(memory)
+    memory.unmap()
+    expect_bytes(contents(ground, memory, size), data, "the memory object")
+
+
+@check("P4", "addresses below 4 and 2 GiB", "any aligned address the process may use", needs=["placed"])
+def low_addresses(ground: Ground) -> None:
+    """Wine's 32-bit mode needs the first, programs that are not large-address-aware the second."""
+    size = ground.placed_size(1 << 20)
+    memory = ground.allocate(size)
+    for where, end in (("low4g", 1 << 32), ("low2g", 1 << 31)):
+        address = reserve_for(where, size)
+        ground.held.callback(addresses.unmap_pages, address, size)
+        place(ground, memory, address)
+        expect(address + size <= end, f"{address:#x} is not below {end:#x}")
+        addresses.fill(address, 0x44, size)
+        memory.unmap()
+
+
+@check(
+    "P5",
+    "a placed map over PROT_NONE is usable",
+    "the map is readable and writable whatever stood there",
+    needs=["placed"],
+)
+def over_reservation(ground: Ground) -> None:
+    """Reserving first and placing later is how address space is managed."""
+    size = ground.placed_size(64 << 10)
+    memory = ground.allocate(size)
+    address = ground.take_range(size)
+    place(ground, memory, address)
+    addresses.fill(address, 0x55, size)
+    expect(addresses.read(address + size - 1, 1) == b"\x55", "the last byte")
+    memory.unmap()
+
+
+@check("P6", "the exact size equals VK_WHOLE_SIZE", "VUID-VkMemoryMapInfo-flags-09572", needs=["placed"])
+def exact_size(ground: Ground) -> None:
+    """Both spellings of the same range are legal since 1.3.285."""
+    size = ground.placed_size(64 << 10)
+    memory, address, data = ground.allocate(size), ground.take_range(size), pattern(size, 6)
+    fill(ground, memory, data)
+    for length in (None, size):
+        pointer = memory.map(0, length, address=address)
+        expect(pointer == address, f"size {length}: asked for {address:#x}, got {pointer:#x}")
+        ground.invalidate(memory)
+        expect_bytes(addresses.read(address, size), data, f"size {length}")
+        memory.unmap()
+
+
+@check("P7", "contents follow the object from address to address", "the memory object holds the data", needs=["placed"])
+def contents_follow(ground: Ground) -> None:
+    """Wine moves buffers between addresses all the time."""
+    size = ground.placed_size(1 << 20)
+    memory, data = ground.allocate(size), pattern(size, 7)
+    first, second = ground.take_range(size), ground.take_range(size)
+    place(ground, memory, first)
+    addresses.write(first, data)
+    ground.flush(memory)
+    memory.unmap()
+    place(ground, memory, second)
+    ground.invalidate(memory)
+    expect_bytes(addresses.read(second, size), data, "at the second address")
+    memory.unmap()
+    expect_bytes(contents(ground, memory, size), data, "through an ordinary map")
+
+
+@check(
+    "P8",
+    "place and reserve at one address, again and again",
+    "VK_MEMORY_UNMAP_RESERVE_BIT_EXT",
+    needs=["placed", "reserve"],
+)
+def place_reserve_loop(ground: Ground) -> None:
+    """What 32-bit OpenGL under Wine does for every buffer map."""
+    size = ground.placed_size(64 << 10)
+    memory, address = ground.allocate(size), ground.take_range(size)
+    for round_ in range(256):
+        place(ground, memory, address)
+        ground.invalidate(memory)
+        if round_:
+            expect(addresses.read(address, 1)[0] == (round_ - 1) % 256, f"round {round_}: the byte of the round before")
+        addresses.fill(address, round_ % 256, size)
+        ground.flush(memory)
+        memory.unmap(reserve=True)
+        expect(addresses.covered(address, address + size), f"round {round_}: the range is not reserved")
+
+
+@check(
+    "P9",
+    "a placement that cannot work fails cleanly",
+    "VK_ERROR_MEMORY_MAP_FAILED; the object stays unmapped",
+    needs=["placed"],
+)
+def impossible_address(ground: Ground) -> str:
+    """An address beyond the address space is legal to ask for, and must be refused, not moved."""
+    size = ground.placed_size(64 << 10)
+    memory = ground.allocate(size)
+    mapped = memory.try_map(address=1 << 60)
+    expect(mapped.result != 0, f"a map at {1 << 60:#x} succeeded, with pointer {mapped.pointer:#x}")
+    expect(mapped.result == MAP_FAILED, f"VkResult {mapped.result} instead of VK_ERROR_MEMORY_MAP_FAILED (-5)")
+    addresses.fill(memory.map(), 0x99, size)
+    memory.unmap()
+    return "refused with VK_ERROR_MEMORY_MAP_FAILED, then mapped elsewhere"
+
+
+@check(
+    "P10",
+    "the structure without the flag is ignored",
+    "VkMemoryMapPlacedInfoEXT without VK_MEMORY_MAP_PLACED_BIT_EXT",
+    needs=["placed"],
+)
+def without_flag(ground: Ground) -> None:
+    """The flag places, not the structure."""
+    size = ground.placed_size(64 << 10)
+    memory = ground.allocate(size)
+    address = ground.take_range(size, READ_WRITE)
+    addresses.fill(address, MARK, size)
+    pointer = memory.map(ignored_address=address)
+    expect(pointer != address, "the map was placed without the flag")
+    addresses.fill(pointer, 0x10, size)
+    expect_bytes(addresses.read(address, size), bytes([MARK]) * size, "the address that must be ignored")
+    memory.unmap()
+
+
+@check(
+    "P11",
+    "a placed range shows the bytes of its offset",
+    "memoryMapRangePlaced; pointer == address",
+    needs=["placed", "range"],
+)
+def placed_range(ground: Ground) -> None:
+    """An emulation that adds the offset twice, or not at all, shows other bytes."""
+    align = ground.alignment
+    size = 8 * max(align, 4096)
+    memory, data = ground.allocate(size), pattern(size, 11)
+    fill(ground, memory, data)
+    for step in range(0, size, max(align, 4096)):
+        length = min(2 * max(align, 4096), size - step)
+        address = ground.take_range(length)
+        pointer = memory.map(step, length, address=address)
+        expect(pointer == address, f"offset {step}: asked for {address:#x}, got {pointer:#x}")
+        if not ground.memory_type.coherent:
+            memory.invalidate(step)
+        expect_bytes(addresses.read(address, length), data[step : step + length], f"offset {step}")
+        memory.unmap()
+
+
+@check(
+    "P12",
+    "features and limit are sane",
+    "VkPhysicalDeviceMapMemoryPlaced*EXT: memoryMapPlaced required, alignment a power of two up to 65536",
+)
+def sane_properties(ground: Ground) -> None:
+    """A structure that the driver leaves unfilled reads as whatever was in it."""
+    facts = ground.facts
+    if "VK_EXT_map_memory_placed" not in facts.extensions:
+        raise Skip("no VK_EXT_map_memory_placed")
+    expect(facts.placed.memory_map_placed, "the extension is advertised without memoryMapPlaced")
+    alignment = facts.placed.min_placed_memory_map_alignment or 0
+    sane = 0 < alignment <= 65536 and alignment & (alignment - 1) == 0
+    expect(sane, f"minPlacedMemoryMapAlignment is {alignment}")
+
+
+@check("P13", "the limit fits this machine's pages", "minPlacedMemoryMapAlignment", level="quality", needs=["placed"])
+def alignment_fits(ground: Ground) -> None:
+    """Above the page size, address space managers need to know; below, the kernel cannot do it."""
+    expect(ground.alignment == PAGE, f"minPlacedMemoryMapAlignment is {ground.alignment}, pages have {PAGE} bytes")
+
+
+@check(
+    "P14",
+    "placed maps of different objects in parallel",
+    "only the memory object is externally synchronized",
+    needs=["placed"],
+)
+def in_parallel(ground: Ground) -> None:
+    """Every thread of a game maps its own buffers."""
+    size = ground.placed_size(64 << 10)
+    faults: list[str] = []
+
+    def churn(memory: "Memory", address: int, value: int) -> None:
+        try:
+            for _ in range(100):
+                place(ground, memory, address)
+                addresses.fill(address, value, size)
+                expect(addresses.read(address, size) == bytes([value]) * size, f"thread {value}: other bytes")
+                memory.unmap(reserve=ground.facts.placed.memory_unmap_reserve)
+                if not ground.facts.placed.memory_unmap_reserve:
+                    addresses.map_if_free(size, address)
+        except Exception as error:
+            faults.append(str(error))
+
+    threads = [
+        threading.Thread(target=churn, args=(ground.allocate(size), ground.take_range(size), value))
+        for value in range(1, 5)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if faults:
+        raise Broken(faults[0])
+
+
+@check(
+    "Q1", "how far a placed map of an unaligned size reaches", "VUID-VkMemoryMapInfo-flags-09651 is broken on purpose",
+    level="quality", needs=["placed"], quirk="unaligned-placed",
+)  # fmt: skip
+def unaligned_size(ground: Ground) -> str:
+    """Wine passes allocation sizes on unrounded; the map may then reach into what follows."""
+    reaches = []
+    for size in (1, 4097, 65537, (1 << 20) + 1):
+        memory = ground.allocate(size)
+        base = ground.take_range((4 << 20) + GUARD)
+        end = base + -(-size // PAGE) * PAGE
+        mapped = memory.try_map(address=base)
+        if mapped.result:
+            memory.free()
+            reaches.append(f"{size} bytes: refused with VkResult {mapped.result}")
+            continue
+        beyond = sum(
+            area.end - max(area.begin, end) for area in areas_in(end, base + (4 << 20)) if area.permissions[0] == "r"
+        )
+        reaches.append(f"{size} bytes: {beyond} bytes beyond its last page")
+        memory.unmap()
+        memory.free()
+    return "; ".join(reaches)

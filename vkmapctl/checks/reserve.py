@@ -1,0 +1,234 @@
+"""Checks of unmap with VK_MEMORY_UNMAP_RESERVE_BIT_EXT: R1 to R8."""
+
+from typing import TYPE_CHECKING
+
+from vkmapctl import native
+from vkmapctl.checks.ordinary import contents, expect_bytes, pattern
+from vkmapctl.checks.placed import place
+from vkmapctl.checks.registry import MAP_FAILED, Ground, Skip, check, expect
+from vkmapctl.machine import addresses
+from vkmapctl.machine.addresses import PAGE, areas_in
+
+if TYPE_CHECKING:
+    from vkmapctl.driver.calls import Memory
+
+SIZE = 64 << 10
+TRIES = 64
+
+
+class Kept:
+    """An address range that an unmap with reserve left behind; given back at the ground's end."""
+
+    def __init__(self, ground: Ground, begin: int, size: int) -> None:
+        self.begin = begin & ~(PAGE - 1)
+        self.end = -(-(begin + size) // PAGE) * PAGE
+        self.ours = True
+        ground.held.callback(self._release)
+
+    def _release(self) -> None:
+        if self.ours:
+            addresses.unmap_pages(self.begin, self.end - self.begin)
+
+    def holds(self, begin: int, size: int) -> bool:
+        """Whether [begin, begin+size) reaches into the range."""
+        return begin < self.end and begin + size > self.begin
+
+
+def reserve_after_place(ground: Ground, memory: "Memory") -> Kept:
+    """Places, writes, and unmaps with reserve."""
+    address = ground.take_range(memory.size)
+    place(ground, memory, address)
+    addresses.fill(address, 0x77, memory.size)
+    ground.flush(memory)
+    memory.unmap(reserve=True)
+    return Kept(ground, address, memory.size)
+
+
+@check(
+    "R1",
+    "a reserve that fails leaves the object mapped",
+    "vkUnmapMemory2: VK_ERROR_MEMORY_MAP_FAILED, and still mapped",
+    needs=["placed", "reserve"],
+)
+def failing_reserve(ground: Ground) -> str:
+    """Silent fall-back to a plain unmap is what the rule excludes: another thread takes the address."""
+    size = ground.placed_size(SIZE)
+    memory, address = ground.allocate(size), ground.take_range(size)
+    place(ground, memory, address)
+    addresses.fill(address, 0x31, size)
+    if not native.refuse_fixed_maps():
+        raise Skip("this kernel does not let a process filter its own mmap calls (seccomp)")
+    result = memory.try_unmap(reserve=True)
+    if result == 0:
+        expect(
+            addresses.covered(address, address + size), "VK_SUCCESS although the kernel refused, and the range is free"
+        )
+        return "the driver reserves without mmap at a fixed address: the failure could not be provoked"
+    expect(result == MAP_FAILED, f"VkResult {result} instead of VK_ERROR_MEMORY_MAP_FAILED (-5)")
+    expect(addresses.covered(address, address + size), "the reserve failed, but the range is no longer mapped")
+    expect_bytes(addresses.read(address, size), b"\x31" * size, "the mapping after the failed reserve")
+    addresses.fill(address, 0x32, size)
+    ground.flush(memory)
+    memory.unmap()
+    expect_bytes(contents(ground, memory, size), b"\x32" * size, "what was written after the failed reserve")
+    return "failed with VK_ERROR_MEMORY_MAP_FAILED, stayed mapped, and a second unmap succeeded"
+
+
+@check("R2", "the range stays taken", "the range remains reserved after vkUnmapMemory2", needs=["placed", "reserve"])
+def stays_taken(ground: Ground) -> None:
+    """Without it, whatever maps next lands where a 32-bit program still expects its buffer."""
+    kept = reserve_after_place(ground, ground.allocate(ground.placed_size(SIZE)))
+    expect(addresses.covered(kept.begin, kept.end), "the kernel shows nothing in a part of the range")
+
+
+@check(
+    "R2-view",
+    "the reserved range is inaccessible and anonymous",
+    "not specified; what drivers do",
+    level="quality",
+    needs=["placed", "reserve"],
+)
+def inaccessible(ground: Ground) -> None:
+    """A range that still belongs to the device's file keeps the device's memory alive."""
+    kept = reserve_after_place(ground, ground.allocate(ground.placed_size(SIZE)))
+    found = areas_in(kept.begin, kept.end)
+    expect(len(found) <= 1, f"{len(found)} mappings cover it")
+    odd = [f"{area.permissions} {area.path}" for area in found if area.permissions[:3] != "---" or area.path]
+    expect(not odd, f"it is mapped as {', '.join(odd)}")
+
+
+@check(
+    "R3",
+    "system maps avoid the range",
+    "future system memory maps do not return addresses in the range",
+    needs=["placed", "reserve"],
+)
+def system_maps_avoid(ground: Ground) -> None:
+    """The reservation must hold against the C library's own mmap calls."""
+    kept = reserve_after_place(ground, ground.allocate(ground.placed_size(SIZE)))
+    _expect_system_avoids(ground, kept)
+
+
+def _expect_system_avoids(ground: Ground, kept: Kept) -> None:
+    size = kept.end - kept.begin
+    for _ in range(TRIES):
+        for hint in (0, kept.begin, kept.begin + PAGE):
+            found = addresses.map_hinted(size, hint)
+            ground.held.callback(addresses.unmap_pages, found, size)
+            expect(not kept.holds(found, size), f"mmap with hint {hint:#x} returned {found:#x}")
+    expect(not addresses.map_if_free(size, kept.begin), "MAP_FIXED_NOREPLACE got the range")
+
+
+@check(
+    "R4",
+    "later maps avoid the range",
+    "vkMapMemory and vkMapMemory2 do not return addresses in the range",
+    needs=["placed", "reserve"],
+)
+def later_maps_avoid(ground: Ground) -> None:
+    """The driver's own next map is the likeliest to take the hole."""
+    memory = ground.allocate(ground.placed_size(SIZE))
+    _expect_maps_avoid(ground, memory, reserve_after_place(ground, memory))
+
+
+def _expect_maps_avoid(ground: Ground, memory: "Memory", kept: Kept) -> None:
+    for api in ground.apis:
+        pointer = memory.map(api=api)
+        expect(not kept.holds(pointer, memory.size), f"{api}: the same object was mapped in its reserved range")
+        memory.unmap(api=api)
+    for _ in range(TRIES):
+        other = ground.allocate(memory.size)
+        pointer = other.map()
+        expect(not kept.holds(pointer, other.size), f"another object was mapped at {pointer:#x}, in the reserved range")
+
+
+@check(
+    "R5",
+    "munmap by the program ends the reservation",
+    "the client unreserves the range by itself",
+    needs=["placed", "reserve"],
+)
+def program_releases(ground: Ground) -> None:
+    """There is no Vulkan call for it: exactly [pointer, pointer + size) must become free."""
+    kept = reserve_after_place(ground, ground.allocate(ground.placed_size(SIZE)))
+    size = kept.end - kept.begin
+    addresses.unmap_pages(kept.begin, size)
+    expect(addresses.map_if_free(size, kept.begin), "the range is still taken after munmap")
+
+
+@check(
+    "R5-extent",
+    "no more is reserved than was mapped",
+    "address space that the program cannot name",
+    level="quality",
+    needs=["placed", "reserve"],
+)
+def nothing_beyond(ground: Ground) -> None:
+    """Beyond the range the program does not know what to give back: address space leaks."""
+    size = ground.placed_size(SIZE)
+    memory, hole = ground.allocate(size), ground.take_range(3 << 20)
+    address = hole + (1 << 20)
+    addresses.unmap_pages(hole, 3 << 20)
+    place(ground, memory, address)
+    memory.unmap(reserve=True)
+    Kept(ground, address, size)
+    beyond = [a for a in areas_in(hole, hole + (3 << 20)) if a.begin < address or a.end > address + size]
+    text = ", ".join(f"{area.begin:#x}-{area.end:#x}" for area in beyond)
+    expect(not beyond, f"mapped {address:#x}-{address + size:#x}, left behind {text}")
+
+
+@check(
+    "R6", "reserve after an ordinary map", "no valid usage asks for a placed map before a reserve", needs=["reserve"]
+)
+def after_ordinary_map(ground: Ground) -> None:
+    """Wine unmaps with reserve whatever it mapped; the range must be kept all the same."""
+    memory, data = ground.allocate(SIZE), pattern(SIZE, 26)
+    pointer = memory.map()
+    addresses.write(pointer, data)
+    ground.flush(memory)
+    memory.unmap(reserve=True)
+    kept = Kept(ground, pointer, SIZE)
+    expect(addresses.covered(kept.begin, kept.end), "the kernel shows nothing in a part of the range")
+    again = memory.map()
+    kept.ours = not kept.holds(again, SIZE)  # else it is the driver's own mapping that stands there
+    expect(not kept.holds(again, SIZE), f"the next map of the object returned {again:#x}, inside the reserved range")
+    ground.invalidate(memory)
+    expect_bytes(addresses.read(again, SIZE), data, "the object after the reserve")
+    memory.unmap()
+    _expect_system_avoids(ground, kept)
+
+
+@check(
+    "R7",
+    "the reservation outlives the object",
+    "not specified; the range is the program's",
+    level="quality",
+    needs=["placed", "reserve"],
+)
+def outlives_object(ground: Ground) -> None:
+    """Wine frees the memory first and the address range after it."""
+    memory = ground.allocate(ground.placed_size(SIZE))
+    kept = reserve_after_place(ground, memory)
+    memory.free()
+    expect(addresses.covered(kept.begin, kept.end), "vkFreeMemory gave the range back")
+    _expect_system_avoids(ground, kept)
+
+
+@check(
+    "R8",
+    "the old address no longer shows the memory",
+    "the object is unmapped",
+    level="quality",
+    needs=["placed", "reserve"],
+)
+def no_longer_shows(ground: Ground) -> None:
+    """A stale pointer should fault, not read another frame's data."""
+    memory = ground.allocate(ground.placed_size(SIZE))
+    kept = reserve_after_place(ground, memory)
+    readable = addresses.readable(kept.begin)
+    if readable:
+        addresses.fill(memory.map(), 0x88, memory.size)
+        ground.flush(memory)
+        memory.unmap()
+        shows = addresses.read(kept.begin, 1) == b"\x88"
+        expect(False, f"the range can still be read, and {'shows' if shows else 'does not show'} later writes")

@@ -1,0 +1,1 @@
+"""Flags, groups of commands, progress and the terminal. Knows no Vulkan."""

@@ -1,0 +1,27 @@
+"""The faults that the test layer can inject, asked of the layer itself."""
+
+import ctypes
+from pathlib import Path
+
+from vkmapctl.errors import Unsupported, UsageProblem
+
+
+def faults() -> dict[str, str]:
+    """The layer's own catalogue: name and description. Raises Unsupported where the layer is not built."""
+    path = Path(__file__).parents[1].joinpath("_layer.abi3.so")
+    try:
+        catalogue = ctypes.CDLL(str(path)).vkmapctl_layer_faults
+    except OSError as error:
+        raise Unsupported(f"vkmapctl's test layer is not built: {error}") from None
+    catalogue.restype = ctypes.c_char_p
+    return dict(line.split("\t", 1) for line in catalogue().decode().splitlines())
+
+
+def check_fault(text: str) -> None:
+    """Raises UsageProblem unless text is `NAME` or `NAME:PERIOD` of a known fault."""
+    name, colon, period = text.partition(":")
+    known = faults()
+    if name not in known:
+        raise UsageProblem(f"unknown fault '{name}'", f"known: {', '.join(known)}")
+    if colon and not (period.isascii() and period.isdecimal() and 0 < int(period[:20]) < 1 << 31):
+        raise UsageProblem(f"'{period}' is not a period: every how many calls the fault strikes")

@@ -1,0 +1,68 @@
+"""The process that holds the driver, forked before this one has imported what parses and prints.
+
+Loading the drivers of a machine takes about as long as importing this program. A probe therefore forks as soon as
+what both sides need is there, and the two go on side by side.
+"""
+
+import os
+from mmap import mmap
+
+from vkmapctl.driver import whereabouts
+
+UNUSUAL = {"-h", "--help", "--emulate", "--inject", "--validate"}
+
+
+class Forked:
+    """A forked child from the parent's side: its id, the pipes to and from it, and the page where it says its calls."""
+
+    def __init__(self, pid: int, replies: int, requests: int, output: int, calls: mmap) -> None:
+        self.pid, self.replies, self.requests, self.output, self.calls = pid, replies, requests, output, calls
+
+
+class Parent:
+    """The same pipes from the child's side."""
+
+    def __init__(self, pid: int, requests: int, replies: int, output: int) -> None:
+        self.pid, self.requests, self.replies, self.output = pid, requests, replies, output
+
+
+_waiting: list[Forked] = []
+
+
+def fork() -> Forked | Parent:
+    """Forks with a pipe each way and one for the child's output; returns in both processes."""
+    requests, replies, output = os.pipe(), os.pipe(), os.pipe()
+    calls = whereabouts.page()
+    parent = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        whereabouts.take(calls)
+        for fd in (requests[1], replies[0], output[0]):
+            os.close(fd)
+        return Parent(parent, requests[0], replies[1], output[1])
+    for fd in (requests[0], replies[1], output[1]):
+        os.close(fd)
+    return Forked(pid, replies[0], requests[1], output[0], calls)
+
+
+def begin(arguments: list[str]) -> None:
+    """Forks the child of an ordinary probe; for any other command line does nothing. Once, before other imports."""
+    if arguments[:1] != ["probe"] or any(one.split("=")[0] in UNUSUAL for one in arguments):
+        return
+    from vkmapctl.driver import child  # both sides speak its language, so it is imported once
+
+    side = fork()
+    if isinstance(side, Forked):
+        _waiting.append(side)
+        return
+    try:
+        from vkmapctl import worker
+
+        child.live(worker.serve_ahead, side)
+    finally:
+        os._exit(70)
+
+
+def take() -> Forked | None:
+    """The child that `begin` forked, once."""
+    return _waiting.pop() if _waiting else None

@@ -1,0 +1,126 @@
+"""Which Vulkan layers are active in this process, and which of them answer a call themselves.
+
+The loader can be asked which layers exist, not which it has put into an instance: an implicit layer joins by itself.
+After vkCreateInstance an active layer's library is mapped into the process and its manifest's environment rules hold
+(loader documentation, LoaderLayerInterface.md); a library alone proves nothing, since some drivers' own libraries
+are named by a manifest as well.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vkmapctl.machine.addresses import Area
+from vkmapctl.model import Data, Note
+
+_FOLDERS = {"implicit": "vulkan/implicit_layer.d", "explicit": "vulkan/explicit_layer.d"}
+_LISTS = {
+    "implicit": ("VK_IMPLICIT_LAYER_PATH", "VK_ADD_IMPLICIT_LAYER_PATH"),
+    "explicit": ("VK_LAYER_PATH", "VK_ADD_LAYER_PATH"),
+}
+_LARGEST_MANIFEST = 1 << 20
+
+
+class Layer(Data, frozen=True):
+    """One manifest's layer. enable, disable: the environment variable and value that switch an implicit one."""
+
+    name: str
+    kind: str
+    library: str
+    enable: tuple[str, str] | None = None
+    disable: tuple[str, str] | None = None
+
+
+def folders(environment: Mapping[str, str]) -> list[tuple[str, Path]]:
+    """Where the loader looks for manifests on Linux, as (kind, folder)."""
+    home = environment.get("HOME", "")
+    roots = [environment.get("XDG_CONFIG_HOME") or f"{home}/.config"]
+    roots += [*(environment.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":"), "/etc", "/usr/local/etc"]
+    roots += [environment.get("XDG_DATA_HOME") or f"{home}/.local/share"]
+    roots += (environment.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share").split(":")
+    found = []
+    for kind, below in _FOLDERS.items():
+        listed = [part for name in _LISTS[kind] for part in environment.get(name, "").split(":")]
+        found += [(kind, Path(root, below)) for root in roots if root]
+        found += [(kind, Path(part)) for part in listed if part]
+    return list(dict.fromkeys(found))
+
+
+def _switch(entry: Any) -> tuple[str, str] | None:
+    """The first pair of an object such as {"NODEVICE_SELECT": "1"}."""
+    if isinstance(entry, dict) and entry:
+        name, value = next(iter(entry.items()))
+        return str(name), str(value)
+    return None
+
+
+def read_manifest(path: Path, kind: str) -> Iterator[Layer]:
+    """The layers of one manifest; none for a file that is no manifest."""
+    try:
+        if path.stat().st_size > _LARGEST_MANIFEST:
+            return
+        document = json.loads(path.read_text(errors="replace"))
+        entries = document.get("layers") or [document["layer"]]
+        for one in entries:
+            library = str(one.get("library_path", ""))
+            if library:
+                whole = os.path.realpath(path.parent / library) if "/" in library else library
+                switches = (_switch(one.get(f"{word}_environment")) for word in ("enable", "disable"))
+                yield Layer(str(one["name"]), kind, whole, *switches)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return
+
+
+def known(environment: Mapping[str, str]) -> list[Layer]:
+    """Every layer that has a manifest here."""
+    layers = []
+    for kind, folder in folders(environment):
+        manifests = sorted(folder.glob("*.json")) if folder.suffix != ".json" else [folder]
+        layers += [layer for manifest in manifests for layer in read_manifest(manifest, kind)]
+    return layers
+
+
+def _is_in(layer: Layer, path: str) -> bool:
+    return path == layer.library if "/" in layer.library else os.path.basename(path) == layer.library
+
+
+def _is_wanted(layer: Layer, environment: Mapping[str, str]) -> bool:
+    """The rules of an implicit layer's environment; an explicit one is only ever opened on request."""
+    if layer.kind != "implicit":
+        return True
+    if layer.disable and layer.disable[0] in environment:
+        return False
+    return layer.enable is None or environment.get(layer.enable[0]) == layer.enable[1]
+
+
+def active(layers: Sequence[Layer], mapped: Iterable[Area], environment: Mapping[str, str]) -> list[Layer]:
+    """The layers in an instance of this process."""
+    paths = {area.path for area in mapped if area.path.startswith("/")}
+    found = [one for one in layers if _is_wanted(one, environment) and any(_is_in(one, path) for path in paths)]
+    return list({layer.name: layer for layer in found}.values())
+
+
+def in_path(layers: Sequence[Layer], mapped: Iterable[Area], functions: Iterable[int]) -> list[Layer]:
+    """Those of `layers` whose own code some of the functions' addresses lie in."""
+    files = {area.path for area in mapped for address in functions if area.begin <= address < area.end}
+    return [layer for layer in layers if any(_is_in(layer, path) for path in files)]
+
+
+def advice(layer: Layer) -> str:
+    """How to run without it."""
+    if layer.disable:
+        return f"{layer.disable[0]}={layer.disable[1] or 1} disables it"
+    if layer.name.startswith("VK_LAYER_VKMAPCTL"):
+        return "it is this project's own, asked for by --emulate or --inject"
+    return f"VK_LOADER_LAYERS_DISABLE={layer.name} disables it, with a loader of 1.3.234 or newer"
+
+
+def note(layer: Layer) -> Note:
+    """The warning about a layer that is in the path."""
+    text = (
+        f"{layer.name} ({layer.kind} layer) stands between this program and the driver in every map and unmap; "
+        f"{advice(layer)}"
+    )
+    return Note("layer-in-path", text)

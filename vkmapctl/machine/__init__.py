@@ -1,0 +1,1 @@
+"""The machine and this process, as the kernel tells."""

@@ -1,0 +1,358 @@
+"""What was asked for, resolved against a device into a plan, or refused before anything is allocated."""
+
+import itertools
+import re
+
+from msgspec.structs import replace
+
+from vkmapctl import units
+from vkmapctl.errors import Unsupported, UsageProblem
+from vkmapctl.model import MALLOC, MALLOC_TYPE, Api, Device, Effort, Job, MemoryType, Note, Plan, Room, Workload
+from vkmapctl.plans.program import atom_range, page_ceil, program_bytes
+from vkmapctl.plans.script import Impossible, cycle_of, needs, object_count
+
+PLACES = {"any": 1 << 47, "low4g": 1 << 32, "low2g": 1 << 31}
+_FLAG_WORDS = {
+    "de": "De", "device-local": "De",
+    "vi": "Vi", "host-visible": "Vi",
+    "co": "Co", "host-coherent": "Co", "coherent": "Co",
+    "ca": "Ca", "host-cached": "Ca", "cached": "Ca",
+}  # fmt: skip
+LONGEST_INDEX = 9  # digits
+MEMORY_RESERVE = 256 << 20  # left to the rest of the machine when an allocation is planned
+MAPPINGS_LEFT_ALONE = 1024  # for the driver itself
+
+
+def resolve(workload: Workload, device: Device, room: Room) -> Plan:
+    """The plan of one part for one device. room: what the machine can still give.
+
+    Raises UsageProblem for a request that makes no sense anywhere, Unsupported for one that this device or
+    machine cannot meet; the message names the feature or the figures.
+    """
+    _refuse_missing_features(workload, device)
+    apis = _apis(workload, device)
+    groups, notes = [], []
+    for memory_type in _memory_types(workload.memory_type, device):
+        sizes = _sizes(workload, device, memory_type, room.memory)
+        for size, offset in itertools.product(sizes, workload.offsets):
+            job = _job(workload, device, memory_type, size, offset)
+            _check_range(job, device)
+            _check_memory(job, device, room)
+            _check_script(job, device)
+            notes += [*_touch_notes(job, device), *_size_notes(job, device)]
+            groups.append(tuple(replace(job, api=api) for api in (apis[:1] if memory_type is MALLOC_TYPE else apis)))
+    if workload.placed and not workload.reserve:
+        notes.append(
+            Note(
+                "placed-without-reserve",
+                "ns per pair includes one mmap that takes the range back after each unmap; "
+                "map and unmap latencies do not",
+            )
+        )
+    effort = Effort(workload.seconds, workload.iterations, workload.warmup_seconds, workload.period_seconds)
+    return Plan(tuple(groups), effort, tuple(dict.fromkeys(notes)))
+
+
+def _sizes(workload: Workload, device: Device, memory_type: MemoryType, memory_available: int) -> list[int]:
+    """The allocation sizes, with `LOW..fit*FACTOR` up to half of what this device and machine have free."""
+    found: list[int] = []
+    for one in workload.sizes:
+        if isinstance(one, int):
+            found.append(one)
+            continue
+        low, factor = units.parse_fit(one)
+        limit = min(_free(device, memory_type), memory_available - MEMORY_RESERVE) // 2
+        limit //= workload.live * workload.threads
+        limit = min(limit, device.limits.max_memory_allocation_size or limit)
+        if workload.placed:
+            limit = min(limit, PLACES.get(workload.placed, 1 << 47) // (2 * workload.live * workload.threads))
+        size = low
+        while size <= limit:
+            found.append(size)
+            size *= factor
+    if not found:
+        raise Unsupported(f"no size of {workload.sizes[0]} fits into what {device.name} and this machine have free")
+    return list(dict.fromkeys(found))
+
+
+def _free(device: Device, memory_type: MemoryType) -> int:
+    """Bytes that the type's heap can still give; malloc's are the machine's."""
+    if memory_type is MALLOC_TYPE:
+        return 1 << 62
+    heap = device.heaps[memory_type.heap]
+    return heap.size if heap.budget is None else max(heap.budget - (heap.usage or 0), 0)
+
+
+def placed_address(text: str) -> int | None:
+    """The address that --placed names, None for `any`, `low4g` and `low2g`. Raises ValueError."""
+    if text in PLACES:
+        return None
+    if not re.fullmatch(r"0[xX][0-9a-fA-F]+", text):
+        raise ValueError(f"'{text}' is neither any, low4g, low2g nor an address such as 0x10000000")
+    return int(text, 16)
+
+
+def _refuse_missing_features(workload: Workload, device: Device) -> None:
+    where = f"on {device.name}"
+    hint = "vkmapctl probe shows what each device has"
+    if workload.steps:
+        _refuse_missing_for_steps(workload, device, where, hint)
+    if workload.placed and not device.placed.memory_map_placed:
+        raise Unsupported(f"--placed needs the feature memoryMapPlaced, which is missing {where}", hint)
+    if workload.reserve and not device.placed.memory_unmap_reserve:
+        raise Unsupported(f"--reserve needs the feature memoryUnmapReserve, which is missing {where}", hint)
+    if workload.placed and not device.placed.memory_map_range_placed:
+        if any(offset != 0 for offset in workload.offsets):
+            raise Unsupported(
+                f"--placed with an --offset needs the feature memoryMapRangePlaced, which is missing {where}",
+                "leave --offset out, or map without --placed",
+            )
+        if workload.map_size is not None and any(workload.map_size != size for size in workload.sizes):
+            raise Unsupported(
+                f"--placed with a --map-size needs the feature memoryMapRangePlaced, which is missing {where}",
+                "leave --map-size out: the whole allocation is then mapped",
+            )
+
+
+def _refuse_missing_for_steps(workload: Workload, device: Device, where: str, hint: str) -> None:
+    place, part, reserve = needs(workload.steps)
+    for wanted, there, what, feature in (
+        (place, device.placed.memory_map_placed, "a map step with `placed`", "memoryMapPlaced"),
+        (part, device.placed.memory_map_range_placed, "a placed map of a part", "memoryMapRangePlaced"),
+        (reserve, device.placed.memory_unmap_reserve, "an unmap step with `reserve`", "memoryUnmapReserve"),
+    ):
+        if wanted and not there:
+            raise Unsupported(f"{what} needs the feature {feature}, which is missing {where}", hint)
+
+
+def _apis(workload: Workload, device: Device) -> tuple[Api, ...]:
+    """The ways to map, v1 first so that ratios have their base."""
+    available = device.apis()
+    place, _, reserve = needs(workload.steps)
+    map2_only = workload.placed is not None or workload.reserve or place or reserve
+    if workload.api == "v1" and map2_only:
+        raise UsageProblem(
+            "--api v1 can neither place nor reserve: vkMapMemory and vkUnmapMemory take no such flag",
+            "use --api core or khr, or leave --api out",
+        )
+    usable = tuple(api for api in available if not (map2_only and api == "v1"))
+    if workload.api == "all":
+        return usable[::-1]
+    if workload.api == "auto":
+        return usable[:1]
+    chosen = tuple(api for api in usable if api == workload.api)
+    if not chosen:
+        lacking = "Vulkan 1.4" if workload.api == "core" else "VK_KHR_map_memory2"
+        raise Unsupported(
+            f"--api {workload.api} needs {lacking}, which is missing on {device.name}",
+            f"this device has: {', '.join(usable)}",
+        )
+    return chosen
+
+
+def _memory_types(wanted: str, device: Device) -> list[MemoryType]:
+    usable = [one for one in device.memory_types if one.usable]
+    if not usable:
+        raise Unsupported(f"{device.name} has no host-visible memory type to map")
+    known = "this device has: " + "; ".join(one.label for one in device.memory_types)
+    if wanted == "malloc":
+        return [MALLOC_TYPE]
+    if wanted == "all":
+        return usable
+    if wanted == "auto":
+        return usable[:1]
+    if wanted.isdecimal():
+        if len(wanted) > LONGEST_INDEX or int(wanted) >= len(device.memory_types):
+            raise UsageProblem(f"{device.name} has no memory type {wanted}", known)
+        chosen = device.memory_types[int(wanted)]
+        if not chosen.usable:
+            raise Unsupported(f"memory type {chosen.label} of {device.name} is not host-visible", known)
+        return [chosen]
+    return _types_with_flags(wanted, usable, device, known)
+
+
+def _types_with_flags(wanted: str, usable: list[MemoryType], device: Device, known: str) -> list[MemoryType]:
+    flags = set()
+    for word in re.split(r"[,+| ]+", wanted.strip()):
+        if word.lower() not in _FLAG_WORDS:
+            raise UsageProblem(
+                f"unknown memory type '{wanted}'",
+                "give an index, all, malloc, or flags such as De,Vi,Co or host-visible+cached",
+                known,
+            )
+        flags.add(_FLAG_WORDS[word.lower()])
+    matching = [one for one in usable if flags <= set(one.flags)]
+    if not matching:
+        raise Unsupported(f"{device.name} has no host-visible memory type with {' '.join(sorted(flags))}", known)
+    return matching[:1]
+
+
+def _job(workload: Workload, device: Device, memory_type: MemoryType, size: int, offset: int | str) -> Job:
+    sizes: tuple[int, ...] = ()
+    if workload.steps:
+        count = workload.objects if isinstance(workload.objects, int) else 0
+        sizes = (size,) * (count or object_count(workload.steps))
+        if isinstance(workload.objects, tuple):
+            sizes, size = workload.objects, max(workload.objects)
+    kind = "malloc" if memory_type is MALLOC_TYPE else f"type {memory_type.index}"
+    words = [_exact_size(size), f"@{offset}" if offset else "", kind]
+    label = " ".join(word for word in words if word)
+    return Job(
+        name=f"{workload.name}: {label}" if workload.name not in ("", "flags") else label,
+        device=device.index,
+        api="v1",
+        memory_type=memory_type.index,
+        allocation_size=size,
+        offset=offset,
+        map_size=workload.map_size,
+        placed=workload.placed,
+        reserve=workload.reserve,
+        touch=workload.touch,
+        threads=workload.threads,
+        live=workload.live,
+        seed=workload.seed,
+        part=workload.name if workload.name != "flags" else "",
+        unmap_order=workload.unmap_order,
+        rate=workload.rate,
+        object_sizes=sizes,
+        steps=workload.steps,
+        draws=workload.draws,
+        fill=workload.fill,
+    )
+
+
+def _check_script(job: Job, device: Device) -> None:
+    """Raises UsageProblem for steps that this device's limits make impossible."""
+    if not job.steps:
+        return
+    try:
+        cycle_of(job.steps, job.object_sizes, {}, draws=job.draws, seed=job.seed, device=device)
+    except Impossible as error:
+        raise UsageProblem(f"job '{job.part}': {error}") from None
+
+
+def _exact_size(size: int) -> str:
+    """Readable where that is exact, so that two sizes never share a name."""
+    shown = units.size(size)
+    return shown if "." not in shown else f"{size} B"
+
+
+def _check_range(job: Job, device: Device) -> None:
+    """VUID-VkMemoryMapInfo-offset-07959, -size-07960, -size-07961, and 09571 to 09651 for placed maps."""
+    allocation = job.allocation_size
+    mapped = f"--map-size {job.map_size}" if job.map_size is not None else "the whole rest"
+    if allocation == 0 or job.map_size == 0:
+        raise UsageProblem("a size of 0 cannot be mapped", "VUID-VkMemoryMapInfo-size-07960: size > 0")
+    if isinstance(job.offset, int) and job.offset >= allocation:
+        raise UsageProblem(
+            f"--offset {job.offset} is not inside an allocation of {allocation} bytes",
+            "VUID-VkMemoryMapInfo-offset-07959: offset < allocation size",
+        )
+    first = job.offset if isinstance(job.offset, int) else 0
+    if job.map_size is not None and job.map_size > allocation - first:
+        raise UsageProblem(
+            f"{mapped} at offset {first} reaches beyond an allocation of {allocation} bytes",
+            "VUID-VkMemoryMapInfo-size-07961: size <= allocation size - offset",
+        )
+    if job.placed:
+        _check_placed(job, device)
+    if job.touch != "none" and not device.memory_type(job.memory_type).coherent:
+        atom = device.limits.non_coherent_atom_size
+        end = allocation if job.map_size is None else first + job.map_size
+        begin, end = atom_range(first, end, allocation, atom)
+        if begin >= end:
+            raise UsageProblem(
+                f"the range holds no whole non-coherent atom ({atom} bytes), so it cannot be touched",
+                "map more, or choose a coherent memory type",
+            )
+
+
+def _check_placed(job: Job, device: Device) -> None:
+    if job.memory_type == MALLOC:
+        raise UsageProblem("malloc's memory cannot be placed", "leave --placed or --memory-type malloc out")
+    alignment = device.placed.min_placed_memory_map_alignment or 1
+    address = placed_address(job.placed or "any")
+    for what, value, vuid in (
+        ("--placed", address, "VkMemoryMapPlacedInfoEXT-pPlacedAddress-09577"),
+        ("--offset", job.offset, "VkMemoryMapInfo-flags-09573"),
+        ("--map-size", job.map_size, "VkMemoryMapInfo-flags-09574"),
+        ("--size", None if job.map_size else job.allocation_size, "VkMemoryMapInfo-flags-09651"),
+    ):
+        if isinstance(value, int) and value % alignment:
+            raise UsageProblem(
+                f"{what} {value:#x} of a placed map must be a multiple of minPlacedMemoryMapAlignment ({alignment})",
+                f"VUID-{vuid}",
+            )
+    if address is not None and (address == 0 or address >= 1 << 63):
+        raise UsageProblem(f"--placed {address:#x} is not an address a program can map")
+    if address is not None and job.live * job.threads > 1:
+        raise UsageProblem(
+            "one address can hold one object", "use --placed any, low4g or low2g with --live and --threads"
+        )
+
+
+def _check_memory(job: Job, device: Device, room: Room) -> None:
+    count, need = job.object_count * job.threads, job.memory_bytes
+    what = units.size(job.allocation_size) + (f" x {count} = {units.size(need)}" if count > 1 else "")
+    memory_type = device.memory_type(job.memory_type)
+    in_host_memory = memory_type is MALLOC_TYPE or device.software or device.type == "integrated"
+    if memory_type is not MALLOC_TYPE:
+        heap, free = device.heaps[memory_type.heap], _free(device, memory_type)
+        if need > heap.size or need > free:
+            raise Unsupported(
+                f"{what} does not fit into heap {heap.index} of {device.name}: "
+                f"{units.size(free)} free of {units.size(heap.size)}",
+                "choose a smaller --size, or another --memory-type",
+            )
+        in_host_memory |= not heap.device_local
+    own = program_bytes(job)
+    if (need if in_host_memory else 0) + own > room.memory - MEMORY_RESERVE:
+        raise Unsupported(
+            f"{what if in_host_memory else 'the run'}, with {units.size(own)} for its steps, "
+            f"does not fit into this machine's memory: {units.size(max(room.memory, 0))} available, "
+            f"of which {units.size(MEMORY_RESERVE)} is left alone",
+            "choose a smaller --size, --live or --threads",
+        )
+    if count > device.limits.max_memory_allocation_count:
+        raise Unsupported(
+            f"{count} objects are more than maxMemoryAllocationCount, "
+            f"{device.limits.max_memory_allocation_count}, of {device.name}",
+            "lower --live or --threads",
+        )
+    # Where an object costs a mapping for sure. A driver that runs out of them may well die of it.
+    if (device.software or job.placed) and count > room.mappings - MAPPINGS_LEFT_ALONE:
+        raise Unsupported(
+            f"{count} objects need as many mappings: this process may have {max(room.mappings, 0)} more, "
+            f"of which {MAPPINGS_LEFT_ALONE} are left alone",
+            "lower --live or --threads, or raise vm.max_map_count",
+        )
+    if job.placed and page_ceil(job.allocation_size) * count > PLACES.get(job.placed, 1 << 63):
+        raise Unsupported(f"{what} is more than the addresses of --placed {job.placed}")
+
+
+def _size_notes(job: Job, device: Device) -> list[Note]:
+    limit = device.limits.max_memory_allocation_size
+    if job.memory_type == MALLOC or limit is None or job.allocation_size <= limit:
+        return []
+    return [
+        Note(
+            "over-allocation-size",
+            f"{units.size(job.allocation_size)} is more than maxMemoryAllocationSize ({units.size(limit)}): "
+            f"{device.name} need not grant it",
+        )
+    ]
+
+
+def _touch_notes(job: Job, device: Device) -> list[Note]:
+    memory_type = device.memory_type(job.memory_type)
+    atom = device.limits.non_coherent_atom_size
+    ends = [job.offset, job.map_size or 0] if isinstance(job.offset, int) else [1]
+    if job.touch == "none" or memory_type.coherent or not any(int(end) % atom for end in ends):
+        return []
+    return [
+        Note(
+            "atom-narrowed",
+            f"memory type {memory_type.label} is not coherent: only whole atoms of {atom} bytes inside the mapping "
+            "can be flushed, so bytes beyond them are mapped but not touched",
+        )
+    ]

@@ -1,0 +1,1 @@
+"""Plain data to tables, pages and files. Knows no driver and no C."""

@@ -1,0 +1,86 @@
+"""Distributions and size sweeps drawn with characters, by plotext."""
+
+import shutil
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich.text import Text
+
+from vkmapctl import units
+from vkmapctl.errors import UsageProblem
+from vkmapctl.model import Run
+from vkmapctl.reports.charts import decades, powers
+from vkmapctl.reports.html import label, shares
+from vkmapctl.results.findings import sweep_label, sweeps
+
+MOST_LINES = 6
+HEIGHT = 18
+WIDEST, NARROWEST = 110, 50
+Line = tuple[str, list[tuple[float, float]]]
+
+
+def plots(run: Run) -> Iterable[Text]:
+    """Size sweeps, then distributions. Raises UsageProblem where plotext is not installed."""
+    plotter = _library()
+    among = sweeps(run.results)
+    for call in ("map", "unmap"):
+        lines = [(sweep_label(swept, among), _medians(swept, call)) for swept in among]
+        lines = [line for line in lines if len(line[1]) > 1]
+        if lines:
+            yield _drawn(plotter, f"p50 of {call} by size", lines, _size_ticks(lines), times_across=False)
+    for call in ("map", "unmap"):
+        found: list[Line] = []
+        for row in run.results:
+            latency = getattr(row, call)
+            if latency and latency.histogram.bins:
+                found.append((label(row, run.results), [(ns, share * 100) for ns, share in shares(latency)]))
+        if found:
+            yield _drawn(plotter, f"% of {call} calls by time", found, _time_ticks(found, 0), times_across=True)
+
+
+def _library() -> Any:
+    try:
+        import plotext
+    except ImportError:
+        raise UsageProblem("--plot needs plotext", "pip install 'vkmapctl[plot]'") from None
+    return plotext
+
+
+def _medians(swept: Sequence[Any], call: str) -> list[tuple[float, float]]:
+    found = [(row.allocation_size, getattr(row, call)) for row in swept]
+    return [(float(size), max(latency.p50_ns, 1.0)) for size, latency in found if latency and latency.p50_ns]
+
+
+def _size_ticks(lines: Sequence[Line]) -> list[tuple[float, str]]:
+    sizes = [x for _, points in lines for x, _ in points]
+    return [(tick, units.size(int(tick))) for tick in powers(min(sizes), max(sizes), 6)]
+
+
+def _time_ticks(lines: Sequence[Line], axis: int) -> list[tuple[float, str]]:
+    """Decades over the values of one axis, both ends rounded outwards."""
+    values = [max(point[axis], 1.0) for _, points in lines for point in points]
+    return [(tick, units.duration(tick)) for tick in decades(min(values) / 10, max(values) * 10)]
+
+
+def _drawn(
+    plotter: Any, title: str, lines: Sequence[Line], x_ticks: Sequence[tuple[float, str]], *, times_across: bool
+) -> Text:
+    """One figure without colours, so that a log shows it as a terminal does."""
+    plotter.clear_figure()
+    plotter.theme("clear")
+    plotter.plot_size(max(NARROWEST, min(shutil.get_terminal_size((100, 24)).columns - 2, WIDEST)), HEIGHT)
+    plotter.xscale("log")
+    for (name, points), marker in zip(lines, ("braille", "hd", "*", "+", "o", "x"), strict=False):
+        xs, ys = zip(*points, strict=True)
+        plotter.plot(xs, ys, marker=marker, label=name)
+    values = [y for _, points in lines[:MOST_LINES] for _, y in points]
+    low, high = min(x for _, points in lines for x, _ in points), max(x for _, points in lines for x, _ in points)
+    shown = [(tick, words) for tick, words in x_ticks if low <= tick <= high]
+    plotter.xticks([tick for tick, _ in shown], [words for _, words in shown])
+    if not times_across:
+        plotter.yscale("log")
+        ticks = [(tick, words) for tick, words in _time_ticks(lines, 1) if min(values) <= tick <= max(values)]
+        plotter.yticks([tick for tick, _ in ticks], [words for _, words in ticks])
+    drawn = plotter.uncolorize(plotter.build()).rstrip()
+    more = f"\n({len(lines) - MOST_LINES} more in the tables)" if len(lines) > MOST_LINES else ""
+    return Text(f"\n{title}\n{drawn}{more}", no_wrap=True)

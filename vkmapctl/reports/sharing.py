@@ -1,0 +1,45 @@
+"""What devices that work at once cost each other, as a table."""
+
+from collections.abc import Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.console import RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from vkmapctl import units
+from vkmapctl.model import Row, Run
+from vkmapctl.results.findings import sharing
+
+NONE = "-"
+
+
+def sharing_view(run: Run) -> Sequence[RenderableType]:
+    """What each row loses when all devices work at once; nothing where they never did."""
+    pairs = sharing(run.results)
+    if not pairs:
+        return []
+    names = {device.index: device.name for device in run.devices}
+    titles = ("device", "job", "api", "pairs/s alone", "together", "kept", "map p99 alone", "together")
+    made = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    for i, title in enumerate(titles):
+        made.add_column(title, justify="right" if i > 2 else "left", overflow="fold")
+    for alone, together in pairs:
+        made.add_row(f"{alone.device}: {names[alone.device]}", alone.job, alone.api, *_shared_figures(alone, together))
+    count = pairs[0][1].together
+    title = f"\nWhat sharing costs ({count} devices, each alone and then all at once)"
+    return [Text(title, style="bold"), Padding(made, (0, 0, 0, 2), expand=False)]
+
+
+def _shared_figures(alone: Row, together: Row) -> tuple[str, str, str, str, str]:
+    rates = [row.pairs_per_second for row in (alone, together)]
+    tails = [row.map.p99_ns if row.map else None for row in (alone, together)]
+    kept = NONE if not rates[0] or rates[1] is None else f"{rates[1] / rates[0]:.0%}"
+    return (
+        NONE if rates[0] is None else units.count(rates[0]),
+        NONE if rates[1] is None else units.count(rates[1]),
+        kept,
+        NONE if tails[0] is None else units.duration(tails[0]),
+        NONE if tails[1] is None else units.duration(tails[1]),
+    )

@@ -1,0 +1,22 @@
+"""The view of any saved document."""
+
+from collections.abc import Iterable
+
+from rich.console import RenderableType
+
+from vkmapctl.model import ProbeReport, Run, SelftestReport, VerifyReport
+from vkmapctl.report import probe_view, run_view
+from vkmapctl.reports.verification import selftest_view, verify_view
+
+
+def view(document: Run | ProbeReport | VerifyReport | SelftestReport) -> Iterable[RenderableType]:
+    """As it is shown at the end of its command, and again by `report show`."""
+    match document:
+        case Run():
+            return run_view(document)
+        case ProbeReport():
+            return probe_view(document)
+        case VerifyReport():
+            return verify_view(document)
+        case SelftestReport():
+            return selftest_view(document)

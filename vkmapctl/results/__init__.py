@@ -1,0 +1,1 @@
+"""What was measured: files, statistics, findings, comparisons. Knows no driver."""
