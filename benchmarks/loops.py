@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from machine import Effort, Figures, Machine, difference, interleaved, judge, ratio
-from vkmapctl import native, worker
+from vkmapctl import measuring, native
 from vkmapctl.machine import cpus
 from vkmapctl.native import Op, Pass
 from vkmapctl.results import stats
@@ -155,7 +155,7 @@ def threads(machine: Machine, effort: Effort) -> Iterator[Figures]:
         functions, name = machine.functions(api), "pairs1" if api == "v1" else "pairs2"
 
         def by_loop(count: int) -> float:
-            worker._run_threads(programs[:count], machine.clock, results[count], Pass.RATE, {"ns": 10_000_000})
+            measuring._run_threads(programs[:count], machine.clock, results[count], Pass.RATE, {"ns": 10_000_000})
             return sum(one.slice_pairs / one.slice_ns for one in results[count].stats) * 1e3
 
         def by_hand(count: int) -> float:

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from vkmapctl import native
+from vkmapctl.measuring import counter_is_trusted
 from vkmapctl.model import Device
-from vkmapctl.worker import counter_is_trusted
 
 HERE = Path(__file__).parent
 

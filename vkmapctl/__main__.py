@@ -2,7 +2,6 @@
 
 import gc
 import os
-import signal
 import sys
 from typing import NoReturn
 
@@ -14,8 +13,10 @@ def main() -> None:
     gc.disable()  # importing makes no garbage, and looking for it would take a twentieth of a probe
     _open_standard_streams()
     try:
-        signal.signal(signal.SIGTERM, _interrupt)
         early.begin(sys.argv[1:])
+        import signal
+
+        signal.signal(signal.SIGTERM, _interrupt)
         from vkmapctl.cli import main as run
 
         gc.freeze()  # what was imported stays

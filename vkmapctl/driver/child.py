@@ -249,8 +249,6 @@ def live(serve: Callable[[Channel], None], side: Parent) -> NoReturn:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-        os.dup2(side.output, 1)
-        os.dup2(side.output, 2)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         _serve_or_refuse(serve, Channel(side.requests, side.replies))
         status = 0

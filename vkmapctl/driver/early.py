@@ -1,15 +1,16 @@
 """The process that holds the driver, forked before this one has imported what parses and prints.
 
-Loading the drivers of a machine takes about as long as importing this program. A probe therefore forks as soon as
-what both sides need is there, and the two go on side by side.
+Loading the drivers of a machine takes about as long as importing this program. A probe therefore forks before anything
+else, the child loads the drivers in a thread, and the three go on side by side.
 """
 
+import _thread  # threading would be imported for nothing else
 import os
 from mmap import mmap
 
 from vkmapctl.driver import whereabouts
 
-UNUSUAL = {"-h", "--help", "--emulate", "--inject", "--validate"}
+UNUSUAL = {"-h", "--help", "--device", "--emulate", "--inject", "--validate"}
 
 
 class Forked:
@@ -20,26 +21,28 @@ class Forked:
 
 
 class Parent:
-    """The same pipes from the child's side."""
+    """The same pipes from the child's side: what it prints goes there already."""
 
-    def __init__(self, pid: int, requests: int, replies: int, output: int) -> None:
-        self.pid, self.requests, self.replies, self.output = pid, requests, replies, output
+    def __init__(self, pid: int, requests: int, replies: int) -> None:
+        self.pid, self.requests, self.replies = pid, requests, replies
 
 
 _waiting: list[Forked] = []
 
 
 def fork() -> Forked | Parent:
-    """Forks with a pipe each way and one for the child's output; returns in both processes."""
+    """Forks with a pipe each way and one for the child's standard output and error; returns in both processes."""
     requests, replies, output = os.pipe(), os.pipe(), os.pipe()
     calls = whereabouts.page()
     parent = os.getpid()
     pid = os.fork()
     if pid == 0:
         whereabouts.take(calls)
-        for fd in (requests[1], replies[0], output[0]):
+        os.dup2(output[1], 1)
+        os.dup2(output[1], 2)
+        for fd in (requests[1], replies[0], *output):
             os.close(fd)
-        return Parent(parent, requests[0], replies[1], output[1])
+        return Parent(parent, requests[0], replies[1])
     for fd in (requests[0], replies[1], output[1]):
         os.close(fd)
     return Forked(pid, replies[0], requests[1], output[0], calls)
@@ -49,18 +52,34 @@ def begin(arguments: list[str]) -> None:
     """Forks the child of an ordinary probe; for any other command line does nothing. Once, before other imports."""
     if arguments[:1] != ["probe"] or any(one.split("=")[0] in UNUSUAL for one in arguments):
         return
-    from vkmapctl.driver import child  # both sides speak its language, so it is imported once
-
     side = fork()
     if isinstance(side, Forked):
         _waiting.append(side)
         return
     try:
+        _thread.start_new_thread(_load_drivers, ())
         from vkmapctl import worker
+        from vkmapctl.driver import child
 
         child.live(worker.serve_ahead, side)
     finally:
         os._exit(70)
+
+
+def _load_drivers() -> None:
+    """Asks the loader something that it has to load the drivers for; the instance then finds them loaded."""
+    import ctypes
+
+    from vkmapctl.driver.elevated import is_elevated
+
+    if is_elevated():
+        return
+    try:
+        loader = ctypes.CDLL("libvulkan.so.1")
+    except OSError:
+        return  # said when the loader is needed
+    whereabouts.at("vkEnumerateInstanceExtensionProperties")
+    loader.vkEnumerateInstanceExtensionProperties(None, ctypes.byref(ctypes.c_uint32()), None)
 
 
 def take() -> Forked | None:

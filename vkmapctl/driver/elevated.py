@@ -2,9 +2,12 @@
 
 import ctypes
 import os
+from typing import TYPE_CHECKING
 
 from vkmapctl.errors import UsageProblem
-from vkmapctl.model import TestLayer
+
+if TYPE_CHECKING:
+    from vkmapctl.model import TestLayer
 
 _AT_SECURE = 23  # <elf.h>: set by the kernel for set-uid files, file capabilities and the like
 SWITCHES = (
@@ -20,7 +23,7 @@ def is_elevated() -> bool:
     return ids[0] != ids[1] or ids[2] != ids[3] or bool(ctypes.CDLL(None).getauxval(_AT_SECURE))
 
 
-def refuse_switches(layer: TestLayer | None) -> None:
+def refuse_switches(layer: "TestLayer | None") -> None:
     """Raises UsageProblem where an elevated run asks for layers, by flags or by the environment."""
     named = [name for name in SWITCHES if name in os.environ]
     if (layer or named) and is_elevated():
