@@ -286,7 +286,9 @@ def verify(
         save=sink.save if sink else lambda report: None,
     )
     if junit_sink:
-        junit_sink.write(verification.verify_junit(report))
+        from vkmapctl.reports.export import verify_junit
+
+        junit_sink.write(verify_junit(report))
     return _conclude(report, output, sink, junit_sink)
 
 

@@ -3,12 +3,6 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console, ConsoleOptions, JustifyMethod, RenderableType, RenderResult
-from rich.padding import Padding
-from rich.table import Table
-from rich.text import Text
-
 from vkmapctl import units
 from vkmapctl.model import (
     Api,
@@ -22,6 +16,8 @@ from vkmapctl.model import (
     Row,
     Run,
 )
+from vkmapctl.reports import elements
+from vkmapctl.reports.elements import Block, Element, Fitted, Table, Text, grid, table
 from vkmapctl.reports.plain import least_width
 from vkmapctl.reports.sharing import sharing_view
 from vkmapctl.results.findings import findings, memory_label, page_cost
@@ -57,19 +53,6 @@ class Column(NamedTuple):
     spare: bool = False
 
 
-def table(*titles: str, numeric_from: int = 1) -> Table:
-    """An empty table in this program's style; columns from `numeric_from` on are numbers."""
-    made = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
-    for i, title in enumerate(titles):
-        numeric = i >= numeric_from
-        made.add_column(title, justify="right" if numeric else "left", no_wrap=numeric, overflow="fold")
-    return made
-
-
-def _indent(content: RenderableType) -> Padding:
-    return Padding(content, (0, 0, 0, INDENT), expand=False)
-
-
 def _heading(text: str) -> Text:
     return Text("\n" + text, style="bold")
 
@@ -86,22 +69,22 @@ def status_text(status: str) -> Text:
 # --- a stress run ---------------------------------------------------------------------------------
 
 
-def run_view(run: Run) -> list[RenderableType]:
+def run_view(run: Run) -> list[Element]:
     """A whole stress run, as printed at its end and by `report show`."""
-    view: list[RenderableType] = [*_run_head(run)]
+    view: list[Element] = [*_run_head(run)]
     if run.results:
-        view.append(ResultTables(run))
+        view.append(result_tables(run))
         if any((row.map and row.map.at_floor) or (row.unmap and row.unmap.at_floor) for row in run.results):
             view.append(Text(f"  {FLOOR_MARK} not clear of the floor: less than twice a call that does nothing"))
         view += sharing_view(run)
         view += [Text(("\n" if i == 0 else "") + line) for i, line in enumerate(findings(run.results))]
     view += reasons(run.results)
     view += notes_view(run.warnings)
-    view.append(Text.assemble("\n", status_text(run.outcome), f" (exit code {run.exit_code})"))
+    view.append(Text.of("\n", status_text(run.outcome), f" (exit code {run.exit_code})"))
     return view
 
 
-def device_head(device: Device, loader: str) -> Iterable[RenderableType]:
+def device_head(device: Device, loader: str) -> Iterable[Element]:
     """Which device and driver, in two lines; a third where its placed maps are emulated."""
     yield Text(f"{device.name}  [device {device.index}, {device.type}]", style="bold")
     through = f", loader {loader}" if loader else ""
@@ -110,7 +93,7 @@ def device_head(device: Device, loader: str) -> Iterable[RenderableType]:
         yield Text("  emulated: placed maps and reserve come from vkmapctl's test layer", style="yellow")
 
 
-def _run_head(run: Run) -> Iterable[RenderableType]:
+def _run_head(run: Run) -> Iterable[Element]:
     for device in run.devices:
         yield from device_head(device, run.loader)
     if run.floor:
@@ -179,30 +162,28 @@ def _ratio(row: Row) -> str:
     return f"{middle:.2f} ({low:.2f} to {high:.2f})"
 
 
-class ResultTables:
+def result_tables(run: Run) -> Fitted:
     """Both tables of a run; where they do not fit, the rows are numbered and described above them."""
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
-        self.row_count = len(run.results)
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        rows = self._run.results
+    def made_for(width: int) -> Iterable[Text | Block]:
+        rows = run.results
         what, shared = _varying(rows)
         yield Text(f"\n{len(rows)} {'row' if len(rows) == 1 else 'rows'}: {shared}")
-        tables = [throughput_table(self._run, what), latency_table(self._run, what)]
-        room = options.max_width - INDENT
+        tables = [throughput_table(run, what), latency_table(run, what)]
+        room = width - INDENT
         if any(least_width(one) > room for one in tables):
             numbers = {id(row): str(number) for number, row in enumerate(rows, 1)}
             for row in rows:
                 described = ", ".join(f"{column.title} {column.value(row)}" for column in what[:-1])
                 yield Text(f"  {numbers[id(row)]}: {described}")
             what = [Column("row", lambda row: numbers[id(row)]), what[-1]]
-            tables = [throughput_table(self._run, what, narrow=True), latency_table(self._run, what)]
+            tables = [throughput_table(run, what, narrow=True), latency_table(run, what)]
             yield Text("  Numbers of pairs and page faults need a wider terminal.")
         for title, one in zip(_TABLE_TITLES, tables, strict=True):
             yield _heading(title)
-            yield _indent(one)
+            yield Block(one)
+
+    return Fitted(made_for, len(run.results))
 
 
 _TABLE_TITLES = ("Throughput (rate pass: no clock inside the loop)", "Latency (latency pass: every call timed)")
@@ -216,20 +197,15 @@ def throughput_table(run: Run, what: Sequence[Column], *, narrow: bool = False) 
     if run.floor and run.floor.call_ns:
         filler = [""] * len(what)
         null = {"pairs/s": units.count(1e9 / run.floor.call_ns), "per pair": units.duration(run.floor.call_ns)}
-        table.add_row(*filler[1:], "null", *(null.get(column.title, "") for column in results), style="dim")
+        table.add(*filler[1:], "null", *(null.get(column.title, "") for column in results), style="dim")
     for row in run.results:
-        table.add_row(*(c.value(row) for c in what), *(c.value(row) for c in results))
+        table.add(*(c.value(row) for c in what), *(c.value(row) for c in results))
     return table
 
 
 def _columns_table(columns: Sequence[Column], *more: str) -> Table:
-    made = table()
-    for column in columns:
-        justify: JustifyMethod = "right" if column.numeric else "left"
-        made.add_column(column.title, justify=justify, no_wrap=not column.folds, overflow="fold")
-    for title in more:
-        made.add_column(title, justify="right", no_wrap=True)
-    return made
+    own = [elements.Column(column.title, right=column.numeric, folds=column.folds) for column in columns]
+    return Table([*own, *(elements.Column(title, right=True, folds=False) for title in more)])
 
 
 _LATENCY_TITLES = ("samples", "min", "p50", "p90", "p99", "p99.9", "max")
@@ -240,14 +216,14 @@ def latency_table(run: Run, what: Sequence[Column]) -> Table:
     table = _columns_table([*what, Column("call", str, numeric=False)], *_LATENCY_TITLES)
     filler = [""] * len(what)
     if run.floor:
-        table.add_row(*filler, "timer", *_latency_cells(run.floor.timer_latency), style="dim")
-        table.add_row(*filler, "null", *_latency_cells(run.floor.call_latency), style="dim")
+        table.add(*filler, "timer", *_latency_cells(run.floor.timer_latency), style="dim")
+        table.add(*filler, "null", *_latency_cells(run.floor.call_latency), style="dim")
     for row in run.results:
         cells = [column.value(row) for column in what]
-        table.add_row(*cells, "map", *_latency_cells(row.map))
-        table.add_row(*filler, "unmap", *_latency_cells(row.unmap))
+        table.add(*cells, "map", *_latency_cells(row.map))
+        table.add(*filler, "unmap", *_latency_cells(row.unmap))
         if row.response:
-            table.add_row(*filler, "from due", *_latency_cells(row.response))
+            table.add(*filler, "from due", *_latency_cells(row.response))
     return table
 
 
@@ -261,18 +237,18 @@ def _latency_cells(latency: Latency | None) -> list[str]:
     return [units.count(latency.count), *cells]
 
 
-def reasons(rows: Sequence[Row]) -> list[RenderableType]:
+def reasons(rows: Sequence[Row]) -> list[Element]:
     """A line for each row that did not end well."""
     return [
-        Text.assemble("\n" if i == 0 else "", status_text(row.status), f": {row.job}, {row.api}: {row.reason}")
+        Text.of("\n" if i == 0 else "", status_text(row.status), f": {row.job}, {row.api}: {row.reason}")
         for i, row in enumerate(row for row in rows if row.status != "ok")
     ]
 
 
-def notes_view(notes: Sequence[Note]) -> list[RenderableType]:
+def notes_view(notes: Sequence[Note]) -> list[Element]:
     """Warnings, a line each."""
     return [
-        Text.assemble("\n" if i == 0 else "", ("warning", "yellow"), f" [{note.code}] {note.message}")
+        Text.of("\n" if i == 0 else "", ("warning", "yellow"), f" [{note.code}] {note.message}")
         for i, note in enumerate(notes)
     ]
 
@@ -293,9 +269,9 @@ def row_line(row: Row) -> str:
 # --- a probe --------------------------------------------------------------------------------------
 
 
-def probe_view(report: ProbeReport) -> list[RenderableType]:
+def probe_view(report: ProbeReport) -> list[Element]:
     """Every device, then what a gate found missing."""
-    view: list[RenderableType] = [Text(f"Vulkan loader {report.loader}")] if report.loader else []
+    view: list[Element] = [Text(f"Vulkan loader {report.loader}")] if report.loader else []
     for probe in report.devices:
         view += _device_view(probe)
     view += notes_view(report.warnings)
@@ -305,29 +281,30 @@ def probe_view(report: ProbeReport) -> list[RenderableType]:
     return view
 
 
-def _device_view(probe: Probe) -> Iterable[RenderableType]:
+def _device_view(probe: Probe) -> Iterable[Element]:
     device = probe.device
     if device is None:
-        yield Text.assemble("\n", status_text(probe.status), f": {probe.reason}")
+        yield Text.of("\n", status_text(probe.status), f": {probe.reason}")
         return
     yield Text(f"\nDevice {device.index}: {device.name}", style="bold")
-    yield _indent(_identity_table(device))
-    yield _indent(Text.assemble("\nmap2: ", (_route_text(device), "bold")))
+    yield Block(_identity_table(device))
+    yield Block(Text.of("\nmap2: ", (_route_text(device), "bold")))
     if probe.entry_points:
-        yield _indent(_proof_table(probe))
+        yield Block(_proof_table(probe))
     if probe.status != "ok":
-        yield _indent(Text.assemble(status_text(probe.status), f": {probe.reason}"))
-    yield _indent(_placed_table(device))
+        yield Block(Text.of(status_text(probe.status), f": {probe.reason}"))
+    for part in _placed_table(device):
+        yield Block(part)
     if device.memory_types:
-        yield _indent(_memory_table(device))
+        yield Block(_memory_table(device))
     else:
-        yield _indent(Text("\nno memory types: nothing can be allocated on this device", style="yellow"))
+        yield Block(Text("\nno memory types: nothing can be allocated on this device", style="yellow"))
     for note in probe.notes:
-        yield _indent(Text.assemble(("warning", "yellow"), f" [{note.code}] {note.message}"))
+        yield Block(Text.of(("warning", "yellow"), f" [{note.code}] {note.message}"))
 
 
 def _identity_table(device: Device) -> Table:
-    table = Table.grid(padding=(0, 2, 0, 0))
+    table = grid(2)
     for name, value in (
         ("type", device.type),
         ("apiVersion", device.api_version),
@@ -341,7 +318,7 @@ def _identity_table(device: Device) -> Table:
         ("minMemoryMapAlignment", str(device.limits.min_memory_map_alignment)),
         ("nonCoherentAtomSize", str(device.limits.non_coherent_atom_size)),
     ):
-        table.add_row(name, value)
+        table.add(name, value)
     return table
 
 
@@ -367,48 +344,46 @@ def _proof_table(probe: Probe) -> Table:
         resolves = {True: "yes", False: "no"}[all(point.found for point in found)] if found else "yes"
         rule = {"pointer": "must", "null": "must not", "unspecified": "not to be called"}
         rules = rule[found[0].rule] if found else "must"
-        proved.add_row(" ".join(functions), resolves, rules, _verdict(proofs.get(api)))
+        proved.add(" ".join(functions), resolves, rules, _verdict(proofs.get(api)))
     for by, text in (("placed", "a placed map"), ("reserve", "unmap with reserve")):
         if by in proofs:
-            proved.add_row(text, "", "", _verdict(proofs[by]))
+            proved.add(text, "", "", _verdict(proofs[by]))
     return proved
 
 
 def _verdict(proof: Proof | None) -> Text:
-    verdict = status_text(proof.status) if proof else Text(NONE)
-    if proof and proof.status != "ok":
-        verdict.append(f" ({proof.detail})", style="")
-    return verdict
+    if proof is None:
+        return Text(NONE)
+    verdict = status_text(proof.status)
+    return verdict if proof.status == "ok" else Text.of(verdict, f" ({proof.detail})")
 
 
-def _placed_table(device: Device) -> RenderableType:
+def _placed_table(device: Device) -> Iterable[Text | Table]:
     revision = device.extensions.get("VK_EXT_map_memory_placed")
     if revision is None:
-        return Text("\nplaced maps: no VK_EXT_map_memory_placed")
+        yield Text("\nplaced maps: no VK_EXT_map_memory_placed")
+        return
     placed = device.placed
     origin = ", emulated by vkmapctl's test layer" if placed.emulated else ""
-    table = Table.grid(padding=(0, 2, 0, 0))
+    yield Text(f"\nplaced maps: VK_EXT_map_memory_placed revision {revision} (specification: 1){origin}")
+    table = grid(2)
     for name, value in (
         ("memoryMapPlaced", placed.memory_map_placed),
         ("memoryMapRangePlaced", placed.memory_map_range_placed),
         ("memoryUnmapReserve", placed.memory_unmap_reserve),
     ):
-        table.add_row(f"  {name}", Text("yes", style="green") if value else Text("no", style="yellow"))
-    table.add_row("  minPlacedMemoryMapAlignment", str(placed.min_placed_memory_map_alignment or NONE))
-    whole = Table.grid()
-    whole.add_row(Text(f"\nplaced maps: VK_EXT_map_memory_placed revision {revision} (specification: 1){origin}"))
-    whole.add_row(table)
-    return whole
+        table.add(f"  {name}", Text("yes", style="green") if value else Text("no", style="yellow"))
+    table.add("  minPlacedMemoryMapAlignment", str(placed.min_placed_memory_map_alignment or NONE))
+    yield table
 
 
 def _memory_table(device: Device) -> Table:
-    listing = table("\nmemory type", "\nflags", "heap", "\nheap size", "\nfree", numeric_from=2)
-    listing.columns[2].header = "\nheap"
+    listing = table("\nmemory type", "\nflags", "\nheap", "\nheap size", "\nfree", numeric_from=2)
     for one in device.memory_types:
         heap = device.heaps[one.heap]
         free = None if heap.budget is None else max(heap.budget - (heap.usage or 0), 0)
         local = " De" if heap.device_local else ""
-        listing.add_row(
+        listing.add(
             f"#{one.index}",
             " ".join(one.flags) or NONE,
             f"{one.heap}{local}",

@@ -43,8 +43,9 @@ def test_a_probe_keeps_the_driver_and_the_loop_out_of_its_own_process():
     assert not imported("probe") & DRIVER_SIDE
 
 
-def test_a_probe_for_a_program_does_not_import_tables():
-    assert not {name for name in imported("probe", "--json", "--quiet") if name.split(".")[0] == "rich"}
+@pytest.mark.parametrize("arguments", [["probe"], ["probe", "--json"], ["stress", "--size", "4K", "--duration", "1ms"]])
+def test_without_a_terminal_nothing_imports_rich(arguments):
+    assert not {name for name in imported(*arguments) if name.split(".")[0] == "rich"}
 
 
 def test_before_the_fork_next_to_nothing_is_imported():

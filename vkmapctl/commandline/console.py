@@ -4,26 +4,25 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vkmapctl.errors import UsageProblem, VkmapError
+
+if TYPE_CHECKING:
+    from vkmapctl.reports.elements import Element
 
 PLAIN_WIDTH = 10_000  # without a terminal nothing is wrapped or cut
 
 
 def make(*, stderr: bool = False, color: bool = True) -> Any:
-    """A rich console: as wide as the terminal, or plain text of full width where there is none."""
+    """A rich console as wide as the terminal."""
     from rich.console import Console
 
-    stream = sys.stderr if stderr else sys.stdout
-    plain = not stream.isatty()
-    no_color = plain or not color or "NO_COLOR" in os.environ
+    no_color = not color or "NO_COLOR" in os.environ
     return Console(
         stderr=stderr,
-        width=PLAIN_WIDTH if plain else None,
         no_color=no_color,
         color_system=None if no_color else "auto",
-        force_terminal=None if not plain else False,
         highlight=False,
         markup=False,
         emoji=False,
@@ -31,21 +30,28 @@ def make(*, stderr: bool = False, color: bool = True) -> Any:
     )
 
 
-def print_view(view: Iterable[Any], *, stderr: bool = False, color: bool = True) -> None:
-    """Prints renderables one below the other; plain text has no trailing blanks, nor have tables too large for rich."""
+def print_view(view: Iterable["Element"], *, stderr: bool = False, color: bool = True) -> None:
+    """Prints elements one below the other: drawn on a terminal, as plain lines elsewhere and where rich is too slow."""
     from vkmapctl.reports import plain
 
-    screen = make(stderr=stderr, color=color)
+    stream = sys.stderr if stderr else sys.stdout
+    screen = make(stderr=stderr, color=color) if stream.isatty() else None
+    encoding = stream.encoding or "utf-8"
     with _writing():
-        stream = sys.stderr if stderr else sys.stdout
-        encoding = stream.encoding or "utf-8"
-        for part in view:
-            if screen.is_terminal and not plain.is_large(part):
-                screen.print(part)
+        for element in view:
+            if screen and not plain.is_large(element):
+                _draw(element, screen)
                 continue
-            for line in plain.lines_of(part, screen):
-                stream.write((line.rstrip() + "\n").encode(encoding, "replace").decode(encoding))
+            for line in plain.lines_of(element, screen.width if screen else PLAIN_WIDTH):
+                stream.write((line + "\n").encode(encoding, "replace").decode(encoding))
         stream.flush()
+
+
+def _draw(element: "Element", screen: Any) -> None:
+    from vkmapctl.reports.drawing import drawn
+
+    for part in drawn(element, screen.width):
+        screen.print(part)
 
 
 def write_bytes(data: bytes) -> None:

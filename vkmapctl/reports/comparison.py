@@ -2,21 +2,16 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
-from rich.console import RenderableType
-from rich.padding import Padding
-from rich.table import Table
-from rich.text import Text
-
 from vkmapctl import units
 from vkmapctl.model import Row
-from vkmapctl.report import table
+from vkmapctl.reports.elements import Block, Column, Element, Table, Text, table
 from vkmapctl.results.compare import CompareReport, Comparison, Delta, Difference, Pair
 
 NONE = "-"
 _STYLES = {"slower": "bold red", "failed": "bold red", "missing": "bold red", "faster": "green", "unclear": "yellow"}
 
 
-def compare_view(report: CompareReport) -> Iterable[RenderableType]:
+def compare_view(report: CompareReport) -> Iterable[Element]:
     """A table for each run compared with BASE, and the verdict."""
     for comparison in report.comparisons:
         yield from _comparison_view(comparison)
@@ -29,24 +24,23 @@ def compare_view(report: CompareReport) -> Iterable[RenderableType]:
     rows = "1 row is" if worse == 1 else f"{worse} rows are"
     verdict = f"{rows} slower, failed or missing" if worse else "nothing is slower"
     warns = " (gate: warn)" if worse and report.gate == "warn" else ""
-    yield Text.assemble((verdict, "bold red" if worse else "green"), f"{warns} (exit code {report.exit_code})")
+    yield Text.of((verdict, "bold red" if worse else "green"), f"{warns} (exit code {report.exit_code})")
 
 
-def _comparison_view(comparison: Comparison) -> Iterable[RenderableType]:
+def _comparison_view(comparison: Comparison) -> Iterable[Element]:
     yield Text(f"BASE {comparison.base}", style="bold")
     yield Text(f"NEW  {comparison.new}", style="bold")
     for difference in comparison.differences:
         yield Text(f"  {difference_line(difference)}", style="yellow")
-    made = table("job", "api", "metric", "BASE", "NEW", "change", "interval of 95 %", "verdict", numeric_from=3)
-    for column in made.columns[:2]:
-        column.no_wrap = True
-    made.columns[-1].justify = "left"
+    what = [Column("job", folds=False), Column("api", folds=False), Column("metric")]
+    figures = [Column(title, right=True, folds=False) for title in ("BASE", "NEW", "change", "interval of 95 %")]
+    made = Table([*what, *figures, Column("verdict", folds=False)])
     for pair in comparison.pairs:
         _add_pair(made, pair)
-    yield Padding(made, (1, 0, 0, 2), expand=False)
+    yield Block(made, above=1)
     for pair in comparison.pairs:
         if pair.reason:
-            yield Text.assemble("  ", _verdict(pair.verdict), f": {pair.row.job}, {pair.row.api}: {pair.reason}")
+            yield Text.of("  ", _verdict(pair.verdict), f": {pair.row.job}, {pair.row.api}: {pair.reason}")
     for name in comparison.added:
         yield Text(f"  new in NEW: {name}")
 
@@ -63,9 +57,9 @@ def _verdict(verdict: str) -> Text:
 def _add_pair(made: Table, pair: Pair) -> None:
     for i, delta in enumerate(pair.deltas):
         what = (pair.row.job, pair.row.api) if i == 0 else ("", "")
-        made.add_row(*what, delta.metric, *_figures(delta), _verdict(delta.verdict))
+        made.add(*what, delta.metric, *_figures(delta), _verdict(delta.verdict))
     if not pair.deltas:
-        made.add_row(pair.row.job, pair.row.api, NONE, NONE, NONE, NONE, NONE, _verdict(pair.verdict))
+        made.add(pair.row.job, pair.row.api, NONE, NONE, NONE, NONE, NONE, _verdict(pair.verdict))
 
 
 def _figures(delta: Delta) -> tuple[str, str, str, str]:
@@ -74,7 +68,7 @@ def _figures(delta: Delta) -> tuple[str, str, str, str]:
     return shown(delta.base), shown(delta.new), f"{delta.change:+.1%}", interval
 
 
-def devices_view(side_by_side: Mapping[tuple[object, ...], Mapping[str, Row]]) -> Iterable[RenderableType]:
+def devices_view(side_by_side: Mapping[tuple[object, ...], Mapping[str, Row]]) -> Iterable[Element]:
     """Several devices: a row for each job, and for each device its medians and what a pair takes."""
     names = list(dict.fromkeys(name for rows in side_by_side.values() for name in rows))
     yield Text("\nDevices side by side: p50 of map, p50 of unmap, time of a pair", style="bold")
@@ -83,8 +77,8 @@ def devices_view(side_by_side: Mapping[tuple[object, ...], Mapping[str, Row]]) -
     made = table("job", "api", *(f"device {number}" for number in range(1, len(names) + 1)), numeric_from=2)
     for rows in side_by_side.values():
         first = next(iter(rows.values()))
-        made.add_row(first.job, first.api, *(_cell(rows.get(name)) for name in names))
-    yield Padding(made, (1, 0, 0, 2), expand=False)
+        made.add(first.job, first.api, *(_cell(rows.get(name)) for name in names))
+    yield Block(made, above=1)
 
 
 def _cell(row: Row | None) -> str:

@@ -2,19 +2,16 @@
 
 from collections.abc import Iterable
 
-from rich.console import RenderableType
-from rich.padding import Padding
-from rich.text import Text
-
 from vkmapctl import units
 from vkmapctl.model import Job
 from vkmapctl.planning import PlanReport
-from vkmapctl.report import device_head, table
+from vkmapctl.report import device_head
+from vkmapctl.reports.elements import Block, Element, Text, table
 
 NONE = "-"
 
 
-def plan_view(report: PlanReport) -> Iterable[RenderableType]:
+def plan_view(report: PlanReport) -> Iterable[Element]:
     """Devices, a line for each row to come, what is refused, and the sums."""
     for device in report.devices:
         yield from device_head(device, "")
@@ -24,10 +21,8 @@ def plan_view(report: PlanReport) -> Iterable[RenderableType]:
     for number, row in enumerate(report.rows, 1):
         seconds = NONE if row.seconds is None else units.duration(row.seconds * 1e9)
         job = row.job
-        plan.add_row(
-            str(number), str(job.device), job.name, job.api, described(job), units.size(row.memory_bytes), seconds
-        )
-    yield Padding(plan, (1, 0, 0, 2), expand=False)
+        plan.add(str(number), str(job.device), job.name, job.api, described(job), units.size(row.memory_bytes), seconds)
+    yield Block(plan, above=1)
     for one in report.refused:
         yield Text(f"\nunsupported on device {one.device}: {one.part or 'the job'}: {one.reason}", style="yellow")
     rows = "1 row" if len(report.rows) == 1 else f"{len(report.rows)} rows"

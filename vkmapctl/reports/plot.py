@@ -4,12 +4,11 @@ import shutil
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from rich.text import Text
-
 from vkmapctl import units
 from vkmapctl.errors import UsageProblem
 from vkmapctl.model import Run
 from vkmapctl.reports.charts import decades, powers
+from vkmapctl.reports.elements import Text
 from vkmapctl.reports.html import label, shares
 from vkmapctl.results.findings import sweep_label, sweeps
 
@@ -83,4 +82,4 @@ def _drawn(
         plotter.yticks([tick for tick, _ in ticks], [words for _, words in ticks])
     drawn = plotter.uncolorize(plotter.build()).rstrip()
     more = f"\n({len(lines) - MOST_LINES} more in the tables)" if len(lines) > MOST_LINES else ""
-    return Text(f"\n{title}\n{drawn}{more}", no_wrap=True)
+    return Text(f"\n{title}\n{drawn}{more}")

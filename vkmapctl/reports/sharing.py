@@ -2,34 +2,27 @@
 
 from collections.abc import Sequence
 
-from rich.box import SIMPLE_HEAD
-from rich.console import RenderableType
-from rich.padding import Padding
-from rich.table import Table
-from rich.text import Text
-
 from vkmapctl import units
 from vkmapctl.model import Row, Run
+from vkmapctl.reports.elements import Block, Column, Table, Text
 from vkmapctl.results.findings import sharing
 
 NONE = "-"
 
 
-def sharing_view(run: Run) -> Sequence[RenderableType]:
+def sharing_view(run: Run) -> Sequence[Text | Block]:
     """What each row loses when all devices work at once; nothing where they never did."""
     pairs = sharing(run.results)
     if not pairs:
         return []
     names = {device.index: device.name for device in run.devices}
     titles = ("device", "job", "api", "pairs/s alone", "together", "kept", "map p99 alone", "together")
-    made = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
-    for i, title in enumerate(titles):
-        made.add_column(title, justify="right" if i > 2 else "left", overflow="fold")
+    made = Table(Column(title, right=i > 2) for i, title in enumerate(titles))
     for alone, together in pairs:
-        made.add_row(f"{alone.device}: {names[alone.device]}", alone.job, alone.api, *_shared_figures(alone, together))
+        made.add(f"{alone.device}: {names[alone.device]}", alone.job, alone.api, *_shared_figures(alone, together))
     count = pairs[0][1].together
     title = f"\nWhat sharing costs ({count} devices, each alone and then all at once)"
-    return [Text(title, style="bold"), Padding(made, (0, 0, 0, 2), expand=False)]
+    return [Text(title, style="bold"), Block(made)]
 
 
 def _shared_figures(alone: Row, together: Row) -> tuple[str, str, str, str, str]:

@@ -1,14 +1,11 @@
-"""Verify and selftest reports to tables and JUnit. Knows no driver, no C and no files."""
+"""Verify and selftest reports to tables. Knows no driver, no C and no files."""
 
 from collections.abc import Iterable, Sequence
 
-from rich.console import RenderableType
-from rich.text import Text
-
 from vkmapctl.model import CheckRow, SelftestReport, VerifyReport
-from vkmapctl.report import NONE, device_head, notes_view, table
+from vkmapctl.report import NONE, device_head, notes_view
 from vkmapctl.report import status_text as outcome_text
-from vkmapctl.reports import junit
+from vkmapctl.reports.elements import Element, Text, table
 
 _STYLES = {
     "pass": "green",
@@ -21,7 +18,7 @@ _STYLES = {
     "quality": "yellow",
     "skip": "dim",
 }
-_KINDS = {
+KINDS = {  # of a JUnit case
     "pass": "passed",
     "quality": "passed",
     "known": "passed",
@@ -43,23 +40,23 @@ def memory_label(row: CheckRow) -> str:
     return NONE if row.memory_type is None else f"#{row.memory_type} {' '.join(row.memory_flags)}"
 
 
-def verify_view(report: VerifyReport) -> Iterable[RenderableType]:
+def verify_view(report: VerifyReport) -> Iterable[Element]:
     """One row for each check and memory type, then the count of each verdict."""
     for device in report.devices:
         yield from device_head(device, report.loader)
         rows = [row for row in report.results if row.device == device.index]
         checks = table("check", "what it tests", "memory type", "verdict", "seen", numeric_from=99)
         for row in rows:
-            checks.add_row(row.id, row.title, memory_label(row), _status(row.status), row.detail)
+            checks.add(row.id, row.title, memory_label(row), _status(row.status), row.detail)
         yield Text("")
         yield checks
         counts = {status: sum(row.status == status for row in rows) for status in _STYLES}
         yield Text("\n" + ", ".join(f"{count} {status}" for status, count in counts.items() if count))
-    broken = [row for row in report.results if _KINDS[row.status] in ("failure", "error")]
+    broken = [row for row in report.results if KINDS[row.status] in ("failure", "error")]
     for row in broken:
-        yield Text.assemble(_status(row.status), f": {row.id} on {memory_label(row)}: rule: {row.rule}")
+        yield Text.of(_status(row.status), f": {row.id} on {memory_label(row)}: rule: {row.rule}")
     yield from notes_view(report.warnings)
-    yield Text.assemble("\n", outcome_text(report.outcome), f" (exit code {report.exit_code})")
+    yield Text.of("\n", outcome_text(report.outcome), f" (exit code {report.exit_code})")
 
 
 def check_line(row: CheckRow) -> str:
@@ -67,43 +64,26 @@ def check_line(row: CheckRow) -> str:
     return f"{row.id} {memory_label(row)}: {row.status}{': ' + row.detail if row.detail else ''}"
 
 
-def verify_junit(report: VerifyReport) -> bytes:
-    """Skips carry their reasons; a quality finding passes and says what it saw."""
-    names = {device.index: device.name for device in report.devices}
-    cases = [
-        junit.Case(
-            suite=f"vkmapctl verify: {names[row.device]}",
-            name=f"{row.id} {row.title}" + ("" if row.memory_type is None else f" [{memory_label(row)}]"),
-            kind=_KINDS[row.status],
-            text=row.detail,
-            output=f"rule: {row.rule}\n{row.status}: {row.detail}".rstrip(": "),
-            seconds=row.seconds,
-        )
-        for row in report.results
-    ]
-    return junit.document("vkmapctl verify", cases)
-
-
-def catalogue_view(rows: Sequence[tuple[str, str, str, str, str]]) -> Iterable[RenderableType]:
+def catalogue_view(rows: Sequence[tuple[str, str, str, str, str]]) -> Iterable[Element]:
     """Checks as (id, level, needs, title, rule)."""
     listing = table("check", "level", "needs", "what it tests", "rule", numeric_from=99)
     for row in rows:
-        listing.add_row(*row)
+        listing.add(*row)
     yield listing
 
 
-def selftest_view(report: SelftestReport) -> Iterable[RenderableType]:
+def selftest_view(report: SelftestReport) -> Iterable[Element]:
     """Fault, what should notice it, whether it did, and how."""
     yield from device_head(report.device, "")
     listing = table("fault", "injected", "caught by", "caught", "how", numeric_from=99)
     for trial in report.trials:
         caught = {True: Text("yes", style="green"), False: Text("NO", style="bold red"), None: Text(NONE)}
-        listing.add_row(trial.fault, trial.description, trial.by or NONE, caught[trial.caught], trial.how)
+        listing.add(trial.fault, trial.description, trial.by or NONE, caught[trial.caught], trial.how)
     yield Text("")
     yield listing
     for line in report.baseline:
-        yield Text.assemble(("without any fault", "bold red"), f": {line}")
+        yield Text.of(("without any fault", "bold red"), f": {line}")
     missed = [trial.fault for trial in report.trials if trial.caught is False]
     count = len({trial.fault for trial in report.trials})
     yield Text(f"\n{count} faults, {len(missed)} uncaught" + (f": {', '.join(missed)}" if missed else ""))
-    yield Text.assemble(outcome_text(report.outcome), f" (exit code {report.exit_code})")
+    yield Text.of(outcome_text(report.outcome), f" (exit code {report.exit_code})")

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterable
 
-from rich.console import RenderableType
-
 from vkmapctl.model import ProbeReport, Run, SelftestReport, VerifyReport
 from vkmapctl.report import probe_view, run_view
+from vkmapctl.reports.elements import Element
 from vkmapctl.reports.verification import selftest_view, verify_view
 
 
-def view(document: Run | ProbeReport | VerifyReport | SelftestReport) -> Iterable[RenderableType]:
+def view(document: Run | ProbeReport | VerifyReport | SelftestReport) -> Iterable[Element]:
     """As it is shown at the end of its command, and again by `report show`."""
     match document:
         case Run():
