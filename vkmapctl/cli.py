@@ -376,7 +376,7 @@ def _show(document: Any, output: dict[str, Any]) -> None:
     from vkmapctl.commandline import console
 
     if output["as_json"]:
-        from vkmapctl.model import to_json
+        from vkmapctl.documents import to_json
 
         console.write_bytes(to_json(document))
     view = _printer(output)

@@ -1,16 +1,14 @@
-"""The plain frozen data that passes between the parts, and the saved document.
+"""The plain frozen data that passes between the parts.
 
 Numbers are numbers, units stand in the key's name, a missing value is None. Decoding ignores keys it
 does not know, so that older readers open newer files of the same schema.
 """
 
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
 from vkmapctl.steps import AnyStep
-
-SCHEMA = "vkmapctl/1"
 
 Api = Literal["v1", "khr", "core"]
 MAP_CALLS: dict[Api, tuple[str, str]] = {
@@ -408,131 +406,3 @@ class TestLayer(Data, frozen=True):
     def own(self) -> bool:
         """Whether this project's layer takes part."""
         return self.emulate != "none" or bool(self.fault)
-
-
-class Tool(Data, frozen=True):
-    name: str
-    version: str
-    command: tuple[str, ...] = ()
-
-
-class Run(Data, frozen=True, tag_field="kind", tag="stress"):
-    """The saved document of a stress run."""
-
-    schema: str
-    tool: Tool
-    started: str
-    host: dict[str, str | int | float | list[int] | None]
-    loader: str
-    device: Device | None
-    devices: tuple[Device, ...]
-    workload: Workload
-    outcome: Outcome
-    exit_code: int
-    floor: Floor | None = None
-    results: tuple[Row, ...] = ()
-    warnings: tuple[Note, ...] = ()
-    layers: tuple[str, ...] = ()
-
-
-class ProbeReport(Data, frozen=True, tag_field="kind", tag="probe"):
-    """The saved document of a probe."""
-
-    schema: str
-    tool: Tool
-    started: str
-    host: dict[str, str | int | float | list[int] | None]
-    loader: str
-    devices: tuple[Probe, ...]
-    outcome: Outcome
-    exit_code: int
-    missing: tuple[str, ...] = ()
-    warnings: tuple[Note, ...] = ()
-    layers: tuple[str, ...] = ()
-
-
-# --- a verify run ---------------------------------------------------------------------------------
-
-VerdictStatus = Literal["pass", "fail", "known", "quality", "skip", "crashed", "hung", "lost", "out-of-memory"]
-
-
-class Verdict(Data, frozen=True):
-    """How one check ended. quality: the driver may do so, but a user should know. known: broken, as expected."""
-
-    status: VerdictStatus
-    detail: str = ""
-
-
-class CheckRow(Data, frozen=True):
-    """One check on one memory type of one device. memory_type None: it could not run on this device at all."""
-
-    id: str
-    title: str
-    rule: str
-    level: Literal["must", "quality"]
-    device: int
-    memory_type: int | None
-    memory_flags: tuple[str, ...]
-    status: VerdictStatus
-    detail: str
-    seconds: float
-
-
-class VerifyReport(Data, frozen=True, tag_field="kind", tag="verify"):
-    """The saved document of a verify run."""
-
-    schema: str
-    tool: Tool
-    started: str
-    host: dict[str, str | int | float | list[int] | None]
-    loader: str
-    devices: tuple[Device, ...]
-    outcome: Outcome
-    exit_code: int
-    results: tuple[CheckRow, ...] = ()
-    warnings: tuple[Note, ...] = ()
-
-
-# --- a selftest -----------------------------------------------------------------------------------
-
-
-class Trial(Data, frozen=True):
-    """One fault against one check or stress run. by: its id; how: what was seen; caught None: not to be had here."""
-
-    fault: str
-    description: str
-    by: str
-    caught: bool | None
-    how: str
-
-
-class SelftestReport(Data, frozen=True, tag_field="kind", tag="selftest"):
-    """The saved document of a selftest."""
-
-    schema: str
-    tool: Tool
-    device: Device
-    baseline: tuple[str, ...]  # what was reported without any fault
-    trials: tuple[Trial, ...]
-    outcome: str
-    exit_code: int
-
-
-def to_json(document: Data) -> bytes:
-    """Indented UTF-8 JSON with a final newline. The `schema` key comes first.
-
-    Bytes of a command line that are no UTF-8 become question marks.
-    """
-    try:
-        data = msgspec.json.encode(document)
-    except UnicodeEncodeError:
-        data = msgspec.json.encode(_encodable(msgspec.to_builtins(document)))
-    return msgspec.json.format(data, indent=1) + b"\n"
-
-
-def _encodable(node: Any) -> Any:
-    if isinstance(node, dict):
-        return {key: _encodable(value) for key, value in node.items()}
-    if isinstance(node, list | tuple):
-        return [_encodable(value) for value in node]
-    return node.encode("utf-8", "replace").decode() if isinstance(node, str) else node

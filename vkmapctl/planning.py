@@ -2,10 +2,11 @@
 
 from functools import partial
 
+from vkmapctl.documents import SCHEMA
 from vkmapctl.driver.child import Child, Interrupts
 from vkmapctl.errors import ExitCode, Unsupported
 from vkmapctl.machine import host
-from vkmapctl.model import SCHEMA, Data, Device, Effort, Job, TestLayer, Workload
+from vkmapctl.model import Data, Device, Effort, Job, TestLayer, Workload
 from vkmapctl.plans import patience, workload
 from vkmapctl.plans.selectors import select
 from vkmapctl.worker import serve

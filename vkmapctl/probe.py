@@ -5,12 +5,13 @@ from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
+from vkmapctl.documents import SCHEMA, ProbeReport, Tool
 from vkmapctl.driver import drivers, early
 from vkmapctl.driver.child import Channel, Child, Died, Interrupted, Interrupts
 from vkmapctl.driver.protocol import Described, Prove, Proved
 from vkmapctl.errors import VkmapError
 from vkmapctl.machine import host
-from vkmapctl.model import SCHEMA, Device, Note, Outcome, Probe, ProbeReport, TestLayer, Tool
+from vkmapctl.model import Device, Note, Outcome, Probe, TestLayer
 from vkmapctl.plans import patience
 from vkmapctl.plans.gates import missing
 from vkmapctl.plans.selectors import select

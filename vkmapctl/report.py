@@ -4,18 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from vkmapctl import units
-from vkmapctl.model import (
-    Api,
-    Device,
-    Floor,
-    Latency,
-    Note,
-    Probe,
-    ProbeReport,
-    Proof,
-    Row,
-    Run,
-)
+from vkmapctl.documents import ProbeReport, Run
+from vkmapctl.model import Api, Device, Floor, Latency, Note, Probe, Proof, Row
 from vkmapctl.reports import elements
 from vkmapctl.reports.elements import Block, Element, Fitted, Table, Text, grid, table
 from vkmapctl.reports.plain import least_width

@@ -4,20 +4,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from vkmapctl.checks import registry
+from vkmapctl.documents import SCHEMA, SelftestReport, Tool, Trial
 from vkmapctl.driver.catalogue import faults
 from vkmapctl.driver.child import Interrupts
 from vkmapctl.errors import Unsupported, VkmapError
-from vkmapctl.model import (
-    SCHEMA,
-    Device,
-    MemoryType,
-    SelftestReport,
-    TestLayer,
-    Tool,
-    Touch,
-    Trial,
-    Workload,
-)
+from vkmapctl.model import Device, MemoryType, TestLayer, Touch, Workload
 from vkmapctl.plans.gates import parse_threshold
 from vkmapctl.plans.selectors import select
 from vkmapctl.stress import Stress

@@ -14,6 +14,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from vkmapctl.documents import SCHEMA, Run, Tool
 from vkmapctl.driver import drivers
 from vkmapctl.driver.child import Child, Died, Interrupted, Interrupts
 from vkmapctl.driver.faults import explain
@@ -21,7 +22,6 @@ from vkmapctl.driver.protocol import Calibrate, Calibrated, Described, Finish, F
 from vkmapctl.errors import ExitCode, Unsupported, VkmapError
 from vkmapctl.machine import host
 from vkmapctl.model import (
-    SCHEMA,
     Api,
     Device,
     Effort,
@@ -31,10 +31,8 @@ from vkmapctl.model import (
     Outcome,
     Plan,
     Row,
-    Run,
     Status,
     TestLayer,
-    Tool,
     TouchRate,
     Workload,
 )

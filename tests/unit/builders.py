@@ -2,8 +2,8 @@
 
 from msgspec.structs import replace
 
+from vkmapctl.documents import SCHEMA, ProbeReport, Run, Tool
 from vkmapctl.model import (
-    SCHEMA,
     Bins,
     Device,
     EntryPoint,
@@ -16,11 +16,8 @@ from vkmapctl.model import (
     MemoryType,
     Placed,
     Probe,
-    ProbeReport,
     Proof,
     Row,
-    Run,
-    Tool,
     TouchRate,
     Workload,
 )

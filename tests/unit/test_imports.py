@@ -18,7 +18,7 @@ MODULES = sorted(
 )
 # From the ground up: a module imports from its own level and those before it. A package's modules share its level.
 LEVELS = (
-    {"errors", "units", "steps", "model", "native"},
+    {"errors", "units", "steps", "model", "documents", "native"},
     {"results", "machine"},
     {"plans"},
     {"driver"},
@@ -89,7 +89,7 @@ def test_one_module_knows_it(name, allowed):
     assert importers_of(name) == allowed
 
 
-@pytest.mark.parametrize("room", ["cli", "commandline", "report", "reports", "results", "plans", "model", "planning"])
+@pytest.mark.parametrize("room", ["cli", "commandline", "report", "reports", "results", "plans", "model", "documents", "planning"])
 def test_who_knows_no_vulkan(room):
     """No figure, table, file or flag depends on a driver; importing the binding without a loader raises OSError."""
     border = {"driver.vkapi", "driver.calls", "driver.proof", "driver.validation", "checks.transfer"}
@@ -98,7 +98,7 @@ def test_who_knows_no_vulkan(room):
             assert imports_of(module) & border == set()
 
 
-@pytest.mark.parametrize("room", ["report", "reports", "model"])
+@pytest.mark.parametrize("room", ["report", "reports", "model", "documents"])
 def test_tables_see_plain_data_only(room):
     for module in MODULES:
         if module.split(".")[0] == room:

@@ -4,8 +4,8 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Literal
 
+from vkmapctl.documents import SCHEMA, Run
 from vkmapctl.errors import ExitCode, UsageProblem
-from vkmapctl.model import SCHEMA, Run
 from vkmapctl.reports.comparison import difference_line
 from vkmapctl.results.compare import CompareReport, Difference, Limits, compare
 from vkmapctl.results.runfile import load

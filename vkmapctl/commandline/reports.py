@@ -26,7 +26,7 @@ def report() -> None:
 def show(run: Path, as_json: bool, plot: bool, no_color: bool) -> int:
     """Show a saved document as it was first shown."""
     from vkmapctl.commandline import console
-    from vkmapctl.model import to_json
+    from vkmapctl.documents import to_json
     from vkmapctl.reports import views
     from vkmapctl.results.runfile import load
 
@@ -43,7 +43,7 @@ def show(run: Path, as_json: bool, plot: bool, no_color: bool) -> int:
 def show_plots(document: Any, *, color: bool, stderr: bool = False) -> None:
     """The plots of a stress run; other documents have none. Raises UsageProblem where the plot library is missing."""
     from vkmapctl.commandline import console
-    from vkmapctl.model import Run
+    from vkmapctl.documents import Run
     from vkmapctl.reports import plot
 
     if isinstance(document, Run):
@@ -83,7 +83,7 @@ def compare(
     With BASE alone, its devices are put side by side.
     """
     from vkmapctl.commandline import comparing, console
-    from vkmapctl.model import to_json
+    from vkmapctl.documents import to_json
     from vkmapctl.reports import comparison
     from vkmapctl.results.compare import Limits, devices_side_by_side
 

@@ -73,7 +73,7 @@ def check(
     """Resolve a file or preset, and print its plan, memory and time without running it."""
     from vkmapctl import planning
     from vkmapctl.commandline import console
-    from vkmapctl.model import to_json
+    from vkmapctl.documents import to_json
     from vkmapctl.plans import workload_file
     from vkmapctl.reports.plan import plan_view
 

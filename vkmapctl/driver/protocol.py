@@ -2,7 +2,8 @@
 
 import msgspec
 
-from vkmapctl.model import Data, Device, Effort, Histogram, Job, Note, Probe, Verdict
+from vkmapctl.documents import Verdict
+from vkmapctl.model import Data, Device, Effort, Histogram, Job, Note, Probe
 
 
 class Describe(Data, frozen=True, tag=True):

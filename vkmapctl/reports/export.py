@@ -5,8 +5,9 @@ import io
 from collections.abc import Callable, Iterable, Sequence
 
 from vkmapctl import units
+from vkmapctl.documents import Run, VerifyReport
 from vkmapctl.errors import UsageProblem
-from vkmapctl.model import Latency, Row, Run, VerifyReport
+from vkmapctl.model import Latency, Row
 from vkmapctl.reports import junit, verification
 from vkmapctl.results.findings import findings, memory_label
 

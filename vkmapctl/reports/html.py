@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vkmapctl import units
-from vkmapctl.model import Latency, Row, Run
+from vkmapctl.documents import Run
+from vkmapctl.model import Latency, Row
 from vkmapctl.reports import charts
 from vkmapctl.reports.charts import Bar, Line, Point, Ridge
 from vkmapctl.results.findings import findings, memory_label, page_cost, sharing, sweep_label, sweeps

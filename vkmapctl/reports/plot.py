@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from vkmapctl import units
+from vkmapctl.documents import Run
 from vkmapctl.errors import UsageProblem
-from vkmapctl.model import Run
 from vkmapctl.reports.charts import decades, powers
 from vkmapctl.reports.elements import Text
 from vkmapctl.reports.html import label, shares

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from vkmapctl import units
-from vkmapctl.model import Row, Run
+from vkmapctl.documents import Run
+from vkmapctl.model import Row
 from vkmapctl.reports.elements import Block, Column, Table, Text
 from vkmapctl.results.findings import sharing
 

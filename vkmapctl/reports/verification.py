@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from vkmapctl.model import CheckRow, SelftestReport, VerifyReport
+from vkmapctl.documents import CheckRow, SelftestReport, VerifyReport
 from vkmapctl.report import NONE, device_head, notes_view
 from vkmapctl.report import status_text as outcome_text
 from vkmapctl.reports.elements import Element, Text, table

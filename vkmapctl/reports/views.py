@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from vkmapctl.model import ProbeReport, Run, SelftestReport, VerifyReport
+from vkmapctl.documents import ProbeReport, Run, SelftestReport, VerifyReport
 from vkmapctl.report import probe_view, run_view
 from vkmapctl.reports.elements import Element
 from vkmapctl.reports.verification import selftest_view, verify_view

@@ -8,7 +8,8 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from vkmapctl.model import Data, Device, Latency, Row, Run
+from vkmapctl.documents import Run
+from vkmapctl.model import Data, Device, Latency, Row
 from vkmapctl.results.stats import bin_middle
 
 Verdict = Literal["same", "slower", "faster", "unclear", "missing", "failed"]

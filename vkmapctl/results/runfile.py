@@ -8,8 +8,9 @@ from typing import Any
 
 import msgspec
 
+from vkmapctl.documents import SCHEMA, ProbeReport, Run, SelftestReport, VerifyReport, to_json
 from vkmapctl.errors import UsageProblem
-from vkmapctl.model import SCHEMA, Device, ProbeReport, Run, SelftestReport, VerifyReport, to_json
+from vkmapctl.model import Device
 from vkmapctl.results.reading import read_bytes
 
 Document = Run | ProbeReport | VerifyReport | SelftestReport
