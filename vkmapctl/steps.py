@@ -1,5 +1,6 @@
 """The steps that a scripted job is written in: plain data, one class for each `op`."""
 
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Literal
 
 import msgspec
@@ -117,3 +118,11 @@ AnyStep = (
     Map | Unmap | First | Write | Read | Verify | Flush | Invalidate
     | Allocate | Free | Reserve | Release | Pause | Repeat
 )  # fmt: skip
+
+
+def walk(steps: Iterable[AnyStep], path: str = "steps") -> Iterator[tuple[str, AnyStep]]:
+    """Every step with its place, those inside of `repeat` too."""
+    for i, step in enumerate(steps):
+        yield f"{path}[{i}]", step
+        if isinstance(step, Repeat):
+            yield from walk(step.steps, f"{path}[{i}].steps")

@@ -33,17 +33,14 @@ from vkmapctl.model import (
     Row,
     Status,
     TestLayer,
-    TouchRate,
     Workload,
 )
 from vkmapctl.native import Fault, Results
 from vkmapctl.plans import patience, workload
 from vkmapctl.plans.gates import Threshold, missed, parse_threshold
-from vkmapctl.plans.script import walk
 from vkmapctl.plans.selectors import select
 from vkmapctl.results import outcomes, stats, trust
-from vkmapctl.results.rows import refused_row
-from vkmapctl.steps import First
+from vkmapctl.results.rows import measured_row, refused_row
 from vkmapctl.worker import serve
 
 VARIANTS = 3  # v1, khr, core
@@ -371,11 +368,17 @@ class Stress:
             ratio = None
             if job.api != "v1" and "v1" in by_api:
                 ratio = stats.ratio_interval(by_api[job.api], by_api["v1"])
-            row = self._row(job, self._results[i], statuses[i], by_api[job.api], ratio)
+            row = measured_row(
+                job, self._device(job).memory_type(job.memory_type), self._results[i], statuses[i], by_api[job.api],
+                ratio, self._latencies_floor,
+            )  # fmt: skip
             self._update(results=(*self._run.results, row))
             self._note(*trust.row_notes(row, effort))
             self._tell("row", row)
         self._save_if_due()
+
+    def _device(self, job: Job) -> Device:
+        return next(device for device in self._run.devices if device.index == job.device)
 
     def _save_if_due(self) -> None:
         """After every row, unless writing the whole document so often would cost more than a tenth of the run."""
@@ -385,59 +388,6 @@ class Stress:
         self._save(self._run)
         end = time.monotonic()
         self._next_save = end + 9 * (end - begin)
-
-    def _row(
-        self,
-        job: Job,
-        results: Results,
-        status: tuple[Status, str],
-        rounds: list[float],
-        ratio: tuple[float, float, float] | None,
-    ) -> Row:
-        pairs, total_ns = results.total("rate_pairs"), results.total("rate_ns")
-        seconds = results.longest("rate_ns") / 1e9
-        _, result, _ = results.fault()
-        device = next(device for device in self._run.devices if device.index == job.device)
-        return Row(
-            job=job.name,
-            device=job.device,
-            api=job.api,
-            memory_type=job.memory_type,
-            memory_flags=device.memory_type(job.memory_type).flags,
-            allocation_size=job.allocation_size,
-            offset=job.offset,
-            map_size=job.map_size,
-            placed=job.placed,
-            reserve=job.reserve,
-            touch=job.touch,
-            threads=job.threads,
-            live=job.live,
-            pairs=pairs,
-            seconds=seconds,
-            pairs_per_second=pairs / seconds if seconds else None,
-            ns_per_pair=total_ns / pairs if pairs and not job.rate else None,
-            rounds_ns_per_pair=tuple(rounds),
-            ratio_to_v1=ratio,
-            map=stats.latency(results.histogram("map_ns"), self._latencies_floor),
-            unmap=stats.latency(results.histogram("unmap_ns"), self._latencies_floor),
-            touch_bytes_per_second=TouchRate(
-                write=_per_second(results, "write"),
-                read=_per_second(results, "read"),
-            ),
-            page_faults={"minor": results.total("minor_faults"), "major": results.total("major_faults")},
-            errors={status[1].split()[0]: 1} if result else {},
-            verified_bytes=results.total("verified_bytes"),
-            mismatches=results.total("mismatches"),
-            status=status[0],
-            reason=status[1],
-            part=job.part,
-            steps=len(job.steps),
-            touches_pages=job.touch == "first" or any(isinstance(step, First) for _, step in walk(job.steps)),
-            unmap_order=job.unmap_order,
-            rate=job.rate,
-            response=stats.latency(results.histogram("cycle_ns"), 0.0) if job.rate else None,
-            missed_cycles=results.total("missed_cycles"),
-        )
 
     def _finish(self, outcome: Outcome) -> None:
         codes = {note.code for note in self._run.warnings}
@@ -486,9 +436,3 @@ def share(sharers: Sequence[Stress], latencies_floor: float) -> list[tuple[tuple
 def validation_notes(messages: Sequence[str]) -> list[Note]:
     """The validation layer's errors, quoted with their VUIDs."""
     return [Note(VALIDATION, message) for message in messages]
-
-
-def _per_second(results: Results, kind: str) -> float | None:
-    """Bytes per second of all threads together: they touch at the same time."""
-    total, longest = results.total(f"{kind}_bytes"), results.longest(f"{kind}_ns")
-    return total / longest * 1e9 if longest else None

@@ -89,7 +89,9 @@ def test_one_module_knows_it(name, allowed):
     assert importers_of(name) == allowed
 
 
-@pytest.mark.parametrize("room", ["cli", "commandline", "report", "reports", "results", "plans", "model", "documents", "planning"])
+@pytest.mark.parametrize(
+    "room", ["cli", "commandline", "report", "reports", "results", "plans", "model", "documents", "planning"]
+)
 def test_who_knows_no_vulkan(room):
     """No figure, table, file or flag depends on a driver; importing the binding without a loader raises OSError."""
     border = {"driver.vkapi", "driver.calls", "driver.proof", "driver.validation", "checks.transfer"}

@@ -2,7 +2,7 @@
 
 import copy
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -28,6 +28,7 @@ from vkmapctl.steps import (
     Unmap,
     Verify,
     Write,
+    walk,
 )
 
 LONGEST_CYCLE = 200_000
@@ -66,14 +67,6 @@ class Thing(msgspec.Struct):
     mapped: tuple[int, int] | None = None
     range: str | None = None
     kept: str | None = None
-
-
-def walk(steps: Iterable[AnyStep], path: str = "steps") -> Iterator[tuple[str, AnyStep]]:
-    """Every step with its place, those inside of `repeat` too."""
-    for i, step in enumerate(steps):
-        yield f"{path}[{i}]", step
-        if isinstance(step, Repeat):
-            yield from walk(step.steps, f"{path}[{i}].steps")
 
 
 def resolved(steps: Sequence[AnyStep], path: str = "steps") -> tuple[AnyStep, ...]:
