@@ -63,6 +63,11 @@ lint: $(VENV)/installed ## Check style and types of Python; warnings and a stati
 wheel: $(VENV)/installed ## Build the sdist, and the abi3 wheel from it, into dist/
 	@$(BIN)/python -m build --outdir dist .
 
+.PHONY: man
+man: $(VENV)/installed ## Make the manual page build/vkmapctl.1 from what --help says
+	@mkdir -p build
+	@$(BIN)/python scripts/make-man >build/vkmapctl.1
+
 .PHONY: setup
 setup: $(VENV)/installed ## Make .venv with vkmapctl in it, and see to a Vulkan driver
 	@scripts/install-driver $(BIN)/vkmapctl
