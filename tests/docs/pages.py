@@ -23,3 +23,8 @@ def commands(page: Path) -> list[str]:
 def prose(page: Path) -> str:
     """A page without its fenced blocks."""
     return FENCE.sub("", page.read_text())
+
+
+def workloads(page: Path) -> list[str]:
+    """The `toml` blocks of a page."""
+    return [text for language, text in FENCE.findall(page.read_text()) if language == "toml"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from cli_runner import LAVAPIPE, environment
-from pages import PAGES, ROOT, commands, name
+from pages import PAGES, ROOT, commands, name, workloads
 
 SHORT = "--duration 100ms --warmup 0s"
 
@@ -86,3 +86,17 @@ def test_extras_that_pages_name_exist() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     named = {extra for page in PAGES for extra in re.findall(r"vkmapctl\[(\w+)\]", page.read_text())}
     assert named == set(extras)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if workloads(page)], ids=name)
+def test_workloads(page: Path, folder: Path) -> None:
+    """Every workload file that the pages show is sound."""
+    for text in workloads(page):
+        (folder / "shown.toml").write_text(text)
+        done = subprocess.run(
+            [sys.executable, "-m", "vkmapctl", "workloads", "check", "shown.toml", "--offline"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, f"{text}\n{done.stderr}"
