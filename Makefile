@@ -8,6 +8,7 @@ FUZZ_SECONDS ?= 60
 # gcc analyses paths; another compiler warns only.
 ANALYSE := $(shell $(CC) -fanalyzer -E -x c /dev/null >/dev/null 2>&1 && echo -fanalyzer)
 NATIVE := $(wildcard vkmapctl/_native/*.c vkmapctl/_native/*.h vkmapctl/_native/*.py)
+C_FILES := $(wildcard vkmapctl/_native/*.[ch] benchmarks/*.[ch] tests/native/*.c)
 
 .DEFAULT_GOAL := help
 
@@ -56,12 +57,24 @@ lint: $(VENV)/installed ## Check style and types of Python; warnings and a stati
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/clang-format --dry-run --Werror $(C_FILES)
 	@for source in vkmapctl/_native/*.c; do $(CC) -std=c11 -O2 -fPIC -Wall -Wextra -Werror $(ANALYSE) -c -o /dev/null $$source || exit 1; done
 	@for source in benchmarks/*.c; do $(CC) -std=c11 -O2 -Wall -Wextra -Werror -fsyntax-only $$source || exit 1; done
+
+.PHONY: format
+format: $(VENV)/installed ## Lay out Python and C as make lint wants it
+	@$(BIN)/ruff check --select I --fix --quiet .
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/clang-format -i $(C_FILES)
 
 .PHONY: wheel
 wheel: $(VENV)/installed ## Build the sdist, and the abi3 wheel from it, into dist/
 	@$(BIN)/python -m build --outdir dist .
+
+.PHONY: man
+man: $(VENV)/installed ## Make the manual page build/vkmapctl.1 from what --help says
+	@mkdir -p build
+	@$(BIN)/python scripts/make-man >build/vkmapctl.1
 
 .PHONY: setup
 setup: $(VENV)/installed ## Make .venv with vkmapctl in it, and see to a Vulkan driver

@@ -69,7 +69,7 @@ uint64_t reference_pairs2(map2_fn *map, unmap2_fn *unmap, uint64_t device, uint6
 
 /* The ticks of each map, into samples. Returns the pairs, 0 if a call failed. */
 uint64_t reference_clocked1(map1_fn *map, unmap1_fn *unmap, uint64_t device, uint64_t memory, uint32_t kind,
-                       uint64_t *samples, uint64_t pairs)
+                            uint64_t *samples, uint64_t pairs)
 {
     for (uint64_t i = 0; i < pairs; i++) {
         void *data = NULL;
@@ -84,7 +84,7 @@ uint64_t reference_clocked1(map1_fn *map, unmap1_fn *unmap, uint64_t device, uin
 }
 
 uint64_t reference_clocked2(map2_fn *map, unmap2_fn *unmap, uint64_t device, uint64_t memory, uint32_t kind,
-                       uint64_t *samples, uint64_t pairs)
+                            uint64_t *samples, uint64_t pairs)
 {
     const struct map_info map_info = {1000271000, NULL, 0, memory, 0, UINT64_MAX};
     const struct unmap_info unmap_info = {1000271001, NULL, 0, memory};

@@ -12,17 +12,58 @@
 
 typedef void *(*proc_fn)(void *handle, const char *name);
 
-struct application_info { uint32_t type; const void *next; const char *name; uint32_t version; const char *engine;
-                          uint32_t engine_version, api_version; };
-struct instance_info { uint32_t type; const void *next; uint32_t flags; const struct application_info *application;
-                       uint32_t layers; const void *layer_names; uint32_t extensions; const void *extension_names; };
-struct queue_info { uint32_t type; const void *next; uint32_t flags, family, count; const float *priorities; };
-struct device_info { uint32_t type; const void *next; uint32_t flags, queues; const struct queue_info *queue;
-                     uint32_t layers; const void *layer_names; uint32_t extensions; const char *const *extension_names;
-                     const void *features; };
-struct memory_properties { uint32_t types; struct { uint32_t flags, heap; } type[32]; uint32_t heaps;
-                           struct { uint64_t size; uint32_t flags; } heap[16]; };
-struct allocate_info { uint32_t type; const void *next; uint64_t size; uint32_t memory_type; };
+struct application_info {
+    uint32_t type;
+    const void *next;
+    const char *name;
+    uint32_t version;
+    const char *engine;
+    uint32_t engine_version, api_version;
+};
+struct instance_info {
+    uint32_t type;
+    const void *next;
+    uint32_t flags;
+    const struct application_info *application;
+    uint32_t layers;
+    const void *layer_names;
+    uint32_t extensions;
+    const void *extension_names;
+};
+struct queue_info {
+    uint32_t type;
+    const void *next;
+    uint32_t flags, family, count;
+    const float *priorities;
+};
+struct device_info {
+    uint32_t type;
+    const void *next;
+    uint32_t flags, queues;
+    const struct queue_info *queue;
+    uint32_t layers;
+    const void *layer_names;
+    uint32_t extensions;
+    const char *const *extension_names;
+    const void *features;
+};
+struct memory_properties {
+    uint32_t types;
+    struct {
+        uint32_t flags, heap;
+    } type[32];
+    uint32_t heaps;
+    struct {
+        uint64_t size;
+        uint32_t flags;
+    } heap[16];
+};
+struct allocate_info {
+    uint32_t type;
+    const void *next;
+    uint64_t size;
+    uint32_t memory_type;
+};
 
 enum { HOST_VISIBLE = 2, API_1_4 = 1 << 22 | 4 << 12 };
 

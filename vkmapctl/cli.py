@@ -22,7 +22,6 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 def cli() -> None:
     """Inspect, verify and measure Vulkan memory mapping.
 
-    \b
     Exit codes: 0 ok, 1 internal error, 2 usage or bad file, 3 unsupported here, 4 a check or call failed,
     5 a threshold was missed, 6 the driver crashed, hung or was lost, 130 interrupted.
     """
@@ -51,7 +50,7 @@ def probe(
     device: str | None,
     **output: Any,
 ) -> int:
-    """Show each device's mapping features, and prove map2 by using it."""
+    """Show each device's mapping features, and prove them live."""
     from vkmapctl import probe as prober
 
     sink = _sink(output)
@@ -111,7 +110,7 @@ def probe(
     is_flag=False,
     flag_value="any",
     metavar="[any|low4g|low2g|ADDRESS]",
-    help="Place each map (VK_EXT_map_memory_placed).",
+    help="Place each map: anywhere (without a value), below 4 or 2 GiB, or at an address.",
 )
 @click.option("--reserve", is_flag=True, help="Unmap with the reserve flag, and check that the range stays taken.")
 @click.option(
@@ -124,6 +123,7 @@ def probe(
 @click.option(
     "--threads",
     type=click.IntRange(1, 1024),
+    metavar="N",
     default=1,
     show_default=True,
     help="Threads, each with its own objects.",
@@ -131,6 +131,7 @@ def probe(
 @click.option(
     "--live",
     type=click.IntRange(1, 1_000_000),
+    metavar="N",
     default=1,
     show_default=True,
     help="Objects mapped at once by each thread.",
@@ -145,10 +146,16 @@ def probe(
 @click.option(
     "--rate",
     type=click.FloatRange(0, 1e9),
+    metavar="N",
     help="Cycles per second of each thread; each is counted from the moment it was due.",
 )
 @click.option("--duration", type=params.DURATION, default="2s", show_default=True, help="Time for each row.")
-@click.option("--iterations", type=click.IntRange(1, (1 << 63) - 1), help="Cycles for each pass instead of a time.")
+@click.option(
+    "--iterations",
+    type=click.IntRange(1, (1 << 63) - 1),
+    metavar="N",
+    help="Cycles for each pass instead of a time.",
+)
 @click.option(
     "--warmup",
     type=params.SPAN,
@@ -159,6 +166,7 @@ def probe(
 @click.option(
     "--seed",
     type=click.IntRange(0, (1 << 63) - 1),
+    metavar="N",
     default=1,
     show_default=True,
     help="Seed of random offsets and patterns.",
@@ -195,7 +203,7 @@ def stress(
     device: str | None,
     **others: Any,
 ) -> int:
-    """Map and unmap as fast as the driver lets, and show throughput and latency.
+    """Measure throughput and latency of map and unmap.
 
     WORKLOAD is a preset's name or a TOML file ('vkmapctl workloads list' shows the presets; without one it is quick).
     Flags given here win over what it says.
@@ -247,7 +255,7 @@ def explicit_flags(context: click.Context, flags: dict[str, Any]) -> dict[str, A
     "known_failures",
     multiple=True,
     metavar="ID",
-    help="Let this check break unpunished. Repeatable.",
+    help="Do not fail the run when this check breaks. Repeatable.",
 )
 @timeout_option
 @layer_options
@@ -265,7 +273,7 @@ def verify(
     device: str | None,
     **output: Any,
 ) -> int:
-    """Check the driver's behaviour against the specification, rule by rule."""
+    """Check the driver against the specification, rule by rule."""
     from vkmapctl import verify as verifier
     from vkmapctl.reports import verification
 
@@ -296,7 +304,7 @@ def verify(
 @click.option("--list", "list_faults", is_flag=True, help="List the faults and inject none.")
 @common_options
 def selftest(list_faults: bool, device: str | None, **output: Any) -> int:
-    """Show that broken drivers are caught: inject each fault over the local driver."""
+    """Break the local driver on purpose, and show that it is noticed."""
     from vkmapctl import selftest as tester
     from vkmapctl.driver import catalogue
 

@@ -8,6 +8,7 @@ from msgspec import Meta
 
 Place = Annotated[str, Meta(description="any, low4g, low2g or an address such as 0x10000000")]
 Bytes = Annotated[int | str, Meta(description="bytes, or a number with a unit such as 64K")]
+Range = Annotated[str, Meta(description="a name for the range, chosen by the file")]
 Object = Annotated[int | Literal["any"], Meta(description="number of the object from 0 on, or any for a random one")]
 Weight = Annotated[float, Meta(ge=0, description="how often `draws` picks this step, relative to the others")]
 
@@ -22,7 +23,7 @@ class Map(ScriptStep, frozen=True, tag="map"):
     object: Object = 0
     offset: Bytes = 0
     size: Bytes | None = None
-    placed: str | None = None
+    placed: Annotated[str, Meta(description="the range to map at: reserved, and empty")] | None = None
     weight: Weight = 1.0
 
 
@@ -30,7 +31,7 @@ class Unmap(ScriptStep, frozen=True, tag="unmap"):
     """Unmaps an object; `reserve` keeps the addresses taken."""
 
     object: Object = 0
-    reserve: bool = False
+    reserve: Annotated[bool, Meta(description="keep the addresses taken")] = False
     weight: Weight = 1.0
 
 
@@ -85,7 +86,7 @@ class Free(ScriptStep, frozen=True, tag="free"):
 class Reserve(ScriptStep, frozen=True, tag="reserve"):
     """Takes a named address range; the first step of that name says its size and address."""
 
-    range: str
+    range: Range
     size: Bytes | None = None
     address: Place | None = None
     weight: Weight = 1.0
@@ -94,7 +95,7 @@ class Reserve(ScriptStep, frozen=True, tag="reserve"):
 class Release(ScriptStep, frozen=True, tag="release"):
     """Gives a named range back, or the one that an object's unmap with reserve has kept."""
 
-    range: str | None = None
+    range: Range | None = None
     object: Object | None = None
     weight: Weight = 1.0
 
@@ -109,8 +110,8 @@ class Pause(ScriptStep, frozen=True, tag="pause"):
 class Repeat(ScriptStep, frozen=True, tag="repeat"):
     """Runs steps several times; within `draws`, steps that belong together."""
 
-    steps: tuple["AnyStep", ...]
-    times: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
+    steps: Annotated[tuple["AnyStep", ...], Meta(description="what to run")]
+    times: Annotated[int, Meta(ge=1, le=1_000_000, description="how often")] = 1
     weight: Weight = 1.0
 
 

@@ -125,9 +125,8 @@ static void load_instance_commands(struct instance *instance)
         instance->next.GetPhysicalDeviceFeatures2 = (PFN_vkGetPhysicalDeviceFeatures2)instance->get_proc_addr(
             instance->handle, "vkGetPhysicalDeviceFeatures2KHR");
     if (!instance->next.GetPhysicalDeviceProperties2)
-        instance->next.GetPhysicalDeviceProperties2 =
-            (PFN_vkGetPhysicalDeviceProperties2)instance->get_proc_addr(instance->handle,
-                                                                        "vkGetPhysicalDeviceProperties2KHR");
+        instance->next.GetPhysicalDeviceProperties2 = (PFN_vkGetPhysicalDeviceProperties2)instance->get_proc_addr(
+            instance->handle, "vkGetPhysicalDeviceProperties2KHR");
 }
 
 static VkResult hook_CreateInstance(const VkInstanceCreateInfo *info, const VkAllocationCallbacks *allocator,
@@ -136,8 +135,7 @@ static VkResult hook_CreateInstance(const VkInstanceCreateInfo *info, const VkAl
     const VkLayerLink *link = next_link(info, VK_STRUCTURE_TYPE_LOADER_INSTANCE_CREATE_INFO);
     if (!link || !emulation_configure() || !faults_configure())
         return VK_ERROR_INITIALIZATION_FAILED;
-    PFN_vkCreateInstance create =
-        (PFN_vkCreateInstance)link->pfnNextGetInstanceProcAddr(NULL, "vkCreateInstance");
+    PFN_vkCreateInstance create = (PFN_vkCreateInstance)link->pfnNextGetInstanceProcAddr(NULL, "vkCreateInstance");
     struct instance *instance = calloc(1, sizeof *instance);
     if (!instance)
         return VK_ERROR_OUT_OF_HOST_MEMORY;
@@ -198,8 +196,8 @@ static bool emulates(const struct instance *instance, VkPhysicalDevice physical)
     return wanted;
 }
 
-static VkResult hook_EnumerateDeviceExtensionProperties(VkPhysicalDevice physical, const char *layer,
-                                                        uint32_t *count, VkExtensionProperties *extensions)
+static VkResult hook_EnumerateDeviceExtensionProperties(VkPhysicalDevice physical, const char *layer, uint32_t *count,
+                                                        VkExtensionProperties *extensions)
 {
     static const VkExtensionProperties placed = {VK_EXT_MAP_MEMORY_PLACED_EXTENSION_NAME,
                                                  VK_EXT_MAP_MEMORY_PLACED_SPEC_VERSION};
@@ -223,8 +221,7 @@ static VkResult hook_EnumerateDeviceExtensionProperties(VkPhysicalDevice physica
 static void hook_GetPhysicalDeviceFeatures2(VkPhysicalDevice physical, VkPhysicalDeviceFeatures2 *features)
 {
     struct instance *instance = find_record(physical);
-    struct chained chained =
-        find_chained(features, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAP_MEMORY_PLACED_FEATURES_EXT);
+    struct chained chained = find_chained(features, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAP_MEMORY_PLACED_FEATURES_EXT);
     bool emulated = chained.structure && emulates(instance, physical);
     bool unfilled = chained.structure && fault_strikes(FAULT_FEATURES_UNFILLED);
     if (emulated || unfilled)
@@ -239,20 +236,18 @@ static void hook_GetPhysicalDeviceFeatures2(VkPhysicalDevice physical, VkPhysica
     }
 }
 
-static void hook_GetPhysicalDeviceProperties2(VkPhysicalDevice physical,
-                                              VkPhysicalDeviceProperties2 *properties)
+static void hook_GetPhysicalDeviceProperties2(VkPhysicalDevice physical, VkPhysicalDeviceProperties2 *properties)
 {
     struct instance *instance = find_record(physical);
-    struct chained chained =
-        find_chained(properties, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAP_MEMORY_PLACED_PROPERTIES_EXT);
+    struct chained chained = find_chained(properties,
+                                          VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAP_MEMORY_PLACED_PROPERTIES_EXT);
     bool emulated = chained.structure && emulates(instance, physical);
     if (emulated)
         take_out(chained);
     instance->next.GetPhysicalDeviceProperties2(physical, properties);
     put_back(chained);
     if (emulated)
-        ((VkPhysicalDeviceMapMemoryPlacedPropertiesEXT *)chained.structure)->minPlacedMemoryMapAlignment =
-            page_size();
+        ((VkPhysicalDeviceMapMemoryPlacedPropertiesEXT *)chained.structure)->minPlacedMemoryMapAlignment = page_size();
 }
 
 /* Device */
@@ -311,8 +306,7 @@ static VkResult create_emulated(struct device *device, PFN_vkCreateDevice create
                                 VkDevice *handle)
 {
     VkDeviceCreateInfo below = *info;
-    struct chained chained =
-        find_chained(&below, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAP_MEMORY_PLACED_FEATURES_EXT);
+    struct chained chained = find_chained(&below, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAP_MEMORY_PLACED_FEATURES_EXT);
     const VkPhysicalDeviceMapMemoryPlacedFeaturesEXT *features = (const void *)chained.structure;
     device->range_placed = features && features->memoryMapRangePlaced;
     if (device->range_placed && emulation != EMULATE_RANGE)
@@ -330,9 +324,8 @@ static VkResult create_emulated(struct device *device, PFN_vkCreateDevice create
 }
 
 /* The handle goes down as it came: the loader keeps its own device in it until the driver's replaces it. */
-static VkResult create_device(struct device *device, const struct instance *instance,
-                              VkPhysicalDevice physical, const VkDeviceCreateInfo *info,
-                              const VkAllocationCallbacks *allocator, VkDevice *handle)
+static VkResult create_device(struct device *device, const struct instance *instance, VkPhysicalDevice physical,
+                              const VkDeviceCreateInfo *info, const VkAllocationCallbacks *allocator, VkDevice *handle)
 {
     const VkLayerLink *link = next_link(info, VK_STRUCTURE_TYPE_LOADER_DEVICE_CREATE_INFO);
     if (!link)
@@ -342,9 +335,8 @@ static VkResult create_device(struct device *device, const struct instance *inst
     if (device->emulated)
         device->import_alignment = import_alignment(instance, physical);
     instance->next.GetPhysicalDeviceMemoryProperties(physical, &device->memory_types);
-    return device->emulated
-               ? create_emulated(device, instance->next.CreateDevice, physical, info, allocator, handle)
-               : instance->next.CreateDevice(physical, info, allocator, handle);
+    return device->emulated ? create_emulated(device, instance->next.CreateDevice, physical, info, allocator, handle)
+                            : instance->next.CreateDevice(physical, info, allocator, handle);
 }
 
 static VkResult hook_CreateDevice(VkPhysicalDevice physical, const VkDeviceCreateInfo *info,
@@ -402,15 +394,13 @@ static VkResult hook_QueueWaitIdle(VkQueue queue)
 static VkResult hook_QueueSubmit(VkQueue queue, uint32_t count, const VkSubmitInfo *submits, VkFence fence)
 {
     struct device *device = find_record(queue);
-    return device_is_lost(device) ? VK_ERROR_DEVICE_LOST
-                                  : device->next.QueueSubmit(queue, count, submits, fence);
+    return device_is_lost(device) ? VK_ERROR_DEVICE_LOST : device->next.QueueSubmit(queue, count, submits, fence);
 }
 
 static VkResult hook_QueueSubmit2(VkQueue queue, uint32_t count, const VkSubmitInfo *submits, VkFence fence)
 {
     struct device *device = find_record(queue);
-    return device_is_lost(device) ? VK_ERROR_DEVICE_LOST
-                                  : device->next.QueueSubmit2(queue, count, submits, fence);
+    return device_is_lost(device) ? VK_ERROR_DEVICE_LOST : device->next.QueueSubmit2(queue, count, submits, fence);
 }
 
 static VkResult hook_WaitForFences(VkDevice handle, uint32_t count, const VkFence *fences, VkBool32 all,

@@ -12,12 +12,10 @@
 #define FAULTS(X) \
     X(MAP_FAILS, "map-fails", "a map returns VK_ERROR_MEMORY_MAP_FAILED") \
     X(PLACE_ELSEWHERE, "place-elsewhere", "a placed map lands at another address than the one asked for") \
-    X(RESERVE_LETS_GO, "reserve-lets-go", \
-      "unmap with reserve returns success but gives the address range back") \
+    X(RESERVE_LETS_GO, "reserve-lets-go", "unmap with reserve returns success but gives the address range back") \
     X(RESERVE_FAILS, "reserve-fails", \
       "unmap with reserve returns VK_ERROR_MEMORY_MAP_FAILED and keeps the map, which is legal") \
-    X(RESERVE_LIES, "reserve-lies", \
-      "unmap with reserve returns VK_ERROR_MEMORY_MAP_FAILED but has unmapped") \
+    X(RESERVE_LIES, "reserve-lies", "unmap with reserve returns VK_ERROR_MEMORY_MAP_FAILED but has unmapped") \
     X(RESERVE_KEEPS, "reserve-keeps", \
       "unmap with reserve returns success but the memory stays in reach there (emulated)") \
     X(UNMAP2_FAILS, "unmap2-fails", \
@@ -27,12 +25,10 @@
     X(MISALIGNED_POINTER, "misaligned-pointer", "a map returns a pointer 8 bytes behind the right one") \
     X(MAP2_IGNORES_OFFSET, "map2-ignores-offset", \
       "vkMapMemory2 returns the pointer of offset 0; vkMapMemory honours the offset") \
-    X(WHOLE_SIZE_SHORT, "whole-size-short", \
-      "the last page of a VK_WHOLE_SIZE map is out of reach (emulated)") \
+    X(WHOLE_SIZE_SHORT, "whole-size-short", "the last page of a VK_WHOLE_SIZE map is out of reach (emulated)") \
     X(TRAMPLES_NEIGHBOURS, "tramples-neighbours", \
       "a placed map also replaces the page before and the page after its range") \
-    X(SHARED_ADDRESS, "shared-address", \
-      "an unplaced map returns the address of another object that is still mapped") \
+    X(SHARED_ADDRESS, "shared-address", "an unplaced map returns the address of another object that is still mapped") \
     X(MAP_SLEEPS, "map-sleeps", "a map takes VKMAPCTL_LAYER_SLEEP_US microseconds longer") \
     X(MAP_HANGS, "map-hangs", "a map never returns") \
     X(MAP_CRASHES, "map-crashes", "a map dies of SIGSEGV") \
@@ -40,10 +36,8 @@
     X(DEVICE_LOST, "device-lost", \
       "map, flush, submit and wait return VK_ERROR_DEVICE_LOST, all of them from the first strike on") \
     X(LEAK, "leak", "an unmap leaves one more mapping behind in the process") \
-    X(FEATURES_UNFILLED, "features-unfilled", \
-      "the extension is listed, but its features struct is not written") \
-    X(ENTRY_POINT_NULL, "entry-point-null", \
-      "vkGetDeviceProcAddr answers NULL to vkMapMemory2 and vkUnmapMemory2") \
+    X(FEATURES_UNFILLED, "features-unfilled", "the extension is listed, but its features struct is not written") \
+    X(ENTRY_POINT_NULL, "entry-point-null", "vkGetDeviceProcAddr answers NULL to vkMapMemory2 and vkUnmapMemory2") \
     X(OUT_OF_MEMORY, "out-of-memory", "vkAllocateMemory returns VK_ERROR_OUT_OF_DEVICE_MEMORY") \
     X(INIT_CRASHES, "init-crashes", "vkCreateDevice dies of SIGSEGV") \
     X(ENUMERATE_CRASHES, "enumerate-crashes", "vkEnumeratePhysicalDevices dies of SIGSEGV")

@@ -88,10 +88,8 @@ static bool chain_allows_import(const VkBaseOutStructure *chain)
         case VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO:
         case VK_STRUCTURE_TYPE_MEMORY_DEDICATED_ALLOCATE_INFO:
         case VK_STRUCTURE_TYPE_MEMORY_PRIORITY_ALLOCATE_INFO_EXT:
-        case VK_STRUCTURE_TYPE_MEMORY_OPAQUE_CAPTURE_ADDRESS_ALLOCATE_INFO:
-            break;
-        default:
-            return false;
+        case VK_STRUCTURE_TYPE_MEMORY_OPAQUE_CAPTURE_ADDRESS_ALLOCATE_INFO: break;
+        default: return false;
         }
     }
     return true;
@@ -133,16 +131,15 @@ static VkResult allocate(const struct device *device, const VkMemoryAllocateInfo
     if (!backing_create(&memory->backing, round_up(info->allocationSize, device->import_alignment)))
         return VK_ERROR_OUT_OF_DEVICE_MEMORY;
     memory->emulated = driver_allows_import(device, info->memoryTypeIndex, memory->backing.view);
-    VkResult result = memory->emulated
-                          ? import_backing(device, info, allocator, memory)
-                          : device->next.AllocateMemory(device->handle, info, allocator, &memory->handle);
+    VkResult result = memory->emulated ? import_backing(device, info, allocator, memory)
+                                       : device->next.AllocateMemory(device->handle, info, allocator, &memory->handle);
     if (!memory->emulated || result != VK_SUCCESS)
         backing_destroy(&memory->backing);
     return result;
 }
 
-VkResult hook_AllocateMemory(VkDevice handle, const VkMemoryAllocateInfo *info,
-                             const VkAllocationCallbacks *allocator, VkDeviceMemory *memory_handle)
+VkResult hook_AllocateMemory(VkDevice handle, const VkMemoryAllocateInfo *info, const VkAllocationCallbacks *allocator,
+                             VkDeviceMemory *memory_handle)
 {
     struct device *device = find_record(handle);
     if (fault_strikes(FAULT_OUT_OF_MEMORY))
@@ -195,8 +192,7 @@ static VkResult fault_before_map(struct device *device)
 }
 
 /* Returns the pointer that the application is told. */
-static void *fault_after_map(struct memory_table *table, const struct memory *memory,
-                             const VkMemoryMapInfo *info)
+static void *fault_after_map(struct memory_table *table, const struct memory *memory, const VkMemoryMapInfo *info)
 {
     bool placed = info->flags & VK_MEMORY_MAP_PLACED_BIT_EXT;
     if (placed && fault_strikes(FAULT_TRAMPLES_NEIGHBOURS))
@@ -229,8 +225,8 @@ static void *placed_address(const VkMemoryMapInfo *info)
     return NULL;
 }
 
-static VkResult map_backing(const struct device *device, const struct memory *memory,
-                            const VkMemoryMapInfo *info, void **pointer)
+static VkResult map_backing(const struct device *device, const struct memory *memory, const VkMemoryMapInfo *info,
+                            void **pointer)
 {
     if (memory->mapping.pointer)
         return VK_ERROR_MEMORY_MAP_FAILED;
@@ -246,12 +242,10 @@ static VkResult map_backing(const struct device *device, const struct memory *me
     return *pointer ? VK_SUCCESS : VK_ERROR_MEMORY_MAP_FAILED;
 }
 
-static VkResult map_by_driver(const struct device *device, const VkMemoryMapInfo *info, bool version2,
-                              void **pointer)
+static VkResult map_by_driver(const struct device *device, const VkMemoryMapInfo *info, bool version2, void **pointer)
 {
     if (!version2)
-        return device->next.MapMemory(device->handle, info->memory, info->offset, info->size, info->flags,
-                                      pointer);
+        return device->next.MapMemory(device->handle, info->memory, info->offset, info->size, info->flags, pointer);
     if (device->emulated && info->flags & VK_MEMORY_MAP_PLACED_BIT_EXT)
         return VK_ERROR_MEMORY_MAP_FAILED;
     return device->next.MapMemory2(device->handle, info, pointer);
@@ -279,8 +273,8 @@ static VkResult map_memory(struct device *device, VkMemoryMapInfo info, bool ver
     return VK_SUCCESS;
 }
 
-VkResult hook_MapMemory(VkDevice handle, VkDeviceMemory memory, VkDeviceSize offset, VkDeviceSize size,
-                        VkFlags flags, void **pointer)
+VkResult hook_MapMemory(VkDevice handle, VkDeviceMemory memory, VkDeviceSize offset, VkDeviceSize size, VkFlags flags,
+                        void **pointer)
 {
     VkMemoryMapInfo info = {
         .sType = VK_STRUCTURE_TYPE_MEMORY_MAP_INFO,
@@ -299,8 +293,7 @@ VkResult hook_MapMemory2(VkDevice handle, const VkMemoryMapInfo *info, void **po
 
 /* Unmap */
 
-static VkResult unmap_by_driver(const struct device *device, VkDeviceMemory memory, bool reserve,
-                                bool version2)
+static VkResult unmap_by_driver(const struct device *device, VkDeviceMemory memory, bool reserve, bool version2)
 {
     if (!version2) {
         device->next.UnmapMemory(device->handle, memory);
@@ -378,8 +371,7 @@ void hook_UnmapMemory(VkDevice handle, VkDeviceMemory memory)
 
 VkResult hook_UnmapMemory2(VkDevice handle, const VkMemoryUnmapInfo *info)
 {
-    return unmap_memory(find_record(handle), info->memory, info->flags & VK_MEMORY_UNMAP_RESERVE_BIT_EXT,
-                        true);
+    return unmap_memory(find_record(handle), info->memory, info->flags & VK_MEMORY_UNMAP_RESERVE_BIT_EXT, true);
 }
 
 /* Flush and invalidate: the driver knows nothing of a mapped backing, which is coherent anyway. */

@@ -15,16 +15,15 @@ struct memory_table {
     struct memory *lender; /* the mapped object whose address the shared-address fault hands out */
 };
 
-VkResult hook_AllocateMemory(VkDevice handle, const VkMemoryAllocateInfo *info,
-                             const VkAllocationCallbacks *allocator, VkDeviceMemory *memory);
+VkResult hook_AllocateMemory(VkDevice handle, const VkMemoryAllocateInfo *info, const VkAllocationCallbacks *allocator,
+                             VkDeviceMemory *memory);
 void hook_FreeMemory(VkDevice handle, VkDeviceMemory memory, const VkAllocationCallbacks *allocator);
-VkResult hook_MapMemory(VkDevice handle, VkDeviceMemory memory, VkDeviceSize offset, VkDeviceSize size,
-                        VkFlags flags, void **pointer);
+VkResult hook_MapMemory(VkDevice handle, VkDeviceMemory memory, VkDeviceSize offset, VkDeviceSize size, VkFlags flags,
+                        void **pointer);
 VkResult hook_MapMemory2(VkDevice handle, const VkMemoryMapInfo *info, void **pointer);
 void hook_UnmapMemory(VkDevice handle, VkDeviceMemory memory);
 VkResult hook_UnmapMemory2(VkDevice handle, const VkMemoryUnmapInfo *info);
 VkResult hook_FlushMappedMemoryRanges(VkDevice handle, uint32_t count, const VkMappedMemoryRange *ranges);
-VkResult hook_InvalidateMappedMemoryRanges(VkDevice handle, uint32_t count,
-                                           const VkMappedMemoryRange *ranges);
+VkResult hook_InvalidateMappedMemoryRanges(VkDevice handle, uint32_t count, const VkMappedMemoryRange *ranges);
 
 #endif

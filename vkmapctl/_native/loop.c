@@ -15,8 +15,7 @@
 #define LONGEST_NAP_NS 10000000
 #define CHUNK_NS 200000   /* the rate pass looks at the clock about this often */
 
-typedef int32_t map1_fn(uint64_t device, uint64_t memory, uint64_t offset, uint64_t size, uint32_t flags,
-                        void **data);
+typedef int32_t map1_fn(uint64_t device, uint64_t memory, uint64_t offset, uint64_t size, uint32_t flags, void **data);
 typedef void unmap1_fn(uint64_t device, uint64_t memory);
 typedef int32_t map2_fn(uint64_t device, const void *info, void **data);
 typedef int32_t unmap2_fn(uint64_t device, const void *info);

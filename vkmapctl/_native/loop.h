@@ -157,8 +157,14 @@ struct vkm_null_driver {
 struct vkm_null_driver vkm_null_driver(void);
 struct vkm_null_driver vkm_faulty_driver(void);
 enum vkm_null_fault {
-    VKM_NULL_NONE, VKM_NULL_MAP_FAILS, VKM_NULL_UNMAP_FAILS, VKM_NULL_BIT_FLIPS, VKM_NULL_MOVES,
-    VKM_NULL_MISALIGNS, VKM_NULL_NO_POINTER, VKM_NULL_SHARES
+    VKM_NULL_NONE,
+    VKM_NULL_MAP_FAILS,
+    VKM_NULL_UNMAP_FAILS,
+    VKM_NULL_BIT_FLIPS,
+    VKM_NULL_MOVES,
+    VKM_NULL_MISALIGNS,
+    VKM_NULL_NO_POINTER,
+    VKM_NULL_SHARES
 };
 /* The fault strikes at the call-th map (or unmap) from now, once; 0 calls: never. */
 void vkm_null_inject(uint32_t fault, uint64_t call);

@@ -72,8 +72,7 @@ static int32_t faulty_unmap2(uint64_t device, const void *info)
     return injected_fault == VKM_NULL_UNMAP_FAILS && fault_now() ? MAP_FAILED_RESULT : 0;
 }
 
-static int32_t null_map(uint64_t device, uint64_t memory, uint64_t offset, uint64_t size, uint32_t flags,
-                        void **data)
+static int32_t null_map(uint64_t device, uint64_t memory, uint64_t offset, uint64_t size, uint32_t flags, void **data)
 {
     (void)device, (void)size, (void)flags;
     *data = (void *)(uintptr_t)(memory + offset);
@@ -108,8 +107,8 @@ static int32_t null_ranges(uint64_t device, uint32_t count, const void *ranges)
 
 struct vkm_null_driver vkm_null_driver(void)
 {
-    return (struct vkm_null_driver){ADDRESS(null_map), ADDRESS(null_unmap), ADDRESS(null_map2),
-                                    ADDRESS(null_unmap2), ADDRESS(null_ranges)};
+    return (struct vkm_null_driver){ADDRESS(null_map), ADDRESS(null_unmap), ADDRESS(null_map2), ADDRESS(null_unmap2),
+                                    ADDRESS(null_ranges)};
 }
 
 struct vkm_null_driver vkm_faulty_driver(void)

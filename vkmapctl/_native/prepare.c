@@ -95,14 +95,11 @@ static int step_is_sound(const struct vkm_step *step, const struct vkm_object *o
     case VKM_READ:
     case VKM_VERIFY:
     case VKM_FLUSH:
-    case VKM_INVALIDATE:
-        return known->mapped && inside(step->offset, step->size, known->begin, known->end);
-    case VKM_HOLD:
-        return !known->mapped && step->address && step->size;
+    case VKM_INVALIDATE: return known->mapped && inside(step->offset, step->size, known->begin, known->end);
+    case VKM_HOLD: return !known->mapped && step->address && step->size;
     case VKM_RELEASE:
     case VKM_FORGET:
-    case VKM_PAUSE:
-        return 1;
+    case VKM_PAUSE: return 1;
     case VKM_ALLOCATE:
         if (known->owned || object->memory || !step->size)
             return 0;
@@ -114,8 +111,7 @@ static int step_is_sound(const struct vkm_step *step, const struct vkm_object *o
         known->owned = 0;
         return can_be_freed;
     }
-    default:
-        return 0;
+    default: return 0;
     }
 }
 

@@ -185,8 +185,7 @@ typedef void (*PFN_vkVoidFunction)(void);
 typedef PFN_vkVoidFunction (*PFN_vkGetInstanceProcAddr)(VkInstance, const char *);
 typedef PFN_vkVoidFunction (*PFN_vkGetDeviceProcAddr)(VkDevice, const char *);
 
-typedef VkResult (*PFN_vkCreateInstance)(const VkInstanceCreateInfo *, const VkAllocationCallbacks *,
-                                         VkInstance *);
+typedef VkResult (*PFN_vkCreateInstance)(const VkInstanceCreateInfo *, const VkAllocationCallbacks *, VkInstance *);
 typedef void (*PFN_vkDestroyInstance)(VkInstance, const VkAllocationCallbacks *);
 typedef VkResult (*PFN_vkEnumeratePhysicalDevices)(VkInstance, uint32_t *, VkPhysicalDevice *);
 typedef VkResult (*PFN_vkEnumerateDeviceExtensionProperties)(VkPhysicalDevice, const char *, uint32_t *,
@@ -194,8 +193,8 @@ typedef VkResult (*PFN_vkEnumerateDeviceExtensionProperties)(VkPhysicalDevice, c
 typedef void (*PFN_vkGetPhysicalDeviceFeatures2)(VkPhysicalDevice, VkPhysicalDeviceFeatures2 *);
 typedef void (*PFN_vkGetPhysicalDeviceProperties2)(VkPhysicalDevice, VkPhysicalDeviceProperties2 *);
 typedef void (*PFN_vkGetPhysicalDeviceMemoryProperties)(VkPhysicalDevice, VkPhysicalDeviceMemoryProperties *);
-typedef VkResult (*PFN_vkCreateDevice)(VkPhysicalDevice, const VkDeviceCreateInfo *,
-                                       const VkAllocationCallbacks *, VkDevice *);
+typedef VkResult (*PFN_vkCreateDevice)(VkPhysicalDevice, const VkDeviceCreateInfo *, const VkAllocationCallbacks *,
+                                       VkDevice *);
 
 typedef void (*PFN_vkDestroyDevice)(VkDevice, const VkAllocationCallbacks *);
 typedef VkResult (*PFN_vkDeviceWaitIdle)(VkDevice);
@@ -204,8 +203,8 @@ typedef VkResult (*PFN_vkQueueSubmit)(VkQueue, uint32_t, const VkSubmitInfo *, V
 typedef PFN_vkQueueSubmit PFN_vkQueueSubmit2;
 typedef VkResult (*PFN_vkWaitForFences)(VkDevice, uint32_t, const VkFence *, VkBool32, uint64_t);
 typedef VkResult (*PFN_vkGetFenceStatus)(VkDevice, VkFence);
-typedef VkResult (*PFN_vkAllocateMemory)(VkDevice, const VkMemoryAllocateInfo *,
-                                         const VkAllocationCallbacks *, VkDeviceMemory *);
+typedef VkResult (*PFN_vkAllocateMemory)(VkDevice, const VkMemoryAllocateInfo *, const VkAllocationCallbacks *,
+                                         VkDeviceMemory *);
 typedef void (*PFN_vkFreeMemory)(VkDevice, VkDeviceMemory, const VkAllocationCallbacks *);
 typedef VkResult (*PFN_vkMapMemory)(VkDevice, VkDeviceMemory, VkDeviceSize, VkDeviceSize, VkFlags, void **);
 typedef void (*PFN_vkUnmapMemory)(VkDevice, VkDeviceMemory);
@@ -222,8 +221,7 @@ enum { VK_LAYER_LINK_INFO = 0, LAYER_NEGOTIATE_INTERFACE_STRUCT = 1 };
 typedef struct VkLayerLink {
     struct VkLayerLink *pNext;
     PFN_vkGetInstanceProcAddr pfnNextGetInstanceProcAddr;
-    PFN_vkGetDeviceProcAddr
-        pfnNextGetDeviceProcAddr; /* of device links only; instance links have another one here */
+    PFN_vkGetDeviceProcAddr pfnNextGetDeviceProcAddr; /* of device links only; instance links have another one here */
 } VkLayerLink;
 
 /* VkLayerInstanceCreateInfo and VkLayerDeviceCreateInfo, as far as the link. */

@@ -14,7 +14,7 @@ def common_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option("--no-color", is_flag=True, help="No colours; NO_COLOR does the same."),
         click.option("--quiet", is_flag=True, help="Print the result alone: no progress."),
-        click.option("--force", is_flag=True, help="Let --save overwrite a file."),
+        click.option("--force", is_flag=True, help="Overwrite a file that is already there."),
         click.option(
             "--save",
             type=click.Path(path_type=Path, dir_okay=True),
@@ -35,7 +35,7 @@ def common_options(command: Callable[..., Any]) -> Callable[..., Any]:
 timeout_option = click.option(
     "--timeout",
     type=params.DURATION,
-    help="End a driver that makes no progress for so long: 30 s, and more for large workloads.",
+    help="Take a driver for hung after so long without progress: 30 s, and more for large workloads.",
 )
 
 

@@ -53,9 +53,19 @@ def show_plots(document: Any, *, color: bool, stderr: bool = False) -> None:
 @report.command()
 @click.argument("base", type=click.Path(path_type=Path))
 @click.argument("others", metavar="NEW [MORE]...", type=click.Path(path_type=Path), nargs=-1)
-@click.option("--threshold", type=params.SHARE, default="10%", show_default=True, help="Least relative change.")
-@click.option("--absolute", type=params.SPAN, default="20ns", show_default=True, help="Least absolute change.")
-@click.option("--tail-threshold", type=params.SHARE, default="25%", show_default=True, help="For p99 and p99.9.")
+@click.option(
+    "--threshold", type=params.SHARE, default="10%", show_default=True, help="Smallest relative change that counts."
+)
+@click.option(
+    "--absolute", type=params.SPAN, default="20ns", show_default=True, help="Smallest absolute change that counts."
+)
+@click.option(
+    "--tail-threshold",
+    type=params.SHARE,
+    default="25%",
+    show_default=True,
+    help="The same as --threshold, for p99 and p99.9.",
+)
 @click.option(
     "--gate",
     type=click.Choice(["warn", "fail"]),
@@ -104,11 +114,11 @@ def compare(
 
 @report.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--format", "wanted", type=click.Choice(FORMATS), required=True, help="What to make of it.")
+@click.option("--format", "wanted", type=click.Choice(FORMATS), required=True, help="What to write.")
 @click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Write to a file instead of stdout.")
 @click.option("--force", is_flag=True, help="Let --output overwrite a file.")
 def export(run: Path, wanted: str, output: Path | None, force: bool) -> int:
-    """Write a saved run as Markdown, CSV, JUnit or one self-contained HTML page."""
+    """Write a saved run as Markdown, CSV, JUnit or one HTML page."""
     from vkmapctl.reports.export import export as exported
     from vkmapctl.results.runfile import Sink, load
 

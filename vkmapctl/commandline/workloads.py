@@ -70,7 +70,7 @@ def check(
     inject: str | None,
     validate: bool,
 ) -> int:
-    """Resolve a file or preset, and print its plan, memory and time without running it."""
+    """Print the plan, memory and time of a file or preset; run nothing."""
     from vkmapctl import planning
     from vkmapctl.commandline import console
     from vkmapctl.documents import to_json

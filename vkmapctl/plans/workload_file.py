@@ -28,8 +28,6 @@ LARGEST_BYTES = 16 << 20
 MOST_PARTS = 1000
 MOST_OBJECTS = 100_000
 NOT_BESIDE_STEPS = {"offset", "map_size", "placed", "reserve", "touch", "live", "unmap_order"}
-Words = Annotated[str | list[str], Meta(description="one, or a list that sweeps")]
-Numbers = Annotated[int | str | list[int | str], Meta(description="a number, a range such as 1..cpus*2, or a list")]
 
 
 class JobTable(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -45,7 +43,9 @@ class JobTable(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     ) = UNSET
     offset: Annotated[int | str | list[int | str], Meta(description="map offset, or random")] | UnsetType = UNSET
     map_size: Annotated[int | str | list[int | str], Meta(description="bytes to map, or whole")] | UnsetType = UNSET
-    api: Words | UnsetType = UNSET
+    api: (
+        Annotated[str | list[str], Meta(description="which functions; all takes turns and gives ratios")] | UnsetType
+    ) = UNSET
     memory_type: (
         Annotated[
             int | str | list[int | str],
@@ -57,19 +57,40 @@ class JobTable(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
         Annotated[bool | str | list[bool | str], Meta(description="any (or true), low4g, low2g, an address, or false")]
         | UnsetType
     ) = UNSET
-    reserve: bool | list[bool] | UnsetType = UNSET
-    touch: Words | UnsetType = UNSET
-    threads: Numbers | UnsetType = UNSET
-    live: Numbers | UnsetType = UNSET
-    unmap_order: Words | UnsetType = UNSET
+    reserve: Annotated[bool | list[bool], Meta(description="unmap with the reserve flag")] | UnsetType = UNSET
+    touch: Annotated[str | list[str], Meta(description="what is done to the mapped bytes")] | UnsetType = UNSET
+    threads: (
+        Annotated[
+            int | str | list[int | str],
+            Meta(description="threads, each with its own objects; ranges such as 1..cpus*2 too"),
+        ]
+        | UnsetType
+    ) = UNSET
+    live: (
+        Annotated[
+            int | str | list[int | str],
+            Meta(description="objects mapped at once by each thread; ranges such as 1..1000*10 too"),
+        ]
+        | UnsetType
+    ) = UNSET
+    unmap_order: (
+        Annotated[str | list[str], Meta(description="in which order live objects are unmapped")] | UnsetType
+    ) = UNSET
     rate: (
         Annotated[float | list[float], Meta(description="cycles per second of each thread, 0 for as fast as they go")]
         | UnsetType
     ) = UNSET
-    duration: Words | UnsetType = UNSET
-    iterations: int | list[int] | UnsetType = UNSET
-    warmup: Words | UnsetType = UNSET
-    seed: int | list[int] | UnsetType = UNSET
+    duration: (
+        Annotated[str | list[str], Meta(description="time for each row, such as 250ms or 5s; not beside iterations")]
+        | UnsetType
+    ) = UNSET
+    iterations: (
+        Annotated[int | list[int], Meta(description="cycles for each pass, instead of a duration")] | UnsetType
+    ) = UNSET
+    warmup: Annotated[str | list[str], Meta(description="time before each row that is not counted")] | UnsetType = UNSET
+    seed: Annotated[int | list[int], Meta(description="of random offsets, orders, draws and patterns")] | UnsetType = (
+        UNSET
+    )
     fail_if: Annotated[list[str], Meta(description="conditions such as map.p99>50us")] | UnsetType = UNSET
     period: Annotated[str, Meta(description="a line, and a look for leaks, so often")] | UnsetType = UNSET
     fill: Annotated[bool, Meta(description="take every other address that `placed` may use")] | UnsetType = UNSET
@@ -78,14 +99,17 @@ class JobTable(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
         | UnsetType
     ) = UNSET
     draws: Annotated[int, Meta(ge=1, le=100_000, description="draw so many steps by weight")] | UnsetType = UNSET
-    steps: tuple[AnyStep, ...] | UnsetType = UNSET
+    steps: (
+        Annotated[tuple[AnyStep, ...], Meta(description="of a script: calls run again and again, see below")]
+        | UnsetType
+    ) = UNSET
 
 
 class WorkloadFile(msgspec.Struct, forbid_unknown_fields=True):
     """A workload file: what question it answers, the values that its jobs share, and its jobs."""
 
     job: Annotated[list[JobTable], Meta(min_length=1)]
-    question: str = ""
+    question: Annotated[str, Meta(description="what the workload answers, shown in reports")] = ""
     defaults: JobTable = msgspec.field(default_factory=JobTable)
 
 
