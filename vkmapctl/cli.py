@@ -424,6 +424,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         console.say("Error: interrupted")
         return ExitCode.INTERRUPTED
-    except (BrokenPipeError, SystemExit):  # click turns the one into the other
+    except (BrokenPipeError, SystemExit) as end:  # click turns the one into the other, and ends a completion so
+        if isinstance(end, SystemExit) and not end.code:
+            return ExitCode.OK
         console.discard()
         return ExitCode.INTERRUPTED

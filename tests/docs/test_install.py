@@ -26,7 +26,7 @@ def run(*command: str | Path, **variables: str) -> subprocess.CompletedProcess[s
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_script(shell: str) -> None:
-    script = run(sys.executable, "-m", "vkmapctl", _VKMAPCTL_COMPLETE=f"{shell}_source").stdout
+    script = made(sys.executable, "-m", "vkmapctl", _VKMAPCTL_COMPLETE=f"{shell}_source")
     assert "_VKMAPCTL_COMPLETE" in script
     if shutil.which(shell):
         subprocess.run([shell, "-n"], input=script, text=True, check=True)
@@ -34,12 +34,7 @@ def test_completion_script(shell: str) -> None:
 
 def test_completion_answers() -> None:
     ask = {"_VKMAPCTL_COMPLETE": "bash_complete", "COMP_WORDS": "vkmapctl stress --api ", "COMP_CWORD": "3"}
-    assert "plain,khr" in run(sys.executable, "-m", "vkmapctl", **ask).stdout.splitlines()
-
-
-@pytest.mark.xfail(reason="the command line takes the end of a completion for a reader that has gone")
-def test_completion_exits_with_0() -> None:
-    made(sys.executable, "-m", "vkmapctl", _VKMAPCTL_COMPLETE="bash_source")
+    assert "plain,khr" in made(sys.executable, "-m", "vkmapctl", **ask).splitlines()
 
 
 def test_man_page() -> None:
