@@ -3,7 +3,6 @@
 import gc
 import os
 import sys
-from typing import NoReturn
 
 from vkmapctl.driver import early
 
@@ -32,7 +31,7 @@ def main() -> None:
     os._exit(code)  # taking every module apart first would cost a probe a tenth of its time
 
 
-def _interrupt(*_: object) -> NoReturn:
+def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 

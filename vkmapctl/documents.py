@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from vkmapctl.model import Data, Device, Floor, Note, Outcome, Probe, Row, Workload
+from vkmapctl.model import Data, Device, Floor, Note, Outcome, Probe, Row, VerdictStatus, Workload
 
 SCHEMA = "vkmapctl/1"
 
@@ -51,15 +51,6 @@ class ProbeReport(Data, frozen=True, tag_field="kind", tag="probe"):
 
 
 # --- a verify run ---------------------------------------------------------------------------------
-
-VerdictStatus = Literal["pass", "fail", "known", "quality", "skip", "crashed", "hung", "lost", "out-of-memory"]
-
-
-class Verdict(Data, frozen=True):
-    """How one check ended. quality: the driver may do so, but a user should know. known: broken, as expected."""
-
-    status: VerdictStatus
-    detail: str = ""
 
 
 class CheckRow(Data, frozen=True):

@@ -406,3 +406,15 @@ class TestLayer(Data, frozen=True):
     def own(self) -> bool:
         """Whether this project's layer takes part."""
         return self.emulate != "none" or bool(self.fault)
+
+
+# --- a check --------------------------------------------------------------------------------------
+
+VerdictStatus = Literal["pass", "fail", "known", "quality", "skip", "crashed", "hung", "lost", "out-of-memory"]
+
+
+class Verdict(Data, frozen=True):
+    """How one check ended. quality: the driver may do so, but a user should know. known: broken, as expected."""
+
+    status: VerdictStatus
+    detail: str = ""

@@ -9,13 +9,13 @@ from msgspec.structs import replace
 
 from vkmapctl.checks import registry
 from vkmapctl.checks.registry import Check
-from vkmapctl.documents import SCHEMA, CheckRow, Tool, Verdict, VerifyReport
+from vkmapctl.documents import SCHEMA, CheckRow, Tool, VerifyReport
 from vkmapctl.driver import drivers
 from vkmapctl.driver.child import Child, Died, Interrupted, Interrupts
 from vkmapctl.driver.protocol import Described, Finish, Finished, Tried, Try
 from vkmapctl.errors import ExitCode, UsageProblem, VkmapError
 from vkmapctl.machine import host
-from vkmapctl.model import Device, MemoryType, Note, Outcome, TestLayer
+from vkmapctl.model import Device, MemoryType, Note, Outcome, TestLayer, Verdict
 from vkmapctl.plans import patience
 from vkmapctl.plans.selectors import select
 from vkmapctl.results import outcomes

@@ -5,7 +5,6 @@ from typing import Any
 
 from builders import FULLY_PLACED, NON_COHERENT, a_device, a_gpu, a_histogram, a_probe
 
-from vkmapctl.documents import Verdict
 from vkmapctl.driver.protocol import (
     Calibrate,
     Calibrated,
@@ -21,7 +20,7 @@ from vkmapctl.driver.protocol import (
     Tried,
     Try,
 )
-from vkmapctl.model import MemoryHeap, MemoryType
+from vkmapctl.model import MemoryHeap, MemoryType, Verdict
 
 DEVICES = (
     a_device(),

@@ -4,8 +4,8 @@ import pytest
 from builders import a_job
 
 from vkmapctl.checks import registry
-from vkmapctl.documents import Verdict
 from vkmapctl.errors import CallFailed, Unsupported
+from vkmapctl.model import Verdict
 from vkmapctl.plans import patience
 from vkmapctl.results import outcomes
 from vkmapctl.verify import _validated

@@ -9,10 +9,9 @@ from contextlib import ExitStack
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from vkmapctl.documents import Verdict
 from vkmapctl.errors import VkmapError
 from vkmapctl.machine.addresses import PAGE, map_pages, unmap_pages
-from vkmapctl.model import Api, Device, MemoryType
+from vkmapctl.model import Api, Device, MemoryType, Verdict
 from vkmapctl.results import outcomes
 
 if TYPE_CHECKING:  # the registry can be read where there is no Vulkan at all

@@ -6,11 +6,11 @@ After vkCreateInstance an active layer's library is mapped into the process and 
 are named by a manifest as well.
 """
 
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from vkmapctl.machine.addresses import Area
 from vkmapctl.model import Data, Note
@@ -33,7 +33,7 @@ class Layer(Data, frozen=True):
     disable: tuple[str, str] | None = None
 
 
-def folders(environment: Mapping[str, str]) -> list[tuple[str, Path]]:
+def folders(environment: Mapping[str, str]) -> list[tuple[str, str]]:
     """Where the loader looks for manifests on Linux, as (kind, folder)."""
     home = environment.get("HOME", "")
     roots = [environment.get("XDG_CONFIG_HOME") or f"{home}/.config"]
@@ -43,8 +43,8 @@ def folders(environment: Mapping[str, str]) -> list[tuple[str, Path]]:
     found = []
     for kind, below in _FOLDERS.items():
         listed = [part for name in _LISTS[kind] for part in environment.get(name, "").split(":")]
-        found += [(kind, Path(root, below)) for root in roots if root]
-        found += [(kind, Path(part)) for part in listed if part]
+        found += [(kind, os.path.join(root, below)) for root in roots if root]
+        found += [(kind, part) for part in listed if part]
     return list(dict.fromkeys(found))
 
 
@@ -56,29 +56,37 @@ def _switch(entry: Any) -> tuple[str, str] | None:
     return None
 
 
-def read_manifest(path: Path, kind: str) -> Iterator[Layer]:
+def read_manifest(path: str, kind: str) -> Iterator[Layer]:
     """The layers of one manifest; none for a file that is no manifest."""
     try:
-        if path.stat().st_size > _LARGEST_MANIFEST:
-            return
-        document = json.loads(path.read_text(errors="replace"))
+        with open(path, encoding="utf-8", errors="replace") as file:
+            document = msgspec.json.decode(file.read(_LARGEST_MANIFEST))
         entries = document.get("layers") or [document["layer"]]
         for one in entries:
             library = str(one.get("library_path", ""))
             if library:
-                whole = os.path.realpath(path.parent / library) if "/" in library else library
+                whole = os.path.realpath(os.path.join(os.path.dirname(path), library)) if "/" in library else library
                 switches = (_switch(one.get(f"{word}_environment")) for word in ("enable", "disable"))
                 yield Layer(str(one["name"]), kind, whole, *switches)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return
 
 
+def _manifests(folder: str) -> list[str]:
+    """The folder's, in order; a manifest may also be named itself."""
+    if folder.endswith(".json"):
+        return [folder]
+    try:
+        return sorted(one.path for one in os.scandir(folder) if one.name.endswith(".json"))
+    except OSError:
+        return []
+
+
 def known(environment: Mapping[str, str]) -> list[Layer]:
     """Every layer that has a manifest here."""
     layers = []
     for kind, folder in folders(environment):
-        manifests = sorted(folder.glob("*.json")) if folder.suffix != ".json" else [folder]
-        layers += [layer for manifest in manifests for layer in read_manifest(manifest, kind)]
+        layers += [layer for manifest in _manifests(folder) for layer in read_manifest(manifest, kind)]
     return layers
 
 

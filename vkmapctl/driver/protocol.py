@@ -2,8 +2,7 @@
 
 import msgspec
 
-from vkmapctl.documents import Verdict
-from vkmapctl.model import Data, Device, Effort, Histogram, Job, Note, Probe
+from vkmapctl.model import Data, Device, Effort, Histogram, Job, Note, Probe, Verdict
 
 
 class Describe(Data, frozen=True, tag=True):

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.machinery import PathFinder
 from importlib.util import module_from_spec
-from pathlib import Path
 from typing import Any, Literal
 
 from vkmapctl.driver.whereabouts import at
@@ -414,12 +413,13 @@ def use_test_layer(layer: TestLayer) -> tuple[str, ...]:
 
     Only for a process of its own, before `instance`.
     """
-    folder = Path(__file__).parents[1] / "layer"
-    if not Path(__file__).parents[1].joinpath("_layer.abi3.so").exists():
+    package = os.path.dirname(os.path.dirname(__file__))
+    folder = os.path.join(package, "layer")
+    if not os.path.exists(os.path.join(package, "_layer.abi3.so")):
         raise Unsupported("vkmapctl's test layer is not built", "install vkmapctl from its wheel or source")
     known = os.environ.get("VK_LAYER_PATH") or ":".join(_LAYER_FOLDERS)
     os.environ["VK_LAYER_PATH"] = f"{folder}:{known}"  # it replaces the loader's own list
-    os.environ["VK_ADD_LAYER_PATH"] = str(folder)
+    os.environ["VK_ADD_LAYER_PATH"] = folder
     os.environ["VKMAPCTL_LAYER_EMULATE"] = layer.emulate
     if layer.fault:
         os.environ["VKMAPCTL_LAYER_FAULT"] = layer.fault
