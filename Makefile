@@ -38,6 +38,10 @@ test-tsan: ## Run the loop in several threads under ThreadSanitizer
 test-trixie: wheel ## Test the wheel in a Debian 13 root, with its validation layer (as root)
 	@scripts/test-trixie $(CURDIR)/$(BIN)/python
 
+.PHONY: test-wheel
+test-wheel: wheel ## Run the unit tests from the wheel, without a compiler, on each Python from 3.11 that is here
+	@scripts/test-wheel $(CURDIR)/$(BIN)/python $(VERSIONS)
+
 .PHONY: fuzz
 fuzz: $(VENV)/installed ## Fuzz the readers of files by coverage for FUZZ_SECONDS (60)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group fuzz
@@ -53,7 +57,7 @@ bench: setup ## Measure every budget against its reference; figures to benchmark
 	@$(BIN)/python benchmarks/run.py --json benchmarks/results/local.json
 
 .PHONY: lint
-lint: $(VENV)/installed ## Check style and types of Python; warnings and a static analysis of C
+lint: $(VENV)/installed ## Check style and types of Python; layout, warnings and a static analysis of C
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy

@@ -11,13 +11,13 @@ import pytest
 from cli_runner import LAVAPIPE, environment
 from pages import PAGES, ROOT, commands, name, workloads
 
-SHORT = "--duration 100ms --warmup 0s"
+SHORT = "--duration 50ms --warmup 0s"
 
 # What does not always exit with 0 on lavapipe: the exit codes, and why.
 OTHER_CODES = {
     "vkmapctl probe --require map2 --require placed --expect-driver NVIDIA": ({3}, "lavapipe is not NVIDIA's"),
     "vkmapctl stress --placed low4g --reserve --memory-type all": ({3}, "lavapipe has no placed maps"),
-    "vkmapctl report compare base.json new.json": ({0, 5}, "runs of 100 ms on a shared machine do differ"),
+    "vkmapctl report compare base.json new.json": ({0, 5}, "runs of 50 ms on a shared machine do differ"),
     **{
         f"_VKMAPCTL_COMPLETE={shell}_source vkmapctl > {file}": ({130}, "a defect: see test_install.py")
         for shell, file in (("bash", "vkmapctl.bash"), ("zsh", "_vkmapctl"), ("fish", "vkmapctl.fish"))
@@ -28,7 +28,7 @@ OTHER_CODES = {
 INSTEAD = (
     (r"make ", "make --dry-run ", "the target exists; what it does is what the rest of the tests are about"),
     (r"(.*) \.venv/bin/pytest -m hardware", r"\1 pytest -q --collect-only -m hardware", "there is no GPU"),
-    (r"python3 -m venv venv", "true", "tests/packaging tests a wheel in an environment of its own"),
+    (r"python3 -m venv venv", "true", "make test-wheel does it, in environments of its own"),
     (r"venv/bin/pip install .*", "true", "the same"),
     (r"venv/bin/vkmapctl ", "vkmapctl ", "the same"),
     (r"man -l build/vkmapctl.1", "true", "test_install.py reads the page"),
@@ -36,7 +36,7 @@ INSTEAD = (
 
 
 def shortened(line: str) -> str:
-    """A `stress` that runs 100 ms a row: the flag that stands last wins."""
+    """A `stress` that runs 50 ms a row: the flag that stands last wins."""
     measured = line.startswith("vkmapctl stress") and "--iterations" not in line
     return f"{line} {SHORT}" if measured else line
 
