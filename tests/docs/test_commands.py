@@ -18,10 +18,6 @@ OTHER_CODES = {
     "vkmapctl probe --require map2 --require placed --expect-driver NVIDIA": ({3}, "lavapipe is not NVIDIA's"),
     "vkmapctl stress --placed low4g --reserve --memory-type all": ({3}, "lavapipe has no placed maps"),
     "vkmapctl report compare base.json new.json": ({0, 5}, "runs of 50 ms on a shared machine do differ"),
-    **{
-        f"_VKMAPCTL_COMPLETE={shell}_source vkmapctl > {file}": ({130}, "a defect: see test_install.py")
-        for shell, file in (("bash", "vkmapctl.bash"), ("zsh", "_vkmapctl"), ("fish", "vkmapctl.fish"))
-    },
 }
 
 # What a test cannot do to the machine that it runs on. Each is run as the command on the right instead.
