@@ -48,7 +48,9 @@ def test_threshold_garbage_raises_nothing_but_value_errors(text):
 
 @pytest.mark.parametrize("metric", gates.metrics())
 def test_every_metric_is_found_in_a_full_row(metric):
-    row = a_row(touch_bytes_per_second=TouchRate(1e9, 2e9), errors={"VK_ERROR_MEMORY_MAP_FAILED": 2})
+    row = a_row(
+        response=a_latency(), touch_bytes_per_second=TouchRate(1e9, 2e9), errors={"VK_ERROR_MEMORY_MAP_FAILED": 2}
+    )
     assert gates.value_of(metric, row) is not None
 
 
@@ -87,6 +89,7 @@ def test_missed(condition, is_missed):
         ("map.p999>1s", a_row(map=a_latency(p999_ns=None))),
         ("map.p99>1s", a_row(map=None)),
         ("write<1GB/s", a_row()),
+        ("response.p50>1s", a_row()),
         ("pairs_per_second<1", a_row(pairs_per_second=None)),
     ],
 )

@@ -78,6 +78,9 @@ def check(
     from vkmapctl.reports.plan import plan_view
 
     wanted = workload_file.load(workload)
+    if offline and as_json:
+        sys.stdout.buffer.write(to_json(wanted))
+        return ExitCode.OK
     if offline:
         click.echo(f"{workload}: {len(wanted.parts())} parts, sound as far as a file can be checked without a device")
         return ExitCode.OK

@@ -11,6 +11,7 @@ _COMPARE = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operato
 _THRESHOLD = re.compile(r"([a-z0-9_.]+)\s*(>=|<=|>|<)\s*(\S+)")
 _PERCENTILES = {"min": "min_ns", "mean": "mean_ns", "p50": "p50_ns", "p90": "p90_ns",
                 "p99": "p99_ns", "p999": "p999_ns", "max": "max_ns"}  # fmt: skip
+_CALLS = ("map", "unmap", "response")  # response: with --rate, from when a cycle was due
 _API_REQUIREMENT = re.compile(r"api>=(\d{1,9})\.(\d{1,9})")
 _PROVED_BY = {
     "map2": ("core", "khr"),
@@ -40,7 +41,7 @@ class Threshold(Data, frozen=True):
 
 def metrics() -> list[str]:
     """Every name that --fail-if knows."""
-    latencies = [f"{call}.{name}" for call in ("map", "unmap") for name in _PERCENTILES]
+    latencies = [f"{call}.{name}" for call in _CALLS for name in _PERCENTILES]
     return [*latencies, "ns_per_pair", "pairs_per_second", "write", "read", "mismatches", "errors"]
 
 
@@ -56,7 +57,7 @@ def parse_threshold(text: str) -> Threshold:
 
 
 def _limit(metric: str, value: str) -> float:
-    if metric.startswith(("map.", "unmap.")) or metric == "ns_per_pair":
+    if metric.partition(".")[0] in _CALLS or metric == "ns_per_pair":
         return round(units.parse_duration(value) * 1e9, 3)
     if metric in ("write", "read"):
         match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]?)B/s", value)
@@ -77,7 +78,7 @@ def value_of(metric: str, row: Row) -> float | None:
     call, _, name = metric.partition(".")
     value: float | None
     if name:
-        distribution = row.map if call == "map" else row.unmap
+        distribution = {"map": row.map, "unmap": row.unmap, "response": row.response}[call]
         value = None if distribution is None else getattr(distribution, _PERCENTILES[name])
     elif metric in ("write", "read"):
         value = getattr(row.touch_bytes_per_second, metric)
@@ -96,7 +97,8 @@ def missed(thresholds: Iterable[Threshold], rows: Iterable[Row]) -> list[str]:
             value = value_of(threshold.metric, row)
             where = f"{row.job}, {row.api}"
             if value is None:
-                lines.append(f"{where}: {threshold.metric} could not be judged: too few samples")
+                why = "only --rate gives it" if threshold.metric.startswith("response.") else "too few samples"
+                lines.append(f"{where}: {threshold.metric} could not be judged: {why}")
             elif _COMPARE[threshold.comparison](value, threshold.limit):
                 lines.append(f"{where}: {threshold.text}: it is {_shown(threshold.metric, value)}")
     return lines

@@ -211,7 +211,7 @@ KEYS = {
     "unmap_order": Key("unmap_order", _word(UNMAP_ORDERS)),
     "rate": Key("rate", _rate),
     "duration": Key("seconds", _duration),
-    "iterations": Key("iterations", _number(1, 1 << 62)),
+    "iterations": Key("iterations", _number(1, (1 << 63) - 1)),
     "warmup": Key("warmup_seconds", _seconds),
     "seed": Key("seed", _number(0, (1 << 63) - 1)),
 }
