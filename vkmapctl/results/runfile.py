@@ -10,7 +10,7 @@ import msgspec
 
 from vkmapctl.documents import SCHEMA, ProbeReport, Run, SelftestReport, VerifyReport, to_json
 from vkmapctl.errors import UsageProblem
-from vkmapctl.model import Device
+from vkmapctl.model import MALLOC, Device
 from vkmapctl.results.reading import read_bytes
 
 Document = Run | ProbeReport | VerifyReport | SelftestReport
@@ -80,7 +80,8 @@ def _check_sound(document: Document) -> None:
     known = {device.index for device in devices}
     if any(row.device not in known for row in rows):
         raise msgspec.ValidationError("a row names a device that is not in the document")
-    if any(isinstance(node, int | float) and not 0 <= node <= LARGEST_NUMBER for node in _nodes(document)):
+    odd = [node for node in _nodes(document) if isinstance(node, int | float) and not 0 <= node <= LARGEST_NUMBER]
+    if odd != [row.memory_type for row in rows if row.memory_type == MALLOC]:
         raise msgspec.ValidationError("a number is negative, or larger than any that is measured")
 
 
