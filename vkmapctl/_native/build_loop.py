@@ -30,5 +30,6 @@ ffibuilder.set_source(
     sources=[f"{HERE}/{name}" for name in SOURCES],
     depends=[f"{HERE}/{name}" for name in HEADERS],
     include_dirs=[HERE],
-    extra_compile_args=["-std=c11", "-O3", "-Wall", "-Wextra"],
+    # A loop of a few ns takes one more where it straddles what the CPU fetches at once.
+    extra_compile_args=["-std=c11", "-O3", "-falign-loops=32", "-Wall", "-Wextra"],
 )
