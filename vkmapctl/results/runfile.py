@@ -72,7 +72,8 @@ class Sink:
 
 def _check_sound(document: Document) -> None:
     """What the types cannot say, so that whoever shows a document may rely on it. Raises ValidationError."""
-    devices = [node for node in _nodes(document) if isinstance(node, Device)]
+    nodes = list(_nodes(document))
+    devices = [node for node in nodes if isinstance(node, Device)]
     for device in devices:
         if any(one.heap >= len(device.heaps) for one in device.memory_types):
             raise msgspec.ValidationError(f"device {device.index} has a memory type without a heap")
@@ -80,21 +81,21 @@ def _check_sound(document: Document) -> None:
     known = {device.index for device in devices}
     if any(row.device not in known for row in rows):
         raise msgspec.ValidationError("a row names a device that is not in the document")
-    odd = [node for node in _nodes(document) if isinstance(node, int | float) and not 0 <= node <= LARGEST_NUMBER]
+    odd = [node for node in nodes if isinstance(node, int | float) and not 0 <= node <= LARGEST_NUMBER]
     if odd != [row.memory_type for row in rows if row.memory_type == MALLOC]:
         raise msgspec.ValidationError("a number is negative, or larger than any that is measured")
 
 
-def _nodes(node: object) -> Iterator[object]:
+def _nodes(document: Document) -> Iterator[object]:
     """A document's values, but for the facts about its host, which are only shown."""
-    yield node
-    if isinstance(node, msgspec.Struct):
-        for name in node.__struct_fields__:
-            if name != "host":
-                yield from _nodes(getattr(node, name))
-    elif isinstance(node, tuple):
-        for inner in node:
-            yield from _nodes(inner)
+    waiting: list[object] = [document]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if isinstance(node, tuple):
+            waiting += node
+        elif isinstance(node, msgspec.Struct):
+            waiting += [getattr(node, name) for name in node.__struct_fields__ if name != "host"]
 
 
 def _cannot(do: str, path: Path, error: OSError | ValueError) -> UsageProblem:
