@@ -26,7 +26,7 @@ PRESETS = [path.read_bytes() for path in sorted(Path(vkmapctl.__file__).parent.g
 numbers = st.one_of(st.integers(), st.floats(), st.sampled_from([0, -1, 1 << 63, 1 << 64, 10**400, 1e308, -0.0]))
 words = st.one_of(
     st.text(max_size=12),
-    st.sampled_from(["", "a" * 5000, "\x1b[31m", "\0", "..", "/etc/passwd", "64K", "random", "v1", "nan", "\ud800"]),
+    st.sampled_from(["", "a" * 5000, "\x1b[31m", "\0", "..", "/nowhere/x", "64K", "random", "v1", "nan", "\ud800"]),
 )
 values = st.recursive(
     st.one_of(st.none(), st.booleans(), numbers, words),

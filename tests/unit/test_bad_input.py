@@ -4,6 +4,7 @@ Every option and argument of every command is tried, found by walking the comman
 ten thousand in all; VKMAPCTL_CASES multiplies it.
 """
 
+import errno
 import io
 import itertools
 import os
@@ -24,7 +25,7 @@ from vkmapctl.cli import cli, main
 from vkmapctl.commandline import console
 from vkmapctl.errors import UsageProblem
 from vkmapctl.reports.views import view
-from vkmapctl.results.runfile import load
+from vkmapctl.results.runfile import Sink, load
 
 TIMES = int(os.environ.get("VKMAPCTL_CASES", "1"))
 SLOWEST_SECONDS = 20
@@ -187,8 +188,21 @@ def seldom(print_view):
     return print_some
 
 
+def confined_to(folder):
+    """Sink's writing, which is all the writing there is, and no file outside of the folder whatever a word says."""
+    write = Sink._write
+
+    def write_inside(self, data, **options):
+        if not self._path.resolve().is_relative_to(folder.resolve()):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        write(self, data, **options)
+
+    return write_inside
+
+
 @pytest.fixture
 def world(tmp_path, monkeypatch):
+    monkeypatch.setattr(Sink, "_write", confined_to(tmp_path))
     for module in ("stress", "probe", "verify", "planning"):
         monkeypatch.setattr(f"vkmapctl.{module}.Child", FakeChild)
     some = {name: one for name, one in registry.load().items() if name in ("M1", "P1", "R1")}
