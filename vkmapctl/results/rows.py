@@ -67,9 +67,9 @@ def measured_row(
 
 
 def _per_second(results: Results, kind: str) -> float | None:
-    """Bytes per second of all threads together: they touch at the same time."""
+    """Bytes per second of all threads together: they touch at the same time. None where there was nothing to touch."""
     total, longest = results.total(f"{kind}_bytes"), results.longest(f"{kind}_ns")
-    return total / longest * 1e9 if longest else None
+    return total / longest * 1e9 if total and longest else None
 
 
 def refused_row(part: Workload, device: Device, error: Unsupported) -> Row:
