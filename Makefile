@@ -39,7 +39,8 @@ test-trixie: wheel ## Test the wheel in a Debian 13 root, with its validation la
 	@scripts/test-trixie $(CURDIR)/$(BIN)/python
 
 .PHONY: test-wheel
-test-wheel: wheel ## Run the unit tests from the wheel, without a compiler, on each Python from 3.11 that is here
+test-wheel: setup wheel ## Install the wheel without a compiler on each Python from 3.11 that is here, and test it
+	@scripts/install-test-tools
 	@scripts/test-wheel $(CURDIR)/$(BIN)/python $(VERSIONS)
 
 .PHONY: fuzz
