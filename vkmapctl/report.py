@@ -7,7 +7,7 @@ from vkmapctl import units
 from vkmapctl.documents import ProbeReport, Run
 from vkmapctl.model import Api, Device, Floor, Latency, Note, Probe, Proof, Row
 from vkmapctl.reports import elements
-from vkmapctl.reports.elements import Block, Element, Fitted, Table, Text, grid, table
+from vkmapctl.reports.elements import NONE, Block, Element, Fitted, Table, Text, grid, table
 from vkmapctl.reports.plain import least_width
 from vkmapctl.reports.sharing import sharing_view
 from vkmapctl.results.findings import findings, memory_label, page_cost
@@ -24,7 +24,6 @@ _STYLES = {
     "interrupted": "yellow",
     "not-run": "yellow",
 }
-NONE = "-"
 FLOOR_MARK = "~"
 INDENT = 2
 

@@ -4,6 +4,8 @@ import mmap
 from itertools import pairwise
 from pathlib import Path
 
+from vkmapctl.machine import host
+
 Usage = dict[str, int]
 GROWING_ROUNDS = 6  # in a row: noise goes up and down, a leak goes up
 LEAST_GROWTH = {"rss_bytes": 16 << 20, "mappings": 16, "files": 8}
@@ -12,10 +14,8 @@ LEAST_GROWTH = {"rss_bytes": 16 << 20, "mappings": 16, "files": 8}
 def process_usage() -> Usage:
     """This process's resident bytes, mappings and open files."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
-    with open("/proc/self/maps", "rb") as maps:
-        mappings = sum(1 for _ in maps)
     files = sum(1 for _ in Path("/proc/self/fd").iterdir())
-    return {"rss_bytes": pages * mmap.PAGESIZE, "mappings": mappings, "files": files}
+    return {"rss_bytes": pages * mmap.PAGESIZE, "mappings": host.mappings(), "files": files}
 
 
 class Leaks:

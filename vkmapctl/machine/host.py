@@ -48,10 +48,15 @@ def memory_available() -> int:
     return available
 
 
+def mappings() -> int:
+    """How many mappings this process has."""
+    with open("/proc/self/maps", "rb") as maps:
+        return sum(1 for _ in maps)
+
+
 def mappings_available() -> int:
     """Mappings that this process, or one forked from it, may still make: vm.max_map_count less those it has."""
-    with open("/proc/self/maps", "rb") as maps:
-        return int(_first_line("/proc/sys/vm/max_map_count") or 65530) - sum(1 for _ in maps)
+    return int(_first_line("/proc/sys/vm/max_map_count") or 65530) - mappings()
 
 
 def room() -> Room:

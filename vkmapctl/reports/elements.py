@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
+NONE = "-"  # a value that there is not
 Part = tuple[str, str]  # text and its style, in rich's words: `bold red`
 
 

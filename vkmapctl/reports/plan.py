@@ -6,9 +6,7 @@ from vkmapctl import units
 from vkmapctl.model import Job
 from vkmapctl.planning import PlanReport
 from vkmapctl.report import device_head
-from vkmapctl.reports.elements import Block, Element, Text, table
-
-NONE = "-"
+from vkmapctl.reports.elements import NONE, Block, Element, Text, table
 
 
 def plan_view(report: PlanReport) -> Iterable[Element]:

@@ -5,10 +5,8 @@ from collections.abc import Sequence
 from vkmapctl import units
 from vkmapctl.documents import Run
 from vkmapctl.model import Row
-from vkmapctl.reports.elements import Block, Column, Table, Text
+from vkmapctl.reports.elements import NONE, Block, Column, Table, Text
 from vkmapctl.results.findings import sharing
-
-NONE = "-"
 
 
 def sharing_view(run: Run) -> Sequence[Text | Block]:

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 
 from vkmapctl.documents import CheckRow, SelftestReport, VerifyReport
-from vkmapctl.report import NONE, device_head, notes_view
+from vkmapctl.report import device_head, notes_view
 from vkmapctl.report import status_text as outcome_text
-from vkmapctl.reports.elements import Element, Text, table
+from vkmapctl.reports.elements import NONE, Element, Text, table
 
 _STYLES = {
     "pass": "green",
