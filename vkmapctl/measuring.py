@@ -17,7 +17,7 @@ from vkmapctl.machine import cpus
 from vkmapctl.machine.addresses import areas
 from vkmapctl.model import MALLOC, Effort, Job, Note
 from vkmapctl.native import Fault, Pass
-from vkmapctl.plans.program import cycles_of, page_ceil
+from vkmapctl.plans.program import cycles_of, page_ceil, thread_seed
 from vkmapctl.plans.script import ranges_of
 
 ROUNDS = 10
@@ -146,7 +146,7 @@ class Measuring:
                                 objects,
                                 cycles,
                                 map_alignment=facts.limits.min_memory_map_alignment,
-                                seed=job.seed * 1_000_003 + thread,
+                                seed=thread_seed(job, thread),
                                 interval_ns=1e9 / job.rate if job.rate else 0.0,
                             ),
                             job,

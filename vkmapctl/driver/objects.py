@@ -7,6 +7,7 @@ from typing import Any
 from vkmapctl import native
 from vkmapctl.errors import Unsupported
 from vkmapctl.model import MALLOC, Device, Job
+from vkmapctl.plans.program import thread_seed
 from vkmapctl.plans.script import begins_free, cycle_of
 from vkmapctl.plans.workload import PLACES, placed_address
 
@@ -43,8 +44,9 @@ def allocated(device: Any, job: Job) -> Iterator[list[tuple[int, int]]]:
 
 def scripted_cycle(job: Job, device: Device, addresses: dict[str, int], thread: int) -> list[native.Step]:
     """The cycle of one thread; a random mix differs from thread to thread, and is the same for the same seed."""
-    seed = job.seed * 1_000_003 + thread
-    return cycle_of(job.steps, job.object_sizes, addresses, draws=job.draws, seed=seed, device=device)
+    return cycle_of(
+        job.steps, job.object_sizes, addresses, draws=job.draws, seed=thread_seed(job, thread), device=device
+    )
 
 
 @contextmanager

@@ -18,6 +18,11 @@ def page_ceil(size: int) -> int:
     return -(-size // PAGE) * PAGE
 
 
+def thread_seed(job: Job, thread: int) -> int:
+    """The seed of one thread: each has its own, and the same one for the same job."""
+    return job.seed * 1_000_003 + thread
+
+
 def program_bytes(job: Job) -> int:
     """About what this program itself needs to lay out a job's steps, so that it can be planned like the rest."""
     cycles = 2 * RANDOM_CYCLES if job.offset == "random" else 1
@@ -38,7 +43,7 @@ def offsets_of(job: Job, device: Device, thread: int) -> list[list[int]]:
     """The map offset of each live object in each cycle. `random` is the same for the same seed."""
     if isinstance(job.offset, int):
         return [[job.offset] * job.live]
-    generator = random.Random(job.seed * 1_000_003 + thread)
+    generator = random.Random(thread_seed(job, thread))
     step = 1
     if job.placed:
         step = device.placed.min_placed_memory_map_alignment or PAGE
@@ -70,7 +75,7 @@ def unmap_orders(job: Job, thread: int) -> list[list[int]]:
         return [order[::-1]]
     if job.unmap_order == "same" or job.live == 1:
         return [order]
-    generator = random.Random(job.seed * 1_000_003 + thread)
+    generator = random.Random(thread_seed(job, thread))
     cycles = max(1, min(RANDOM_ORDERS, MOST_STEPS // job.live))
     return [generator.sample(order, job.live) for _ in range(cycles)]
 
