@@ -46,7 +46,7 @@ def sizes(quick: bool) -> Series:
 def live(quick: bool) -> Series:
     """1 to 100,000 objects mapped at once, or as many as the driver allows."""
     points = []
-    for count in (1, 10) if quick else (1, 10, 100, 1_000, 10_000, 60_000):
+    for count in (1, 10) if quick else (1, 10, 100, 1_000, 10_000, 60_000, 100_000):
         try:
             row = _stress("--size", "4K", "--live", str(count))["results"][0]
         except subprocess.CalledProcessError:
@@ -58,7 +58,7 @@ def live(quick: bool) -> Series:
 def set_up(quick: bool) -> Series:
     """Seconds of a whole command that maps each live object once: what allocation and set-up add."""
     points = []
-    for count in (1, 100) if quick else (1, 1_000, 10_000, 60_000):
+    for count in (1, 100) if quick else (1, 1_000, 10_000, 60_000, 100_000):
         try:
             seconds, _ = _timed("stress", "--size", "4K", "--live", str(count), "--iterations", "1", "--warmup", "0s")
         except subprocess.CalledProcessError:

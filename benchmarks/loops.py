@@ -1,14 +1,11 @@
 """Rows inside one process: vkmapctl's loop and hand-written C over the same functions and the same memory."""
 
 import ctypes
-import os
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from machine import Effort, Figures, Machine, difference, interleaved, judge, ratio
+from machine import Effort, Figures, Machine, difference, in_threads, interleaved, judge, label_of, ratio
 from vkmapctl import measuring, native
-from vkmapctl.machine import cpus
 from vkmapctl.native import Op, Pass
 from vkmapctl.results import stats
 
@@ -115,7 +112,7 @@ def touch(machine: Machine, effort: Effort) -> Iterator[Figures]:
 
 def _touch(machine: Machine, effort: Effort, memory: int, size: int) -> Iterator[Figures]:
     times = max((64 << 20) // size, 1)
-    label = f"{size >> 10} KiB" if size < 1 << 20 else f"{size >> 20} MiB"
+    label = label_of(size)
     copy = ctypes.create_string_buffer(size)
     write = machine.program("v1", [(memory, size)], [Op.WRITE])
     verify = machine.program("v1", [(memory, size)], [Op.WRITE, Op.VERIFY])
@@ -159,7 +156,9 @@ def threads(machine: Machine, effort: Effort) -> Iterator[Figures]:
             return sum(one.slice_pairs / one.slice_ns for one in results[count].stats) * 1e3
 
         def by_hand(count: int) -> float:
-            return _threads_by_hand(machine, functions, name, memories[:count])
+            return _threads_by_hand(machine, functions, name, memories[:count], pairs)
+
+        pairs = 5 * _pairs_of_a_slice(lambda n: 1e3 / _threads_by_hand(machine, functions, name, memories[:1], n))
 
         values = interleaved(
             effort.slices // 2, lambda: by_loop(2), lambda: by_loop(1), lambda: by_hand(2), lambda: by_hand(1)
@@ -170,22 +169,15 @@ def threads(machine: Machine, effort: Effort) -> Iterator[Figures]:
         yield judge(figures, values[0], values[1], ratio, lambda more: more >= 1.9)
 
 
-def _threads_by_hand(machine: Machine, functions: native.Functions, name: str, memories: tuple[int, ...]) -> float:
+def _threads_by_hand(
+    machine: Machine, functions: native.Functions, name: str, memories: tuple[int, ...], pairs: int
+) -> float:
     """Millions of pairs per second of the hand-written loop in as many threads as memories."""
-    pairs, rates = 2_000_000, [0.0] * len(memories)
-    arrived = ctypes.c_uint32(0)
-    places = cpus.spread(len(memories), os.sched_getaffinity(0))
+    rates = [0.0] * len(memories)
 
     def run(i: int) -> None:
-        if places:
-            cpus.pin(places[i])
-        machine.reference.call("together", ctypes.addressof(arrived), len(memories))
         spent = machine.reference.call(name, functions.map, functions.unmap, functions.device, memories[i], pairs)
         rates[i] = pairs / spent * 1e3
 
-    running = [threading.Thread(target=run, args=(i,)) for i in range(len(memories))]
-    for thread in running:
-        thread.start()
-    for thread in running:
-        thread.join()
+    in_threads(machine, len(memories), run)
     return sum(rates)

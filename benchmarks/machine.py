@@ -2,35 +2,46 @@
 
 import ctypes
 import math
+import os
 import shutil
 import statistics
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from vkmapctl import native
+from vkmapctl.machine import cpus
 from vkmapctl.measuring import counter_is_trusted
-from vkmapctl.model import Device
+from vkmapctl.model import Device, TestLayer
 
 HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How much to measure: rounds of most rows, slices of 2 ms for rates, runs of a command, sizes in bytes."""
+    """How much to measure: rounds of most rows, slices of 2 ms for rates, runs of a command; sizes in bytes."""
 
     rounds: int
     slices: int
     commands: int
     sizes: tuple[int, ...]
+    threads: tuple[int, ...]
 
 
-FULL = Effort(rounds=15, slices=200, commands=21, sizes=(64 << 10, 1 << 20, 16 << 20, 256 << 20))
-QUICK = Effort(rounds=3, slices=10, commands=2, sizes=(64 << 10,))
+CPUS = len(os.sched_getaffinity(0))
+FULL = Effort(
+    rounds=15,
+    slices=200,
+    commands=21,
+    sizes=(64 << 10, 1 << 20, 16 << 20, 256 << 20),
+    threads=(1, min(CPUS, 4)) if CPUS > 1 else (1,),
+)
+QUICK = Effort(rounds=3, slices=10, commands=2, sizes=(64 << 10,), threads=(1, 2))
 
 
 class Missing(Exception):
@@ -76,7 +87,7 @@ def compile_reference(folder: Path, sources: Sequence[str], output: str, *flags:
     return target
 
 
-NAMES = ("pairs1", "pairs2", "clocked1", "clocked2", "together", "median", "memset", "memcpy", "memcmp")
+NAMES = ("pairs1", "pairs2", "clocked1", "clocked2", "ways", "together", "median", "memset", "memcpy", "memcmp")
 
 
 class Reference:
@@ -99,7 +110,8 @@ class Machine:
         self.vk, self.physical, self.facts, self.device = vk, physical, facts, device
         self.clock = native.Clock(counter_is_trusted())
         self.reference = Reference(folder)
-        self.memory_type = next(one for one in facts.memory_types if one.usable)
+        usable = [one for one in facts.memory_types if one.usable]
+        self.memory_type = next((one for one in usable if "Ca" in one.flags), usable[0])
 
     def functions(self, api: str) -> native.Functions:
         """Addresses as the stress command uses them."""
@@ -112,9 +124,9 @@ class Machine:
         )
 
     @contextmanager
-    def allocation(self, size: int) -> Iterator[int]:
-        """A VkDeviceMemory as an integer. Raises vkmapctl's CallFailed."""
-        memory = self.device.allocate(self.memory_type.index, size)
+    def allocation(self, size: int, memory_type: int | None = None) -> Iterator[int]:
+        """A VkDeviceMemory as an integer, in the host's cached memory unless told. Raises vkmapctl's CallFailed."""
+        memory = self.device.allocate(self.memory_type.index if memory_type is None else memory_type, size)
         try:
             yield memory
         finally:
@@ -127,17 +139,22 @@ class Machine:
             steps.append(native.Step(native.Op.MAP, i, size=size, whole=True))
             steps += [native.Step(op, i, size=size) for op in touch]
         steps += [native.Step(native.Op.UNMAP, i) for i in range(len(objects))]
+        return self.laid_out(api, objects, steps)
+
+    def laid_out(self, api: str, objects: Sequence[tuple[int, int]], steps: Sequence[native.Step]) -> native.Program:
+        """Any steps over these objects."""
         alignment = self.facts.limits.min_memory_map_alignment
         return native.Program(self.functions(api), objects, [steps], map_alignment=alignment, seed=1)
 
 
 @contextmanager
-def opened(folder: Path) -> Iterator[Machine]:
-    """The device that vkmapctl would choose."""
+def opened(folder: Path, emulate: str) -> Iterator[Machine]:
+    """The device that vkmapctl would choose. emulate: as stress --emulate."""
     from vkmapctl.driver import vkapi
     from vkmapctl.plans.selectors import best
 
-    with vkapi.instance() as handle:
+    layers = vkapi.use_test_layer(TestLayer(emulate)) if emulate != "none" else ()
+    with vkapi.instance(layers) as handle:
         physical = vkapi.physical_devices(handle)
         if not physical:
             raise Missing("no Vulkan device")
@@ -146,12 +163,12 @@ def opened(folder: Path) -> Iterator[Machine]:
             yield Machine(vkapi, physical[facts.index], facts, device, folder)
 
 
-Measure = Callable[[], float]
+T = TypeVar("T")
 
 
-def interleaved(rounds: int, *measures: Measure) -> list[list[float]]:
+def interleaved(rounds: int, *measures: Callable[[], T]) -> list[list[T]]:
     """Values of each measure, a round after the other; every second round goes backwards, so that drift is shared."""
-    values: list[list[float]] = [[] for _ in measures]
+    values: list[list[T]] = [[] for _ in measures]
     for measure in measures:
         measure()  # warm-up
     for number in range(rounds):
@@ -175,6 +192,32 @@ def judge(
     figures.low, figures.high = judged[len(judged) // 4], judged[len(judged) - 1 - len(judged) // 4]
     figures.met = holds(figures.judged) and math.isfinite(figures.judged)
     return figures
+
+
+def in_threads(machine: Machine, count: int, run: Callable[[int], None]) -> None:
+    """run(i) in as many threads, each pinned to a core of its own, after a common start; a single one right here."""
+    if count == 1:
+        run(0)
+        return
+    arrived = ctypes.c_uint32(0)
+    places = cpus.spread(count, os.sched_getaffinity(0))
+
+    def pinned(i: int) -> None:
+        if places:
+            cpus.pin(places[i])
+        machine.reference.call("together", ctypes.addressof(arrived), count)
+        run(i)
+
+    running = [threading.Thread(target=pinned, args=(i,)) for i in range(count)]
+    for thread in running:
+        thread.start()
+    for thread in running:
+        thread.join()
+
+
+def label_of(size: int) -> str:
+    """`64 KiB`."""
+    return f"{size >> 10} KiB" if size < 1 << 20 else f"{size >> 20} MiB"
 
 
 def difference(value: float, reference: float) -> float:

@@ -10,11 +10,14 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #if defined(__x86_64__)
 #include <x86intrin.h>
 #endif
+
+enum { HOLD = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE };
 
 static uint64_t now_ns(void)
 {
@@ -94,6 +97,34 @@ uint64_t reference_clocked2(map2_fn *map, unmap2_fn *unmap, uint64_t device, uin
         int32_t result = map(device, &map_info, &data);
         samples[i] = ticks(kind) - begin;
         if (result || unmap(device, &unmap_info))
+            return 0;
+    }
+    return pairs;
+}
+
+/* The ticks of each map and each unmap. With an address, placed there: an unmap then keeps the range reserved, or the
+ * range is taken back outside the clock. Returns the pairs, 0 if a call failed.
+ */
+uint64_t reference_ways(map2_fn *map, unmap2_fn *unmap, uint64_t device, uint64_t memory, void *address, uint64_t size,
+                        uint32_t reserve, uint32_t kind, uint64_t *maps, uint64_t *unmaps, uint64_t pairs)
+{
+    const struct placed_info placed_info = {1000272002, NULL, address};
+    const struct map_info map_info = {1000271000, address ? &placed_info : NULL, address ? 1 : 0, memory, 0,
+                                      UINT64_MAX};
+    const struct unmap_info unmap_info = {1000271001, NULL, reserve, memory};
+    for (uint64_t i = 0; i < pairs; i++) {
+        void *data = NULL;
+        uint64_t begin = ticks(kind);
+        int32_t result = map(device, &map_info, &data);
+        maps[i] = ticks(kind) - begin;
+        if (result || (address && data != address))
+            return 0;
+        begin = ticks(kind);
+        result = unmap(device, &unmap_info);
+        unmaps[i] = ticks(kind) - begin;
+        if (result)
+            return 0;
+        if (address && !reserve && mmap(address, size, PROT_NONE, HOLD, -1, 0) != address)
             return 0;
     }
     return pairs;

@@ -11,6 +11,12 @@ struct map_info { /* VkMemoryMapInfo */
     uint64_t memory, offset, size;
 };
 
+struct placed_info { /* VkMemoryMapPlacedInfoEXT */
+    uint32_t type;
+    const void *next;
+    void *address;
+};
+
 struct unmap_info { /* VkMemoryUnmapInfo */
     uint32_t type;
     const void *next;

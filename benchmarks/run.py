@@ -12,7 +12,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,11 +24,20 @@ import bindings
 import commands
 import growth
 import loops
+import ways
 from machine import FULL, QUICK, Effort, Figures, Machine, Missing, opened
 from vkmapctl.errors import VkmapError
 from vkmapctl.machine import host
 
-IN_PROCESS = (loops.rate, loops.latency, bindings.python_loops, loops.touch, loops.threads)
+InProcess = Callable[[Machine, Effort], Iterator[Figures]]
+IN_PROCESS: tuple[InProcess, ...] = (
+    loops.rate,
+    loops.latency,
+    bindings.python_loops,
+    loops.touch,
+    loops.threads,
+    ways.ways,
+)
 WHOLE_COMMANDS = (commands.stress_command, commands.start_up, commands.memory)
 
 
@@ -44,11 +53,11 @@ def guarded(name: str, rows: Callable[[], Iterator[Figures]]) -> Iterator[Figure
         yield Figures(name, "", "", note=str(problem) or type(problem).__name__)
 
 
-def measured(effort: Effort, machine: Machine) -> Iterator[Figures]:
+def measured(effort: Effort, machine: Machine, in_process: Sequence[InProcess]) -> Iterator[Figures]:
     """Every row, as it comes."""
-    for measure in IN_PROCESS:
+    for measure in in_process:
         yield from guarded(measure.__name__, lambda m=measure: m(machine, effort))
-    for whole in WHOLE_COMMANDS:
+    for whole in WHOLE_COMMANDS if in_process == IN_PROCESS else ():
         yield from guarded(whole.__name__, lambda w=whole: w(effort))
 
 
@@ -104,34 +113,50 @@ def main() -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     parser.add_argument("--quick", action="store_true", help="every row, roughly: to see that it runs")
     parser.add_argument("--no-growth", action="store_true", help="leave out how cost grows")
+    parser.add_argument(
+        "--emulate",
+        action="store_true",
+        help="only the rows of each way to map, placed ones by the test layer: to see that they run",
+    )
     options = parser.parse_args()
+    started = datetime.now(UTC).isoformat(timespec="seconds")
     effort, begin = QUICK if options.quick else FULL, time.monotonic()
     rows: list[Figures] = []
+    series: list[growth.Series] = []
+    about: dict[str, Any] = {}
+
+    def save() -> None:
+        """What there is so far: a device that hangs in a later row takes no figure with it."""
+        if options.json:
+            document = {
+                "started": started,
+                "seconds": round(time.monotonic() - begin, 1),
+                "quick": options.quick,
+                **about,
+                "rows": [asdict(one) for one in rows],
+                "growth": [one._asdict() for one in series],
+            }
+            options.json.parent.mkdir(parents=True, exist_ok=True)
+            options.json.write_text(json.dumps(document, indent=1) + "\n")
+
     with tempfile.TemporaryDirectory() as name:
         try:
-            with opened(Path(name)) as machine:
+            with opened(Path(name), "placed" if options.emulate else "none") as machine:
                 about = describe(machine)
-                for figures in measured(effort, machine):
+                for figures in measured(effort, machine, (ways.ways,) if options.emulate else IN_PROCESS):
                     rows.append(figures)
                     tell(f"{figures.row}: {number(figures.value)} {figures.unit}, {verdict(figures) or figures.note}")
+                    save()
         except (Missing, VkmapError) as problem:
             tell(f"Error: {problem}")
             return 3
-        series = [] if options.no_growth else list(growth.all_series(Path(name), options.quick))
+        for one in () if options.no_growth or options.emulate else growth.all_series(Path(name), options.quick):
+            series.append(one)
+            tell(f"{one.name}: {len(one.points)} points")
+            save()
     print("\n".join([f"{about['device']}, {about['driver']}; {about['host']['cpu_model']}", "", *table(rows)]))
     if series:
         print("\n".join(["", *growth_table(series)]))
-    if options.json:
-        document = {
-            "started": datetime.now(UTC).isoformat(timespec="seconds"),
-            "seconds": round(time.monotonic() - begin, 1),
-            "quick": options.quick,
-            **about,
-            "rows": [asdict(one) for one in rows],
-            "growth": [one._asdict() for one in series],
-        }
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(document, indent=1) + "\n")
     return 0
 
 

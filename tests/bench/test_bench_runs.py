@@ -11,7 +11,8 @@ import pytest
 RUN = Path(__file__).parents[2] / "benchmarks" / "run.py"
 NAMES = {
     "rate v1", "latency v1", "wrappers", "raw cffi", "write 64 KiB", "verify 64 KiB", "copy 64 KiB", "threads 2",
-    "stress v1", "probe", "probe --json", "--version", "memory",
+    "stress v1", "probe", "probe --json", "--version", "memory", "ordinary map, #0, 64 KiB",
+    "ordinary unmap, #0, 64 KiB, 2 threads",
 }  # fmt: skip
 SERIES = {
     "map size", "live objects", "set-up of live objects", "threads", "rows of a run", "histogram", "saved file",
@@ -19,14 +20,18 @@ SERIES = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def result(tmp_path_factory):
-    file = tmp_path_factory.mktemp("bench") / "figures.json"
+def run(folder, *flags):
+    file = folder / "figures.json"
     done = subprocess.run(
-        [sys.executable, str(RUN), "--quick", "--json", str(file)], capture_output=True, text=True, timeout=300
+        [sys.executable, str(RUN), "--quick", *flags, "--json", str(file)], capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
     return done.stdout, json.loads(file.read_text())
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory):
+    return run(tmp_path_factory.mktemp("bench"))
 
 
 def test_every_row_is_there(result):
@@ -49,6 +54,15 @@ def test_every_row_with_a_limit_is_judged(result):
     for row in result[1]["rows"]:
         if row["limit"] and row["reference"] is not None:
             assert row["met"] in (True, False), row
+
+
+def test_each_way_to_map_is_measured_beside_c(tmp_path):
+    rows = {row["row"]: row for row in run(tmp_path, "--emulate")[1]["rows"]}
+    calls = [f"{way} {call}, #0, 64 KiB" for way in ("ordinary", "placed", "reserve") for call in ("map", "unmap")]
+    assert set(rows) == {f"{call}{threads}" for call in calls for threads in ("", ", 2 threads")}
+    for row in rows.values():
+        assert row["value"] > 0, row
+        assert row["reference"] > 0, row
 
 
 def test_growth_has_points(result):
