@@ -75,7 +75,7 @@ def probe(
     "--size",
     type=params.SIZE,
     multiple=True,
-    help="Allocation size, such as 64K or 256M. Repeatable.",
+    help="Allocation size, such as 64K or 256M, or a sweep such as 4K..1G*4. Repeatable.",
 )
 @click.option(
     "--offset",

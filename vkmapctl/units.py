@@ -45,6 +45,28 @@ def parse_fit(text: str) -> tuple[int, int]:
     return parse_size(low), factor
 
 
+def parse_sizes(text: str) -> list[int | str]:
+    """The allocation sizes in bytes of `64K`, or of a range such as `4K..1G*4`; `4K..fit*4` stays as it is.
+
+    Raises ValueError.
+    """
+    if "..fit" in text:
+        parse_fit(text)
+        return [text]
+    if ".." not in text:
+        return [parse_mappable(text)]
+    low, high, factor = parse_range(text)
+    return [*steps_between(parse_mappable(low), parse_mappable(high), factor)]
+
+
+def parse_mappable(text: str) -> int:
+    """As parse_size, but 0 is none either."""
+    size = parse_size(text)
+    if size == 0:
+        raise ValueError("a size of 0 cannot be mapped (VUID-VkMemoryMapInfo-size-07960)")
+    return size
+
+
 def steps_between(low: int, high: int, factor: int) -> list[int]:
     """low, low * factor, … up to high, which ends the list whether or not it is a step. Raises ValueError."""
     if high < low:

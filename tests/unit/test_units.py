@@ -126,3 +126,16 @@ def test_a_formatted_duration_parses_back_to_within_half_a_percent(ns):
 )
 def test_figures_as_people_read_them(shown, expected):
     assert shown == expected
+
+
+def test_a_sweep_of_sizes_ends_at_its_end():
+    assert units.parse_sizes("64K") == [64 << 10]
+    assert units.parse_sizes("4K..1M*4") == [4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20]
+    assert units.parse_sizes("4K..10K") == [4 << 10, 8 << 10, 10 << 10]
+    assert units.parse_sizes("4K..fit*4") == ["4K..fit*4"]
+
+
+@pytest.mark.parametrize("text", ["0", "0..4K", "4M..1K", "4K..", "4K..1M*1", "0..fit", "whole"])
+def test_what_is_no_size_to_map(text):
+    with pytest.raises(ValueError, match=r".+"):
+        units.parse_sizes(text)

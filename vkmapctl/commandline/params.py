@@ -33,11 +33,9 @@ def _map_size(text: str) -> int | None:
     return None if text == "whole" else units.parse_size(text)
 
 
-def _allocation_size(text: str) -> int:
-    size = units.parse_size(text)
-    if size == 0:
-        raise ValueError("a size of 0 cannot be mapped (VUID-VkMemoryMapInfo-size-07960)")
-    return size
+def _allocation_sizes(text: str) -> str:
+    units.parse_sizes(text)
+    return text
 
 
 def _positive_duration(text: str) -> float:
@@ -74,7 +72,7 @@ def _threshold(text: str) -> Any:
     return gates.parse_threshold(text)
 
 
-SIZE = Parsed("size", _allocation_size)
+SIZE = Parsed("size", _allocation_sizes)
 OFFSET = Parsed("offset", _offset)
 MAP_SIZE = Parsed("size", _map_size)
 DURATION = Parsed("duration", _positive_duration)

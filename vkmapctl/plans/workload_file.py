@@ -140,24 +140,7 @@ def _number(low: int, high: int) -> Callable[[Any], int]:
 
 
 def _size(value: Any) -> int:
-    size = units.parse_size(str(value))
-    if size == 0:
-        raise ValueError("a size of 0 cannot be mapped (VUID-VkMemoryMapInfo-size-07960)")
-    return size
-
-
-def _size_or_fit(value: Any) -> int | str:
-    if isinstance(value, str) and "..fit" in value:
-        units.parse_fit(value)
-        return value
-    return _size(value)
-
-
-def _spread_sizes(value: Any) -> list[Any]:
-    if not isinstance(value, str) or ".." not in value or "..fit" in value:
-        return [value]
-    low, high, factor = units.parse_range(value)
-    return units.steps_between(_size(low), _size(high), factor)
+    return units.parse_mappable(str(value))
 
 
 def _spread_numbers(value: Any) -> list[Any]:
@@ -215,7 +198,7 @@ KEYS = {
     "warmup": Key("warmup_seconds", _seconds),
     "seed": Key("seed", _number(0, (1 << 63) - 1)),
 }
-SIZE = Key("sizes", _size_or_fit, _spread_sizes)
+SIZE = Key("sizes", lambda size: size, lambda value: units.parse_sizes(str(value)))
 OFFSET = Key("offsets", lambda value: value if value == "random" else units.parse_size(str(value)))
 
 
