@@ -54,8 +54,8 @@ run: setup ## Set up, then run any command: make run ARGS="verify --list"
 	@$(BIN)/vkmapctl $(ARGS)
 
 .PHONY: bench
-bench: setup ## Measure every budget against its reference; figures to benchmarks/results/local.json
-	@$(BIN)/python benchmarks/run.py --json benchmarks/results/local.json
+bench: setup wheel ## Measure every budget against its reference; figures to benchmarks/results/local.json
+	@scripts/bench $(CURDIR)/$(BIN)/python --json benchmarks/results/local.json
 
 .PHONY: lint
 lint: $(VENV)/installed ## Check style and types of Python; layout, warnings and a static analysis of C

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 from commands import command, environment, run_json
 
+PATIENCE_SECONDS = 10.0  # a series ends with a point that took longer
+
 
 class Series(NamedTuple):
     """name: what grows. Points are (amount, cost)."""
@@ -44,26 +46,31 @@ def sizes(quick: bool) -> Series:
 
 
 def live(quick: bool) -> Series:
-    """1 to 100,000 objects mapped at once, or as many as the driver allows."""
+    """1 to 100,000 objects mapped at once, or as many as the driver allows in good time."""
     points = []
     for count in (1, 10) if quick else (1, 10, 100, 1_000, 10_000, 60_000, 100_000):
+        begin = time.perf_counter()
         try:
             row = _stress("--size", "4K", "--live", str(count))["results"][0]
         except subprocess.CalledProcessError:
             break
         points.append((float(count), row["ns_per_pair"]))
+        if time.perf_counter() - begin > PATIENCE_SECONDS:
+            break
     return Series("live objects", "objects", "ns per pair", points)
 
 
 def set_up(quick: bool) -> Series:
     """Seconds of a whole command that maps each live object once: what allocation and set-up add."""
     points = []
-    for count in (1, 100) if quick else (1, 1_000, 10_000, 60_000, 100_000):
+    for count in (1, 100) if quick else (1, 1_000, 3_000, 10_000, 30_000, 60_000, 100_000):
         try:
             seconds, _ = _timed("stress", "--size", "4K", "--live", str(count), "--iterations", "1", "--warmup", "0s")
         except subprocess.CalledProcessError:
             break
         points.append((float(count), seconds))
+        if seconds > PATIENCE_SECONDS:
+            break
     return Series("set-up of live objects", "objects", "seconds", points)
 
 

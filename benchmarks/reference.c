@@ -148,7 +148,7 @@ static int ascending(const void *a, const void *b)
 uint64_t reference_median(uint64_t *samples, uint64_t count)
 {
     qsort(samples, count, sizeof *samples, ascending);
-    return samples[count / 2];
+    return samples[(count - 1) / 2]; /* of an even count the lower one, as vkmapctl has it */
 }
 
 /* Keeps the compiler from proving that a copy or a comparison is not needed. */

@@ -54,7 +54,7 @@ def probe(
     from vkmapctl import probe as prober
 
     sink = _sink(output)
-    report = prober.probe(
+    with prober.probe(
         selector=device,
         requirements=requirements,
         expected_driver=expect_driver,
@@ -63,10 +63,10 @@ def probe(
         command=sys.argv[1:],
         version=__version__,
         meanwhile=lambda: _printer(output),
-    )
-    if sink:
-        sink.save(report)
-    return _conclude(report, output, sink)
+    ) as report:
+        if sink:
+            sink.save(report)
+        return _conclude(report, output, sink)
 
 
 @cli.command()

@@ -1,6 +1,7 @@
 """The parent of a probe: every device described and proved, one broken one never hiding another."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 
 from msgspec.structs import replace
@@ -18,6 +19,7 @@ from vkmapctl.plans.selectors import select
 from vkmapctl.results import outcomes
 
 
+@contextmanager
 def probe(
     *,
     selector: str | None = None,
@@ -28,10 +30,11 @@ def probe(
     command: Sequence[str] = (),
     version: str = "",
     meanwhile: Callable[[], object] | None = None,
-) -> ProbeReport:
+) -> Iterator[ProbeReport]:
     """Describes and proves the selected devices, all by default. meanwhile: called while the driver is loading.
 
-    A gate holds where one device meets all of it. Raises VkmapError where no device can be described.
+    The driver's process ends while the caller shows the report. A gate holds where one device meets all of it. Raises
+    VkmapError where no device can be described.
     """
     interrupts = Interrupts()
     patient = timeout or patience.BASE_SECONDS
@@ -45,14 +48,25 @@ def probe(
         forked = None if layer else early.take()
         return Child(serve, timeout=patient, interrupts=interrupts, forked=forked, meanwhile=meanwhile)
 
-    with interrupts.caught():
-        described, probes = _probe_devices(selector, start, alone=bool(layer and layer.fault))
+    with ExitStack() as held:
+        with interrupts.caught():
+            described, probes = _probe_devices(selector, start, held, alone=bool(layer and layer.fault))
+        yield _report(described, probes, requirements, expected_driver, Tool("vkmapctl", version, tuple(command)))
+
+
+def _report(
+    described: Described,
+    probes: Sequence[Probe],
+    requirements: Sequence[str],
+    expected_driver: str | None,
+    tool: Tool,
+) -> ProbeReport:
     lacking = [missing(requirements, expected_driver, one) for one in probes]
     gap = tuple(sorted(lacking, key=len)[0]) if lacking else ()
     outcome = _outcome(probes, bool(gap))
     return ProbeReport(
         schema=SCHEMA,
-        tool=Tool("vkmapctl", version, tuple(command)),
+        tool=tool,
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         host=host.describe(),
         loader=described.loader,
@@ -74,24 +88,27 @@ def _outcome(probes: Sequence[Probe], gap: bool) -> Outcome:
     return "unsupported" if gap and outcome in ("failed", "ok") else outcome
 
 
-def _probe_devices(selector: str | None, start: Callable[[], Child], *, alone: bool) -> tuple[Described, list[Probe]]:
+def _probe_devices(
+    selector: str | None, start: Callable[[], Child], held: ExitStack, *, alone: bool
+) -> tuple[Described, list[Probe]]:
+    """Every selected device, proved. What remains of a child is released, and closed with `held`."""
     child, described = drivers.describe(start, alone=alone)
+    held.callback(child.close)
     probes: list[Probe] = []
     if selector in (None, "all"):
         left_out = [note.message for note in described.notes if note.code == drivers.BROKEN]
         probes += [Probe(device=None, status="crashed", reason=reason) for reason in left_out]
-    try:
-        for device in select(described.devices, selector or "all"):
-            if probes and probes[-1].device and probes[-1].status != "ok":
-                child.close(0)
-                child = start()
-                child.describe()
-            probes.append(_prove(child, device))
-            if probes[-1].status == "interrupted":
-                break
-        return described, probes
-    finally:
-        child.close()
+    for device in select(described.devices, selector or "all"):
+        if probes and probes[-1].device and probes[-1].status != "ok":
+            child.close(0)
+            child = start()
+            held.callback(child.close)
+            child.describe()
+        probes.append(_prove(child, device))
+        if probes[-1].status == "interrupted":
+            break
+    child.release()
+    return described, probes
 
 
 def _prove(child: Child, device: Device) -> Probe:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from vkmapctl.driver import whereabouts
 from vkmapctl.driver.child import Child, Died, Interrupted, Interrupts, requests
 from vkmapctl.driver.protocol import Calibrate, Describe, Described, Measured, Prove, Round
 from vkmapctl.errors import CallFailed, DriverDied, ExitCode, Unsupported, VkmapError
@@ -232,6 +233,21 @@ def test_a_slow_child_that_makes_progress_is_not_hung():
             heartbeat=lambda: next(beats),
             on_tick=lambda: os.write(write_fd, b"."),
         )
+        assert one.describe() == HELLO
+        one.close()
+
+
+def test_a_slow_child_that_goes_on_calling_the_driver_is_not_hung():
+    """As when it allocates thousands of objects before the first step of the loop."""
+    with pipe() as (read_fd, write_fd):
+
+        def answer(request, channel):
+            for _ in range(6):
+                os.read(read_fd, 1)
+                whereabouts.at("vkAllocateMemory")
+            channel.send(HELLO)
+
+        one = Child(serving(answer), timeout=0.25, interrupts=Interrupts(), on_tick=lambda: os.write(write_fd, b"."))
         assert one.describe() == HELLO
         one.close()
 

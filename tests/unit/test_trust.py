@@ -66,6 +66,11 @@ def test_few_samples(count, text):
     assert text in note.message
 
 
+def test_cycles_of_seconds_want_a_smaller_size_and_not_an_hour():
+    [note] = trust.row_notes(row(count=1, seconds=3.4), BY_TIME)
+    assert "smaller --size" in note.message
+
+
 @pytest.mark.parametrize("count", [1000, 10**6])
 def test_enough_samples(count):
     assert trust.row_notes(row(count=count), BY_TIME) == []

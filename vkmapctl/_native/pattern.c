@@ -10,7 +10,7 @@
 
 #define VKM_PATTERN_STEP 0x9e3779b97f4a7c15u
 #define STREAM_BYTES (4u << 20) /* never bypass the caches below this */
-#define BLOCK_WORDS 512
+#define BLOCK_WORDS 4096
 
 /* The wheel is built for the oldest CPU of its architecture; these loops exist once more for what came later. */
 #if defined(__x86_64__) && defined(__gnu_linux__) && defined(__has_attribute)

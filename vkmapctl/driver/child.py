@@ -117,7 +117,8 @@ class Child:
     ) -> None:
         self._timeout, self._interrupts = timeout, interrupts
         self._heartbeat, self._on_tick = heartbeat, on_tick
-        self._output, self._closed, self._meanwhile = b"", False, meanwhile
+        self._output, self._meanwhile = b"", meanwhile
+        self._released = self._closed = False
         side = forked or fork()
         if isinstance(side, Parent):
             live(serve, side)
@@ -163,7 +164,7 @@ class Child:
             ) from None
 
     def _next_message(self, timeout: float) -> bytes:
-        last_beat, last_change = self._heartbeat(), time.monotonic()
+        last_beat, last_change = self._beat(), time.monotonic()
         while True:
             message = self._channel.take()
             if message is not None:
@@ -175,11 +176,15 @@ class Child:
             if self._interrupts.pending:
                 raise Interrupted
             self._on_tick()
-            beat = self._heartbeat()
+            beat = self._beat()
             if beat != last_beat:
                 last_beat, last_change = beat, time.monotonic()
             elif time.monotonic() - last_change > timeout:
                 raise self._died("hung", f"no progress for {timeout:.3g} s (--timeout waits longer)")
+
+    def _beat(self) -> object:
+        """Changes with each call into the driver, and with each step of the loop."""
+        return whereabouts.count(self._calls), self._heartbeat()
 
     def _take_output(self) -> None:
         try:
@@ -217,12 +222,18 @@ class Child:
             time.sleep(0.002)
         return 0
 
+    def release(self) -> None:
+        """Asks nothing more: the child takes its driver down while the caller does something else."""
+        if not self._released:
+            self._released = True
+            self._channel.close()
+
     def close(self, grace: float = _GRACE_SECONDS) -> None:
         """Lets the child finish, then ends it. Leaves no process behind."""
         if self._closed:
             return
         self._closed = True
-        self._channel.close()
+        self.release()
         if self.pid and self._reap(grace) is None:
             os.kill(self.pid, signal.SIGKILL)
             self._reap(60)

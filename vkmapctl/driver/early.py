@@ -1,7 +1,7 @@
 """The process that holds the driver, forked before this one has imported what parses and prints.
 
-Loading the drivers of a machine takes about as long as importing this program. A probe therefore forks as soon as
-what both sides need is there, the child loads the drivers in a thread, and the three go on side by side.
+Loading the drivers of a machine takes about as long as importing this program. A probe therefore forks before it has
+imported anything, the child loads the drivers in a thread, and the three go on side by side.
 """
 
 import _thread  # threading would be imported for nothing else
@@ -52,8 +52,6 @@ def begin(arguments: list[str]) -> None:
     """Forks the child of an ordinary probe; for any other command line does nothing. Once, before other imports."""
     if arguments[:1] != ["probe"] or any(one.split("=")[0] in UNUSUAL for one in arguments):
         return
-    from vkmapctl.driver import child  # both sides speak its language, so it is imported once
-
     side = fork()
     if isinstance(side, Forked):
         _waiting.append(side)
@@ -61,6 +59,7 @@ def begin(arguments: list[str]) -> None:
     try:
         _thread.start_new_thread(_load_drivers, ())
         from vkmapctl import worker
+        from vkmapctl.driver import child
 
         child.live(worker.serve_ahead, side)
     finally:

@@ -8,7 +8,7 @@ _TOUCH_BYTES_PER_SECOND = 5e6  # the slowest known, reading through a BAR, is 20
 
 
 def for_job(job: Job) -> float:
-    """Seconds for the longest single step of a job, and for allocating its objects, which shows no progress."""
+    """Seconds for the longest single step of a job: each call and each step that begins is progress."""
     memory = job.memory_bytes
     untouched = job.touch in ("none", "first") and not job.steps
     touched = 0 if untouched else job.allocation_size * job.threads

@@ -337,8 +337,8 @@ def _size_notes(job: Job, device: Device) -> list[Note]:
     return [
         Note(
             "over-allocation-size",
-            f"{units.size(job.allocation_size)} is more than maxMemoryAllocationSize ({units.size(limit)}): "
-            f"{device.name} need not grant it",
+            f"{units.size(job.allocation_size)} is {units.size(job.allocation_size - limit)} more than "
+            f"maxMemoryAllocationSize: {device.name} need not grant it",
         )
     ]
 

@@ -11,6 +11,7 @@ TREND_LIMIT = 0.6  # Kendall's tau: 10 rounds without a trend reach it in 2 of 1
 SCATTER_LIMIT = 0.5  # interquartile range of the rounds over their median
 FEW_BEYOND = 10  # samples beyond p99 for it to be more than an anecdote
 FEW_PAIRS = 100  # in one round, for its mean to mean something
+LONGEST_ADVISED_SECONDS = 600.0
 BUSY = 0.5  # load for each CPU that a run may use
 
 
@@ -89,7 +90,14 @@ def _sample_notes(row: Row, where: str, effort: Effort) -> list[Note]:
     if not fewest or fewest * 0.01 >= FEW_BEYOND:
         return []
     state = f"p99 rests on {fewest} samples" if fewest >= 100 else f"{fewest} samples are too few for a p99"
-    return [Note("few-samples", f"{where}: {state}; {longer(effort, FEW_BEYOND / 0.01 / fewest)}")]
+    return [Note("few-samples", f"{where}: {state}; {_for_samples(row, effort, FEW_BEYOND / 0.01 / fewest)}")]
+
+
+def _for_samples(row: Row, effort: Effort, factor: float) -> str:
+    """How to get `factor` times as many samples; a row of few, slow cycles took longer than it was given."""
+    if effort.iterations is None and 2 * (row.seconds or 0.0) * factor > LONGEST_ADVISED_SECONDS:
+        return "try a smaller --size, which takes less time for each"
+    return longer(effort, factor)
 
 
 def _floor_notes(row: Row) -> list[Note]:
