@@ -57,7 +57,7 @@ def begin(arguments: list[str]) -> None:
         _waiting.append(side)
         return
     try:
-        _thread.start_new_thread(_load_drivers, ())
+        _load_drivers()
         from vkmapctl import worker
         from vkmapctl.driver import child
 
@@ -67,7 +67,10 @@ def begin(arguments: list[str]) -> None:
 
 
 def _load_drivers() -> None:
-    """Asks the loader something that it has to load the drivers for; the instance then finds them loaded."""
+    """Starts a thread that has the loader load the drivers; the instance then finds them loaded.
+
+    All that the thread does is the call, because two threads that import take turns of 5 ms.
+    """
     import ctypes
 
     from vkmapctl.driver.elevated import is_elevated
@@ -79,7 +82,10 @@ def _load_drivers() -> None:
     except OSError:
         return  # said when the loader is needed
     whereabouts.at("vkEnumerateInstanceExtensionProperties")
-    loader.vkEnumerateInstanceExtensionProperties(None, ctypes.byref(ctypes.c_uint32()), None)
+    count = ctypes.c_uint32()
+    _thread.start_new_thread(
+        loader.vkEnumerateInstanceExtensionProperties, (None, ctypes.byref(count), None)
+    )  # the call's arguments keep count alive
 
 
 def take() -> Forked | None:
