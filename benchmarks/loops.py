@@ -125,8 +125,6 @@ def _touch(machine: Machine, effort: Effort, memory: int, size: int) -> Iterator
 
     def by_hand(name: str, *operands: int) -> float:
         with _mapped(machine, memory) as address:
-            if name == "memcmp":
-                ctypes.memmove(copy, address, size)
             return size * times / machine.reference.call(name, address, *operands, size, times)
 
     other = ctypes.addressof(copy)
