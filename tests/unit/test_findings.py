@@ -5,7 +5,7 @@ from builders import a_latency, a_row
 from msgspec.structs import replace
 
 from vkmapctl.model import TouchRate
-from vkmapctl.results.findings import findings, page_cost, scalings, sharing
+from vkmapctl.results.findings import bandwidths, findings, page_cost, scalings, sharing
 
 SIZES = [4096 * 4**i for i in range(9)]
 
@@ -63,3 +63,19 @@ def test_sharing_pairs_rows_of_the_same_device() -> None:
     together = [replace(row, together=2) for row in alone]
     assert sharing([*alone, *together]) == list(zip(alone, together, strict=True))
     assert sharing(alone) == []
+
+
+def test_the_fastest_and_the_slowest_type_are_named_beside_malloc() -> None:
+    rates = {-1: ((), 76e9), 2: (("Vi", "Co"), 20.6e9), 4: (("De", "Vi", "Co"), 20.5e6)}
+    rows = [
+        a_row(touch="read", memory_type=index, memory_flags=flags, touch_bytes_per_second=TouchRate(read=rate))
+        for index, (flags, rate) in rates.items()
+    ]
+    assert bandwidths(rows) == [
+        "read, 64 MiB: fastest #2 Vi Co at 20.6 GB/s, slowest #4 De Vi Co at 20.5 MB/s, 1,005 times apart; "
+        "malloc 76.0 GB/s"
+    ]
+    assert bandwidths(rows[:2]) == []
+    assert bandwidths([replace(row, touch="none", part="other") for row in rows]) == []
+    apart = [replace(row, allocation_size=4096 * (i + 1)) for i, row in enumerate(rows)]
+    assert bandwidths(apart) == []

@@ -51,7 +51,7 @@ def to_html(run: Run) -> bytes:
     page = environment.get_template("report.html").render(
         run=run,
         title=f"vkmapctl: {', '.join(device.name for device in run.devices)}",
-        charts=[chart for make in (_scaling, _distributions, _percentiles, _bandwidth) for chart in make(run)],
+        charts=[chart for make in (_scaling, _bandwidth, _distributions, _percentiles) for chart in make(run)],
         sheets=[_throughput(run), _latency(run), *_sharing(run)],
         findings=findings(run.results),
         reasons=[row for row in run.results if row.status != "ok"],

@@ -1,4 +1,4 @@
-"""What a run's figures say, in words: how cost grows with size, what a first touch and what sharing costs. Pure."""
+"""What a run's figures say, in words: how cost grows with size, which memory type to use, what a touch costs. Pure."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -134,6 +134,32 @@ def page_cost(row: Row) -> float | None:
     return PAGE / rate * 1e9 if rate and (row.touch == "first" or row.touches_pages) else None
 
 
+def bandwidths(rows: Sequence[Row]) -> list[str]:
+    """The fastest and the slowest memory type to write and to read, where one job went through several."""
+    touched = [row for row in rows if row.status == "ok" and row.touch in ("write", "read", "verify")]
+    lines = []
+    for _, group in groupby(sorted(touched, key=lambda row: repr(_other_type_key(row))), key=_other_type_key):
+        among = list(group)
+        for kind in ("write", "read"):
+            rates = [(rate, row) for row in among if (rate := getattr(row.touch_bytes_per_second, kind))]
+            types = sorted(((rate, row) for rate, row in rates if row.memory_type >= 0), key=lambda one: one[0])
+            if len({row.memory_type for _, row in types}) > 1:
+                malloc = [f"; malloc {units.bandwidth(rate)}" for rate, row in rates if row.memory_type < 0]
+                lines.append(f"{_bandwidth_text(kind, types[-1], types[0])}{''.join(malloc[:1])}")
+    return lines
+
+
+def _other_type_key(row: Row) -> tuple[object, ...]:
+    return (*series_key(row)[:2], row.allocation_size, *series_key(row)[4:])
+
+
+def _bandwidth_text(kind: str, fastest: tuple[float, Row], slowest: tuple[float, Row]) -> str:
+    times = fastest[0] / slowest[0]
+    apart = f"{times:,.0f} times" if times >= 10 else f"{times:.2g} times"
+    first, last = (f"{memory_label(row)} at {units.bandwidth(rate)}" for rate, row in (fastest, slowest))
+    return f"{kind}, {units.size(fastest[1].allocation_size)}: fastest {first}, slowest {last}, {apart} apart"
+
+
 def sharing(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
     """Each row that ran on several devices at once beside the same one alone: (alone, together)."""
     alone = {_sharing_key(row): row for row in rows if row.together == 1}
@@ -146,4 +172,4 @@ def _sharing_key(row: Row) -> tuple[object, ...]:
 
 def findings(rows: Sequence[Row]) -> list[str]:
     """Every line that a run's figures justify."""
-    return [*(one.text() for one in scalings(rows)), *page_costs(rows)]
+    return [*(one.text() for one in scalings(rows)), *bandwidths(rows), *page_costs(rows)]
