@@ -73,7 +73,7 @@ def _load_drivers() -> None:
     """
     import ctypes
 
-    from vkmapctl.driver.elevated import is_elevated
+    from vkmapctl.machine.rights import is_elevated
 
     if is_elevated():
         return
