@@ -68,5 +68,8 @@ class FakeChild:
             case other:
                 raise AssertionError(f"no answer to {other}")
 
+    def release(self) -> None:
+        """Nothing to let go."""
+
     def close(self, grace: float = 2.0) -> None:
         """Nothing to end."""
