@@ -26,6 +26,7 @@ _STYLES = {
 }
 FLOOR_MARK = "~"
 INDENT = 2
+MOST_OF_A_KIND, FIRST_OF_A_KIND = 4, 2  # warnings of one kind that are shown
 
 
 class Column(NamedTuple):
@@ -235,11 +236,17 @@ def reasons(rows: Sequence[Row]) -> list[Element]:
 
 
 def notes_view(notes: Sequence[Note]) -> list[Element]:
-    """Warnings, a line each."""
-    return [
-        Text.of("\n" if i == 0 else "", ("warning", "yellow"), f" [{note.code}] {note.message}")
-        for i, note in enumerate(notes)
-    ]
+    """Warnings, a line each and a kind after the other; of a kind that many rows draw, the first and their number."""
+    kinds: dict[str, list[str]] = {}
+    for note in notes:
+        kinds.setdefault(note.code, []).append(note.message)
+    lines = []
+    for code, messages in kinds.items():
+        shown = messages if len(messages) <= MOST_OF_A_KIND else messages[:FIRST_OF_A_KIND]
+        lines += [f" [{code}] {message}" for message in shown]
+        if len(shown) < len(messages):
+            lines.append(f" [{code}] {len(messages) - len(shown)} more of this kind, which --save and --json keep")
+    return [Text.of("\n" if i == 0 else "", ("warning", "yellow"), line) for i, line in enumerate(lines)]
 
 
 def floor_line(floor: Floor) -> str:

@@ -180,6 +180,15 @@ def test_rows_of_different_devices_are_told_apart(render):
     assert len(set(lines)) == 2
 
 
+@pytest.mark.parametrize(("count", "lines"), [(4, 4), (5, 3), (300, 3)])
+def test_warnings_that_every_row_draws_do_not_fill_the_screen(render, count, lines):
+    notes = [Note("few-samples", f"row {i}: few") for i in range(count)] + [Note("layer-in-path", "a layer")]
+    shown = render(report.notes_view(notes), "plain").strip().splitlines()
+    assert [line for line in shown if "layer-in-path" in line] == ["warning [layer-in-path] a layer"]
+    assert len(shown) - 1 == lines
+    assert count <= 4 or f"{count - 2} more of this kind" in shown[2]
+
+
 def test_names_from_a_driver_are_text_and_no_markup(render):
     device = a_device(name="[bold]GPU[/bold] :smile: [/]", driver_info="[red]")
     text = render(report.probe_view(a_probe_report(a_probe(device))), "plain")
