@@ -13,15 +13,15 @@ from vkmapctl import report
 from vkmapctl.commandline import console
 from vkmapctl.reports import plain
 from vkmapctl.reports.drawing import drawn
-from vkmapctl.reports.elements import Block, Text, grid, table
+from vkmapctl.reports.elements import Block, Column, Table, Text, grid, table
 
 
 def a_screen(width=10_000):
     return Console(file=io.StringIO(), width=width, no_color=True, highlight=False, markup=False, emoji=False)
 
 
-def by_rich(element):
-    screen = a_screen()
+def by_rich(element, width=10_000):
+    screen = a_screen(width)
     for part in drawn(element, screen.width):
         screen.print(part)
     return [line.rstrip() for line in screen.file.getvalue().splitlines()]
@@ -78,10 +78,21 @@ def test_whole_views(view):
         assert by_us(part) == by_rich(part)
 
 
-@given(st.lists(st.tuples(words, words, words), min_size=1, max_size=6))
-def test_least_width(rows):
-    one = a_table([[cell.replace("漢", "x") for cell in row] for row in rows])
+@given(st.lists(st.tuples(words, words), min_size=1, max_size=6))
+def test_least_width_of_what_folds(rows):
+    """A column that folds needs its longest word alone."""
+    one = Table([Column("size"), Column("api")])
+    for row in rows:
+        one.add(*(cell.replace("漢", "x") for cell in row))
     assert plain.least_width(one) == Measurement.get(a_screen(), a_screen().options, *drawn(one, 80)).minimum
+
+
+@given(st.lists(st.tuples(words, words, words), min_size=1, max_size=6))
+def test_at_its_least_width_no_figure_is_cut(rows):
+    """As rich would cut `22.1 us` to `22.1 u` where the column is narrower."""
+    one = a_table([(first, second.replace("漢", "x"), third.replace("漢", "x")) for first, second, third in rows])
+    shown = "\n".join(by_rich(one, plain.least_width(one)))
+    assert all(figure in shown for row in one.rows for figure in row.cells[1:])
 
 
 def test_ten_thousand_rows_are_large_and_all_printed(capsys):

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from vkmapctl.reports.elements import Block, Element, Fitted, Table, Text
+from vkmapctl.reports.elements import Block, Column, Element, Fitted, Table, Text
 
 LARGE = 300  # rows: rich takes some 6 ms for each
 GAP = "  "
@@ -66,12 +66,16 @@ def table_lines(table: Table) -> list[str]:
 
 
 def least_width(table: Table) -> int:
-    """The narrowest that it can be drawn: each column's longest word."""
-    words = [
-        (word for cell in cells for line in cell.lines for word in line.split()) for cells in _cells_by_column(table)
+    """The narrowest that it can be drawn whole: the longest word of a column that folds, the longest line of others."""
+    widest = [
+        max(map(_width, (piece for cell in cells for line in cell.lines for piece in _pieces(line, column))), default=0)
+        for column, cells in zip(table.columns, _cells_by_column(table), strict=True)
     ]
-    widest = [max((_width(word) for word in found), default=0) for found in words]
     return sum(widest) + len(GAP) * (len(table.columns) - 1)
+
+
+def _pieces(line: str, column: Column) -> list[str]:
+    return line.split() if column.folds else [line]
 
 
 def is_large(element: Element) -> bool:
