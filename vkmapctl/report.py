@@ -164,9 +164,9 @@ def result_tables(run: Run) -> Fitted:
         if any(least_width(one) > room for one in tables):
             numbers = {id(row): str(number) for number, row in enumerate(rows, 1)}
             for row in rows:
-                described = ", ".join(f"{column.title} {column.value(row)}" for column in what[:-1])
+                described = ", ".join(f"{column.title} {column.value(row)}" for column in what)
                 yield Text(f"  {numbers[id(row)]}: {described}")
-            what = [Column("row", lambda row: numbers[id(row)]), what[-1]]
+            what = [Column("row", lambda row: numbers[id(row)])]
             tables = [throughput_table(run, what, narrow=True), latency_table(run, what)]
             yield Text("  Numbers of pairs and page faults need a wider terminal.")
         for title, one in zip(_TABLE_TITLES, tables, strict=True):

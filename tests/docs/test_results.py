@@ -1,9 +1,14 @@
-"""The saved runs that the pages stand on can be read, and are all listed."""
+"""The saved runs that the pages stand on can be read, also on a narrow terminal, and are all listed."""
+
+import io
 
 import pytest
 from pages import ROOT
+from rich.console import Console
 
 from vkmapctl.commandline import console
+from vkmapctl.reports.drawing import drawn
+from vkmapctl.reports.elements import Block, Fitted, Table, Text
 from vkmapctl.reports.views import view
 from vkmapctl.results.runfile import load
 
@@ -15,6 +20,33 @@ RUNS = sorted(RESULTS.glob("*.json"))
 def test_a_saved_run_is_shown(path, capsys):
     console.print_view(view(load(path)))
     assert len(capsys.readouterr().out.splitlines()) > 10
+
+
+def figures(element, width):
+    """The texts of an element's cells that may not break."""
+    match element:
+        case Table():
+            for row in element.rows:
+                for cell, column in zip(row.cells, element.columns, strict=True):
+                    if not column.folds:
+                        yield cell.plain if isinstance(cell, Text) else cell
+        case Block():
+            yield from figures(element.content, width - element.indent)
+        case Fitted():
+            for one in element.made_for(width):
+                yield from figures(one, width)
+
+
+@pytest.mark.parametrize("path", RUNS, ids=lambda path: path.stem)
+def test_no_figure_is_cut_at_80_columns(path):
+    screen = Console(file=io.StringIO(), width=80, no_color=True, highlight=False, markup=False, emoji=False)
+    elements = list(view(load(path)))
+    for element in elements:
+        for part in drawn(element, 80):
+            screen.print(part)
+    shown = screen.file.getvalue()
+    assert max(map(len, shown.splitlines())) <= 80
+    assert [figure for element in elements for figure in figures(element, 80) if figure not in shown] == []
 
 
 def test_every_file_is_listed():
