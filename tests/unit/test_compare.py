@@ -65,6 +65,17 @@ def test_a_change_has_an_interval_around_it() -> None:
     assert found.low > 0.2
 
 
+def test_a_disturbed_round_does_not_move_the_cost_of_a_pair() -> None:
+    before, after = row(rounds=(*(100.0,) * 9, 5000.0), ns_per_pair=590.0), row(rounds=(100.0,) * 10)
+    found = delta(before, after, "ns_per_pair")
+    assert (found.base, found.new, found.verdict) == (100.0, 100.0, "same")
+
+
+def test_no_interval_falls_below_minus_100_percent() -> None:
+    wild = (60.0, 70.0, 90.0, 100.0, 110.0, 125.0, 150.0, 180.0, 200.0, 900.0)
+    assert delta(row(9000, rounds=wild), row(300, rounds=wild), "map.p50").low > -1
+
+
 def test_a_change_of_a_few_clock_steps_is_none() -> None:
     before, after = row(30, map=latency(30, tail=100)), row(45, map=latency(45, tail=100))
     assert verdict(before, after) == "same"

@@ -145,9 +145,9 @@ def rounds_interval(base: Sequence[float], new: Sequence[float]) -> tuple[float,
     return math.expm1(shifts[skip]), math.expm1(shifts[len(shifts) - 1 - skip])
 
 
-def rounds_change(base: Sequence[float], new: Sequence[float]) -> float:
-    """NEW over BASE minus 1, by the median of all ratios of rounds."""
-    return math.expm1(median(math.log(b / a) for a, b in product(base, new)))
+def _per_pair(row: Row) -> float | None:
+    """ns of the median round, which a round that something disturbed does not move."""
+    return median(row.rounds_ns_per_pair) if len(row.rounds_ns_per_pair) >= LEAST_ROUNDS else row.ns_per_pair
 
 
 def _latency_metric(call: str, name: str, quantile: float) -> Metric:
@@ -165,7 +165,7 @@ def _latency_metric(call: str, name: str, quantile: float) -> Metric:
 
 
 METRICS = (
-    Metric("ns_per_pair", lambda row: row.ns_per_pair, lambda row: None),
+    Metric("ns_per_pair", lambda row: _per_pair(row), lambda row: None),
     *(
         _latency_metric(call, name, quantile)
         for call in ("map", "unmap", "response")
@@ -240,10 +240,10 @@ def _ratio_interval(base: tuple[float, float] | None, new: tuple[float, float] |
 
 def _widened(interval: tuple[float, float] | None, rounds: tuple[float, float] | None) -> tuple[float, float] | None:
     """The interval with the scatter of the rounds added: calls of one moment are alike, moments are not."""
-    if interval is None or rounds is None:
+    if interval is None or rounds is None or interval[0] <= -1:
         return interval
-    half = (rounds[1] - rounds[0]) / 2
-    return interval[0] - half, interval[1] + half
+    half = (math.log1p(rounds[1]) - math.log1p(rounds[0])) / 2  # on logarithms, so that no end falls below -100 %
+    return math.expm1(math.log1p(interval[0]) - half), math.expm1(math.log1p(interval[1]) + half)
 
 
 def _verdict(
