@@ -165,7 +165,7 @@ def _latency_metric(call: str, name: str, quantile: float) -> Metric:
 
 
 METRICS = (
-    Metric("ns_per_pair", lambda row: _per_pair(row), lambda row: None),
+    Metric("ns_per_pair", _per_pair, lambda row: None),
     *(
         _latency_metric(call, name, quantile)
         for call in ("map", "unmap", "response")
@@ -240,10 +240,10 @@ def _ratio_interval(base: tuple[float, float] | None, new: tuple[float, float] |
 
 def _widened(interval: tuple[float, float] | None, rounds: tuple[float, float] | None) -> tuple[float, float] | None:
     """The interval with the scatter of the rounds added: calls of one moment are alike, moments are not."""
-    if interval is None or rounds is None or interval[0] <= -1:
+    if interval is None or rounds is None:
         return interval
-    half = (math.log1p(rounds[1]) - math.log1p(rounds[0])) / 2  # on logarithms, so that no end falls below -100 %
-    return math.expm1(math.log1p(interval[0]) - half), math.expm1(math.log1p(interval[1]) + half)
+    scatter = math.sqrt((1 + rounds[1]) / (1 + rounds[0]))  # a factor, so that no end falls below -100 %
+    return (1 + interval[0]) / scatter - 1, (1 + interval[1]) * scatter - 1
 
 
 def _verdict(

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from vkmapctl import units
 from vkmapctl.model import Latency, Row
 
@@ -150,7 +152,7 @@ def bandwidths(rows: Sequence[Row]) -> list[str]:
 
 
 def _other_type_key(row: Row) -> tuple[object, ...]:
-    return (*series_key(row)[:2], row.allocation_size, *series_key(row)[4:])
+    return (row.allocation_size, *series_key(replace(row, memory_type=0, memory_flags=())))
 
 
 def _bandwidth_text(kind: str, fastest: tuple[float, Row], slowest: tuple[float, Row]) -> str:
