@@ -40,11 +40,9 @@ def python_loops(machine: Machine, effort: Effort) -> Iterator[Figures]:
         handle = vk.ffi.cast("VkDeviceMemory", memory)
         api = machine.facts.apis()[0]
         program, results = machine.program(api, [(memory, SIZE)]), native.Results(1)
-        results.control.threads = 1
 
         def by_loop() -> float:
-            results.control.arrived = 0
-            program.run(machine.clock, results, 0, Pass.RATE, ns=20_000_000)
+            machine.run([program], results, Pass.RATE, ns=20_000_000)
             return float(results.total("slice_pairs") / results.total("slice_ns") * 1e9)
 
         values = interleaved(

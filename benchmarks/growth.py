@@ -5,7 +5,7 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,44 +33,45 @@ def _timed(*arguments: str) -> tuple[float, Any]:
     return time.perf_counter() - begin, document
 
 
+def _points(amounts: Iterable[int], cost: Callable[[int], float]) -> list[tuple[float, float]]:
+    """Each amount and its cost, up to one that is refused or that takes more than PATIENCE_SECONDS."""
+    points: list[tuple[float, float]] = []
+    for amount in amounts:
+        begin = time.perf_counter()
+        try:
+            points.append((float(amount), cost(amount)))
+        except subprocess.CalledProcessError:
+            break
+        if time.perf_counter() - begin > PATIENCE_SECONDS:
+            break
+    return points
+
+
+def _ns_per_pair(*arguments: str) -> float:
+    return float(_stress(*arguments)["results"][0]["ns_per_pair"])
+
+
 def sizes(quick: bool) -> Series:
     """4 KiB to 4 GiB, as far as the machine's memory goes."""
-    points = []
-    for power in range(12, 17 if quick else 33, 4):
-        try:
-            row = _stress("--size", str(1 << power))["results"][0]
-        except subprocess.CalledProcessError:
-            break  # refused: it does not fit
-        points.append((float(1 << power), row["ns_per_pair"]))
+    amounts = (1 << power for power in range(12, 17 if quick else 33, 4))
+    points = _points(amounts, lambda size: _ns_per_pair("--size", str(size)))
     return Series("map size", "bytes", "ns per pair", points)
 
 
 def live(quick: bool) -> Series:
     """1 to 100,000 objects mapped at once, or as many as the driver allows in good time."""
-    points = []
-    for count in (1, 10) if quick else (1, 10, 100, 1_000, 10_000, 60_000, 100_000):
-        begin = time.perf_counter()
-        try:
-            row = _stress("--size", "4K", "--live", str(count))["results"][0]
-        except subprocess.CalledProcessError:
-            break
-        points.append((float(count), row["ns_per_pair"]))
-        if time.perf_counter() - begin > PATIENCE_SECONDS:
-            break
+    amounts = (1, 10) if quick else (1, 10, 100, 1_000, 10_000, 60_000, 100_000)
+    points = _points(amounts, lambda count: _ns_per_pair("--size", "4K", "--live", str(count)))
     return Series("live objects", "objects", "ns per pair", points)
 
 
 def set_up(quick: bool) -> Series:
     """Seconds of a whole command that maps each live object once: what allocation and set-up add."""
-    points = []
-    for count in (1, 100) if quick else (1, 1_000, 3_000, 10_000, 30_000, 60_000, 100_000):
-        try:
-            seconds, _ = _timed("stress", "--size", "4K", "--live", str(count), "--iterations", "1", "--warmup", "0s")
-        except subprocess.CalledProcessError:
-            break
-        points.append((float(count), seconds))
-        if seconds > PATIENCE_SECONDS:
-            break
+
+    def seconds(count: int) -> float:
+        return _timed("stress", "--size", "4K", "--live", str(count), "--iterations", "1", "--warmup", "0s")[0]
+
+    points = _points((1, 100) if quick else (1, 1_000, 3_000, 10_000, 30_000, 60_000, 100_000), seconds)
     return Series("set-up of live objects", "objects", "seconds", points)
 
 

@@ -4,21 +4,14 @@ import ctypes
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from machine import Effort, Figures, Machine, difference, in_threads, interleaved, judge, label_of, ratio
-from vkmapctl import measuring, native
+from machine import Effort, Figures, Machine, difference, in_threads, interleaved, judge, ratio
+from vkmapctl import native, units
 from vkmapctl.native import Op, Pass
 from vkmapctl.results import stats
 
 SIZE = 64 << 10
 SLICE_NS = 2_000_000
 WHOLE = (1 << 64) - 1
-
-
-def _pass(machine: Machine, program: native.Program, results: native.Results, kind: Pass, **limits: int) -> None:
-    results.control.threads, results.control.arrived = 1, 0
-    fault = program.run(machine.clock, results, 0, kind, **limits)
-    if fault:
-        raise RuntimeError(f"the loop stopped: {fault.name}")
 
 
 def _pairs_of_a_slice(measure: Callable[[int], float]) -> int:
@@ -42,7 +35,7 @@ def rate(machine: Machine, effort: Effort) -> Iterator[Figures]:
             pairs = _pairs_of_a_slice(by_hand)
 
             def by_loop(program=program, results=results, pairs=pairs) -> float:
-                _pass(machine, program, results, Pass.RATE, iterations=pairs)
+                machine.run([program], results, Pass.RATE, iterations=pairs)
                 return results.total("slice_ns") / results.total("slice_pairs")
 
             values = interleaved(effort.slices, by_loop, lambda by_hand=by_hand, pairs=pairs: by_hand(pairs))
@@ -67,11 +60,11 @@ def latency(machine: Machine, effort: Effort) -> Iterator[Figures]:
                 machine.reference.call(
                     name, functions.map, functions.unmap, functions.device, memory, kind, where, count
                 )
-                return machine.reference.call("median", where, count) * machine.clock.raw.mult / (1 << 32)
+                return machine.median_ns(samples)
 
             def by_loop(program=program, results=results) -> float:
                 results.clear()
-                _pass(machine, program, results, Pass.LATENCY, iterations=count)
+                machine.run([program], results, Pass.LATENCY, iterations=count)
                 return stats.percentile(results.histogram("map_ns"), 0.5) or 0.0
 
             values = interleaved(effort.rounds, by_loop, by_hand)
@@ -112,7 +105,7 @@ def touch(machine: Machine, effort: Effort) -> Iterator[Figures]:
 
 def _touch(machine: Machine, effort: Effort, memory: int, size: int) -> Iterator[Figures]:
     times = max((64 << 20) // size, 1)
-    label = label_of(size)
+    label = units.size(size)
     copy = ctypes.create_string_buffer(size)
     write = machine.program("v1", [(memory, size)], [Op.WRITE])
     verify = machine.program("v1", [(memory, size)], [Op.WRITE, Op.VERIFY])
@@ -120,7 +113,7 @@ def _touch(machine: Machine, effort: Effort, memory: int, size: int) -> Iterator
 
     def by_loop(program: native.Program, kind: str) -> float:
         results.clear()
-        _pass(machine, program, results, Pass.LATENCY, iterations=times)
+        machine.run([program], results, Pass.LATENCY, iterations=times)
         return results.total(f"{kind}_bytes") / results.total(f"{kind}_ns")
 
     def by_hand(name: str, *operands: int) -> float:
@@ -150,7 +143,7 @@ def threads(machine: Machine, effort: Effort) -> Iterator[Figures]:
         functions, name = machine.functions(api), "pairs1" if api == "v1" else "pairs2"
 
         def by_loop(count: int) -> float:
-            measuring._run_threads(programs[:count], machine.clock, results[count], Pass.RATE, {"ns": 10_000_000})
+            machine.run(programs[:count], results[count], Pass.RATE, ns=10_000_000)
             return sum(one.slice_pairs / one.slice_ns for one in results[count].stats) * 1e3
 
         def by_hand(count: int) -> float:

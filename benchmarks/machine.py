@@ -7,7 +7,6 @@ import shutil
 import statistics
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,8 +15,9 @@ from typing import Any, TypeVar
 
 from vkmapctl import native
 from vkmapctl.machine import cpus
-from vkmapctl.measuring import counter_is_trusted
+from vkmapctl.measuring import counter_is_trusted, run_threads
 from vkmapctl.model import Device, TestLayer
+from vkmapctl.native import Pass
 
 HERE = Path(__file__).parent
 
@@ -132,6 +132,17 @@ class Machine:
         finally:
             self.device.free(memory)
 
+    def median_ns(self, ticks: ctypes.Array[ctypes.c_uint64]) -> float:
+        """The median of what the hand-written loop clocked; leaves the ticks in order."""
+        middle = self.reference.call("median", ctypes.addressof(ticks), len(ticks))
+        return middle * float(self.clock.raw.mult) / (1 << 32)
+
+    def run(self, programs: Sequence[native.Program], results: native.Results, kind: Pass, **limits: int) -> None:
+        """One pass of vkmapctl's loop, a program for each thread. Raises RuntimeError where it stops at a fault."""
+        run_threads(programs, self.clock, results, kind, limits)
+        if results.fault()[0]:
+            raise RuntimeError(f"the loop stopped: {results.fault()[0].name}")
+
     def program(self, api: str, objects: Sequence[tuple[int, int]], touch: Sequence[native.Op] = ()) -> native.Program:
         """Map each object whole, touch it, then unmap each: what `stress` runs."""
         steps = []
@@ -148,12 +159,12 @@ class Machine:
 
 
 @contextmanager
-def opened(folder: Path, emulate: str) -> Iterator[Machine]:
-    """The device that vkmapctl would choose. emulate: as stress --emulate."""
+def opened(folder: Path, *, emulate: bool) -> Iterator[Machine]:
+    """The device that vkmapctl would choose. emulate: with placed maps by the test layer where it has none."""
     from vkmapctl.driver import vkapi
     from vkmapctl.plans.selectors import best
 
-    layers = vkapi.use_test_layer(TestLayer(emulate)) if emulate != "none" else ()
+    layers = vkapi.use_test_layer(TestLayer("placed")) if emulate else ()
     with vkapi.instance(layers) as handle:
         physical = vkapi.physical_devices(handle)
         if not physical:
@@ -195,29 +206,14 @@ def judge(
 
 
 def in_threads(machine: Machine, count: int, run: Callable[[int], None]) -> None:
-    """run(i) in as many threads, each pinned to a core of its own, after a common start; a single one right here."""
-    if count == 1:
-        run(0)
-        return
+    """run(i) in as many threads as vkmapctl would, after a common start."""
     arrived = ctypes.c_uint32(0)
-    places = cpus.spread(count, os.sched_getaffinity(0))
 
-    def pinned(i: int) -> None:
-        if places:
-            cpus.pin(places[i])
+    def started(i: int) -> None:
         machine.reference.call("together", ctypes.addressof(arrived), count)
         run(i)
 
-    running = [threading.Thread(target=pinned, args=(i,)) for i in range(count)]
-    for thread in running:
-        thread.start()
-    for thread in running:
-        thread.join()
-
-
-def label_of(size: int) -> str:
-    """`64 KiB`."""
-    return f"{size >> 10} KiB" if size < 1 << 20 else f"{size >> 20} MiB"
+    cpus.in_threads(count, started)
 
 
 def difference(value: float, reference: float) -> float:

@@ -30,6 +30,7 @@ from vkmapctl.errors import VkmapError
 from vkmapctl.machine import host
 
 InProcess = Callable[[Machine, Effort], Iterator[Figures]]
+WholeCommand = Callable[[Effort], Iterator[Figures]]
 IN_PROCESS: tuple[InProcess, ...] = (
     loops.rate,
     loops.latency,
@@ -38,7 +39,7 @@ IN_PROCESS: tuple[InProcess, ...] = (
     loops.threads,
     ways.ways,
 )
-WHOLE_COMMANDS = (commands.stress_command, commands.start_up, commands.memory)
+WHOLE_COMMANDS: tuple[WholeCommand, ...] = (commands.stress_command, commands.start_up, commands.memory)
 
 
 def tell(text: str) -> None:
@@ -53,11 +54,13 @@ def guarded(name: str, rows: Callable[[], Iterator[Figures]]) -> Iterator[Figure
         yield Figures(name, "", "", note=str(problem) or type(problem).__name__)
 
 
-def measured(effort: Effort, machine: Machine, in_process: Sequence[InProcess]) -> Iterator[Figures]:
+def measured(
+    effort: Effort, machine: Machine, in_process: Sequence[InProcess], whole_commands: Sequence[WholeCommand]
+) -> Iterator[Figures]:
     """Every row, as it comes."""
     for measure in in_process:
         yield from guarded(measure.__name__, lambda m=measure: m(machine, effort))
-    for whole in WHOLE_COMMANDS if in_process == IN_PROCESS else ():
+    for whole in whole_commands:
         yield from guarded(whole.__name__, lambda w=whole: w(effort))
 
 
@@ -121,6 +124,9 @@ def main() -> int:
     options = parser.parse_args()
     started = datetime.now(UTC).isoformat(timespec="seconds")
     effort, begin = QUICK if options.quick else FULL, time.monotonic()
+    what: tuple[Sequence[InProcess], Sequence[WholeCommand]] = (IN_PROCESS, WHOLE_COMMANDS)
+    if options.emulate:
+        what, options.no_growth = ((ways.ways,), ()), True
     rows: list[Figures] = []
     series: list[growth.Series] = []
     about: dict[str, Any] = {}
@@ -141,16 +147,16 @@ def main() -> int:
 
     with tempfile.TemporaryDirectory() as name:
         try:
-            with opened(Path(name), "placed" if options.emulate else "none") as machine:
+            with opened(Path(name), emulate=options.emulate) as machine:
                 about = describe(machine)
-                for figures in measured(effort, machine, (ways.ways,) if options.emulate else IN_PROCESS):
+                for figures in measured(effort, machine, *what):
                     rows.append(figures)
                     tell(f"{figures.row}: {number(figures.value)} {figures.unit}, {verdict(figures) or figures.note}")
                     save()
         except (Missing, VkmapError) as problem:
             tell(f"Error: {problem}")
             return 3
-        for one in () if options.no_growth or options.emulate else growth.all_series(Path(name), options.quick):
+        for one in () if options.no_growth else growth.all_series(Path(name), options.quick):
             series.append(one)
             tell(f"{one.name}: {len(one.points)} points")
             save()

@@ -6,15 +6,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from vkmapctl import units
+
 WAYS = ("ordinary", "placed", "reserve")
-
-
-def nanoseconds(value: float) -> str:
-    """`31 ns`, `22.4 us`, `6.65 ms`."""
-    for factor, unit in ((1e6, "ms"), (1e3, "us")):
-        if value >= factor:
-            return f"{value / factor:.3g} {unit}"
-    return f"{value:.0f} ns"
 
 
 def judged(row: dict[str, Any] | None) -> str:
@@ -47,7 +41,7 @@ def ways(rows: dict[str, dict[str, Any]]) -> list[str]:
             call, memory_type, size, *threads = name.split(", ")
             flags = row["what"].removeprefix("p50 in ").partition(" against")[0]
             table.setdefault((f"{memory_type} {flags}", call), {}).setdefault(size, []).append(
-                nanoseconds(row["value"])
+                units.duration(row["value"])
             )
             several = threads[0] if threads else several
     sizes = list(dict.fromkeys(size for cells in table.values() for size in cells))

@@ -7,8 +7,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from machine import Effort, Figures, Machine, Missing, in_threads, interleaved, judge, label_of, ratio
-from vkmapctl import measuring, native
+from machine import Effort, Figures, Machine, Missing, in_threads, interleaved, judge, ratio
+from vkmapctl import native, units
 from vkmapctl.driver.objects import QUIET_ADDRESS, reserve_for
 from vkmapctl.model import MemoryType
 from vkmapctl.native import PLACED, RESERVE, Op, Pass, Step
@@ -84,16 +84,14 @@ def _rows(
 
     def by_loop() -> Cost:
         results.clear()
-        measuring._run_threads(programs, machine.clock, results, Pass.LATENCY, {"iterations": pairs})
-        if results.fault()[0]:
-            raise RuntimeError(f"the loop stopped: {results.fault()[0].name}")
+        machine.run(programs, results, Pass.LATENCY, iterations=pairs)
         return Cost(*(stats.percentile(results.histogram(name), 0.5) or 0.0 for name in ("map_ns", "unmap_ns")))
 
     values = interleaved(effort.rounds, by_loop, lambda: _by_hand(machine, way, size, places, pairs))
     for i, call in enumerate(Cost._fields):
         many = f", {len(places)} threads" if len(places) > 1 else ""
         figures = Figures(
-            f"{way.name} {call}, #{memory_type.index}, {label_of(size)}{many}",
+            f"{way.name} {call}, #{memory_type.index}, {units.size(size)}{many}",
             f"p50 in {' '.join(memory_type.flags)} against the hand-written loop",
             "ns",
             how="ratio",
@@ -127,11 +125,7 @@ def _by_hand(machine: Machine, way: Way, size: int, places: Sequence[Place], pai
     in_threads(machine, len(places), run)
     if min(done) < pairs:
         raise RuntimeError("a call of the hand-written loop failed")
-    medians = [
-        machine.reference.call("median", ctypes.addressof(samples), len(samples)) * machine.clock.raw.mult / (1 << 32)
-        for samples in (maps, unmaps)
-    ]
-    return Cost(*medians)
+    return Cost(machine.median_ns(maps), machine.median_ns(unmaps))
 
 
 def _pairs_of_a_round(machine: Machine, way: Way, size: int, places: Sequence[Place]) -> int:

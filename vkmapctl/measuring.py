@@ -1,7 +1,5 @@
 """The child's measuring: allocations and programs for each job, then passes in turns."""
 
-import os
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -51,10 +49,10 @@ class Measuring:
         steps = [native.Step(native.Op.MAP, size=4096, whole=True), native.Step(native.Op.UNMAP)]
         program = native.Program(native.null_driver(2), [(1 << 30, 4096)], [steps])
         results = self.results[0]
-        _run_threads([program], self.clock, results, Pass.RATE, {"ns": FLOOR_NS})  # warm-up
+        run_threads([program], self.clock, results, Pass.RATE, {"ns": FLOOR_NS})  # warm-up
         results.clear()
         for kind in (Pass.RATE, Pass.LATENCY):
-            _run_threads([program], self.clock, results, kind, {"ns": FLOOR_NS})
+            run_threads([program], self.clock, results, kind, {"ns": FLOOR_NS})
         return Calibrated(self.clock.name, reads)
 
     def measure(self, jobs: Sequence[Job], effort: Effort) -> Measured:
@@ -187,7 +185,7 @@ class Turn:
             return
         for program in self.programs:
             program.forget_writes()
-        _run_threads(self.programs, clock, self.results, kind, limits)
+        run_threads(self.programs, clock, self.results, kind, limits)
         self.fault = self.results.fault()[0]
         if discard and not self.fault:
             self.results.clear()
@@ -197,7 +195,7 @@ class Turn:
         return self.results.total("slice_ns") / pairs if pairs and not self.fault else None
 
 
-def _run_threads(
+def run_threads(
     programs: Sequence[native.Program],
     clock: native.Clock,
     results: native.Results,
@@ -206,21 +204,7 @@ def _run_threads(
 ) -> None:
     """Runs each program in a thread and on a core of its own, with a common start; a single one right here."""
     results.control.threads, results.control.arrived = len(programs), 0
-    if len(programs) == 1:
-        programs[0].run(clock, results, 0, kind, **limits)
-        return
-    places = cpus.spread(len(programs), os.sched_getaffinity(0))
-
-    def run(i: int) -> None:
-        if places:
-            cpus.pin(places[i])
-        programs[i].run(clock, results, i, kind, **limits)
-
-    threads = [threading.Thread(target=run, args=(i,)) for i in range(len(programs))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    cpus.in_threads(len(programs), lambda i: programs[i].run(clock, results, i, kind, **limits))
 
 
 def rounds_of(effort: Effort, *, paced: bool) -> int:
