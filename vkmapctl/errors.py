@@ -1,10 +1,8 @@
 """Errors that a user can cause or meet, each with hints and its exit code."""
 
-from enum import IntEnum
 
-
-class ExitCode(IntEnum):
-    """What the process returns; part of the command line's contract."""
+class ExitCode:
+    """What the process returns; part of the command line's contract. Plain integers, which cost no import."""
 
     OK = 0
     INTERNAL = 1
@@ -19,7 +17,7 @@ class ExitCode(IntEnum):
 class VkmapError(Exception):
     """One line that says what, hint lines that say what to do, and an exit code."""
 
-    exit_code = ExitCode.INTERNAL
+    exit_code: int = ExitCode.INTERNAL
 
     def __init__(self, message: str, *hints: str) -> None:
         super().__init__(message)

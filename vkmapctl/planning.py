@@ -69,7 +69,7 @@ def plan(
         refused=tuple(refused),
         memory_bytes=max((row.memory_bytes for row in rows), default=0),
         seconds=sum(row.seconds or 0.0 for row in rows) + groups * GROUP_SECONDS,
-        exit_code=int(ExitCode.UNSUPPORTED if refused else ExitCode.OK),
+        exit_code=ExitCode.UNSUPPORTED if refused else ExitCode.OK,
     )
 
 

@@ -72,7 +72,7 @@ def _report(
         loader=described.loader,
         devices=tuple(probes),
         outcome=outcome,
-        exit_code=int(outcomes.EXIT[outcome]),
+        exit_code=outcomes.EXIT[outcome],
         missing=gap,
         warnings=described.notes,
         layers=described.layers,

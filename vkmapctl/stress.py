@@ -109,7 +109,7 @@ class Stress:
             devices=(),
             workload=wanted,
             outcome="interrupted",  # until it is finished: a file that is left behind claims no success
-            exit_code=int(ExitCode.INTERRUPTED),
+            exit_code=ExitCode.INTERRUPTED,
         )
 
     def run(self) -> Run:
@@ -402,7 +402,7 @@ class Stress:
                 lines += missed([parse_threshold(text) for text in part.fail_if], own)
             self._note(*(Note("threshold", line) for line in lines))
             outcome = "missed" if lines else "ok"
-        self._update(outcome=outcome, exit_code=int(outcomes.EXIT[outcome]))
+        self._update(outcome=outcome, exit_code=outcomes.EXIT[outcome])
 
     def _asks_for_any(self) -> bool:
         """Whether a driver that had to be left out could have been meant."""

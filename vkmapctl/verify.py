@@ -147,7 +147,7 @@ def verify(
             loader=described.loader,
             devices=tuple(devices),
             outcome="interrupted",  # until it is finished
-            exit_code=int(ExitCode.INTERRUPTED),
+            exit_code=ExitCode.INTERRUPTED,
             warnings=described.notes,
         )
         save(report)
@@ -167,7 +167,7 @@ def verify(
     if outcome in ("ok", "unsupported") and selector in (None, "all"):  # a driver that was left out could be meant
         outcome = "crashed" if any(note.code == drivers.BROKEN for note in report.warnings) else outcome
     report = replace(report, warnings=(*report.warnings, *_unexpected_passes(known_failures, report.results)))
-    report = replace(report, outcome=outcome, exit_code=int(outcomes.EXIT[outcome]))
+    report = replace(report, outcome=outcome, exit_code=outcomes.EXIT[outcome])
     save(report)
     return report
 

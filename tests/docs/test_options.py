@@ -22,8 +22,9 @@ def tree(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[t
     """Every command with its path, () for the program itself."""
     yield path, command
     if isinstance(command, click.Group):
-        for word, inner in command.commands.items():
-            yield from tree(inner, (*path, word))
+        context = click.Context(command)
+        for word in command.list_commands(context):
+            yield from tree(command.get_command(context, word), (*path, word))
 
 
 def options(command: click.Command) -> set[str]:

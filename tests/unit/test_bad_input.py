@@ -72,8 +72,9 @@ def as_passed(word):
 def leaves(command, path=()):
     """Every command of the tree with its path."""
     if isinstance(command, click.Group):
-        for name, child in command.commands.items():
-            yield from leaves(child, (*path, name))
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            yield from leaves(command.get_command(context, name), (*path, name))
     else:
         yield path, command
 
@@ -229,7 +230,8 @@ def test_command_lines(world):
 
 @pytest.mark.parametrize("command", ["stress", "probe", "verify"])
 def test_a_single_option_with_any_value(world, command):
-    options = [one for one in cli.commands[command].params if isinstance(one, click.Option) and not one.is_flag]
+    parameters = cli.get_command(click.Context(cli), command).params
+    options = [one for one in parameters if isinstance(one, click.Option) and not one.is_flag]
     one_option = st.sampled_from(options).flatmap(
         lambda option: a_value(option, world).map(lambda value: [command, as_passed(f"{option.opts[0]}={value}")])
     )

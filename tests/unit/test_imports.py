@@ -31,6 +31,7 @@ LEVELS = (
     {"cli"},
     {"__main__"},
 )
+NO_FLAGS = {f"commandline.{name}" for name in ("comparing", "console", "progress")}
 HEAVY = {"vulkan", "_cffi_backend", "cffi", "rich", "msgspec", "vkmapctl._loop", "vkmapctl._layer"}
 
 
@@ -81,7 +82,7 @@ def importers_of(name):
         ("vulkan", {"driver.vkapi"}),
         ("_loop", {"native"}),
         ("cffi", set()),
-        ("click", {"cli", "commandline.reports", "commandline.workloads", "commandline.options", "commandline.params"}),
+        ("click", {"cli"} | {module for module in MODULES if module.startswith("commandline.")} - NO_FLAGS),
         ("jinja2", {"reports.html"}),
     ],
 )

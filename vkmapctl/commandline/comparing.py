@@ -34,7 +34,7 @@ def compared(
             )
     worse = any(one.worse() for one in comparisons)
     code = ExitCode.MISSED if worse and gate == "fail" else ExitCode.OK
-    return CompareReport(SCHEMA, limits, gate, comparisons, int(code))
+    return CompareReport(SCHEMA, limits, gate, comparisons, code)
 
 
 def _flags(refused: Sequence[Difference]) -> str:

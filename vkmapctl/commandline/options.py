@@ -1,7 +1,6 @@
 """Flags that several commands share."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
@@ -17,7 +16,7 @@ def common_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--force", is_flag=True, help="Overwrite a file that is already there."),
         click.option(
             "--save",
-            type=click.Path(path_type=Path, dir_okay=True),
+            type=click.Path(),
             metavar="FILE",
             help="Save the JSON document.",
         ),

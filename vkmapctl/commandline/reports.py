@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from vkmapctl.commandline import params
+from vkmapctl.commandline.output import show_plots
 from vkmapctl.errors import ExitCode, UsageProblem
 
 FORMATS = ("md", "csv", "junit", "html")
@@ -38,16 +39,6 @@ def show(run: Path, as_json: bool, plot: bool, no_color: bool) -> int:
     if plot:
         show_plots(document, color=not no_color)
     return ExitCode.OK
-
-
-def show_plots(document: Any, *, color: bool, stderr: bool = False) -> None:
-    """The plots of a stress run; other documents have none. Raises UsageProblem where the plot library is missing."""
-    from vkmapctl.commandline import console
-    from vkmapctl.documents import Run
-    from vkmapctl.reports import plot
-
-    if isinstance(document, Run):
-        console.print_view(plot.plots(document), color=color, stderr=stderr)
 
 
 @report.command()

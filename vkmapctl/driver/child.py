@@ -142,7 +142,7 @@ class Child:
             reply = msgspec.msgpack.decode(self._next_message(timeout or self._timeout), type=Reply)
             if isinstance(reply, Refused):
                 error = VkmapError(reply.message, *reply.hints, *self._said().splitlines()[-5:])
-                error.exit_code = ExitCode(reply.exit_code)
+                error.exit_code = reply.exit_code
                 raise error
             yield reply
 
@@ -272,13 +272,13 @@ def _serve_or_refuse(serve: Callable[[Channel], None], channel: Channel) -> None
     try:
         serve(channel)
     except VkmapError as error:
-        channel.send(Refused(error.message, error.hints, int(error.exit_code)))
+        channel.send(Refused(error.message, error.hints, error.exit_code))
     except Exception:
         import traceback
 
         text = traceback.format_exc()
         hints = tuple(line for line in text.splitlines() if line.strip())
-        channel.send(Refused("internal error in the driver process", hints, int(ExitCode.INTERNAL)))
+        channel.send(Refused("internal error in the driver process", hints, ExitCode.INTERNAL))
 
 
 def requests(channel: Channel) -> Iterator[Request]:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from pathlib import Path
+from contextlib import suppress
 
 from msgspec.structs import replace
 
@@ -74,13 +74,13 @@ def manifests() -> list[str]:
     for name in _CHOICES:
         if os.environ.get(name):
             return _expanded(os.environ[name].split(os.pathsep))
-    home = Path(os.environ.get("HOME", "/"))
+    home = os.environ.get("HOME", "/")
     roots = [
-        os.environ.get("XDG_CONFIG_HOME") or str(home / ".config"),
+        os.environ.get("XDG_CONFIG_HOME") or os.path.join(home, ".config"),
         *(os.environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(os.pathsep),
         "/usr/local/etc",
         "/etc",
-        os.environ.get("XDG_DATA_HOME") or str(home / ".local/share"),
+        os.environ.get("XDG_DATA_HOME") or os.path.join(home, ".local/share"),
         *(os.environ.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share").split(os.pathsep),
     ]
     added = [one for one in os.environ.get("VK_ADD_DRIVER_FILES", "").split(os.pathsep) if one]
@@ -90,6 +90,9 @@ def manifests() -> list[str]:
 def _expanded(places: list[str]) -> list[str]:
     """Files as they are, folders as the manifests in them; each once."""
     found: list[str] = []
-    for place in map(Path, places):
-        found += sorted(map(str, place.glob("*.json"))) if place.is_dir() else [str(place)] * place.is_file()
+    for place in places:
+        if os.path.isfile(place):
+            found.append(place)
+        with suppress(OSError):  # no folder either
+            found += sorted(os.path.join(place, name) for name in os.listdir(place) if name.endswith(".json"))
     return list(dict.fromkeys(found))

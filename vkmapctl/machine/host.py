@@ -2,23 +2,27 @@
 
 import os
 import platform
-from pathlib import Path
 
 from vkmapctl.model import Room
 
 Facts = dict[str, str | int | float | list[int] | None]
 
 
+def _text(path: str) -> str:
+    with open(path, errors="replace") as file:
+        return file.read()
+
+
 def _first_line(path: str) -> str | None:
     try:
-        return Path(path).read_text(errors="replace").splitlines()[0].strip() or None
+        return _text(path).splitlines()[0].strip() or None
     except (OSError, IndexError):
         return None
 
 
 def _cpu_model() -> str:
     try:
-        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
+        lines = _text("/proc/cpuinfo").splitlines()
     except OSError:
         return platform.machine()
     names = (line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "Model")))
@@ -30,7 +34,7 @@ def _virtualised() -> str | None:
     if _first_line("/sys/hypervisor/type"):
         return _first_line("/sys/hypervisor/type")
     try:
-        flags = Path("/proc/cpuinfo").read_text(errors="replace")
+        flags = _text("/proc/cpuinfo")
     except OSError:
         return None
     return (_first_line("/sys/class/dmi/id/sys_vendor") or "yes") if " hypervisor" in flags else None
@@ -39,7 +43,7 @@ def _virtualised() -> str | None:
 def memory_available() -> int:
     """Bytes that can be allocated without swapping: MemAvailable, or the cgroup's limit where that is less."""
     available = 0
-    for line in Path("/proc/meminfo").read_text().splitlines():
+    for line in _text("/proc/meminfo").splitlines():
         if line.startswith("MemAvailable:"):
             available = int(line.split()[1]) * 1024
     limit, used = _first_line("/sys/fs/cgroup/memory.max"), _first_line("/sys/fs/cgroup/memory.current")

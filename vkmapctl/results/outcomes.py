@@ -8,7 +8,7 @@ from vkmapctl.model import Outcome, Status
 WORST: tuple[Outcome, ...] = (
     "crashed", "hung", "lost", "out-of-memory", "failed", "interrupted", "unsupported",
 )  # fmt: skip
-EXIT: dict[Outcome, ExitCode] = {
+EXIT: dict[Outcome, int] = {
     "ok": ExitCode.OK,
     "failed": ExitCode.FAILED,
     "missed": ExitCode.MISSED,
