@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
+
 from vkmapctl import native
 from vkmapctl.machine import cpus
 from vkmapctl.measuring import counter_is_trusted, run_threads
@@ -162,15 +164,16 @@ class Machine:
 def opened(folder: Path, *, emulate: bool) -> Iterator[Machine]:
     """The device that vkmapctl would choose. emulate: with placed maps by the test layer where it has none."""
     from vkmapctl.driver import vkapi
+    from vkmapctl.driver.opened import Opened
     from vkmapctl.plans.selectors import best
 
     layers = vkapi.use_test_layer(TestLayer("placed")) if emulate else ()
-    with vkapi.instance(layers) as handle:
-        physical = vkapi.physical_devices(handle)
+    with vkapi.Instance(layers) as instance:
+        physical = vkapi.physical_devices(instance.handle)
         if not physical:
             raise Missing("no Vulkan device")
-        facts = best([vkapi.describe(i, one)[0] for i, one in enumerate(physical)])
-        with vkapi.OpenDevice(physical[facts.index], facts) as device:
+        facts = best([msgspec.convert(vkapi.describe(i, one)[0], Device) for i, one in enumerate(physical)])
+        with Opened(physical[facts.index], facts) as device:
             yield Machine(vkapi, physical[facts.index], facts, device, folder)
 
 

@@ -2,17 +2,20 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from pathlib import Path
 
 from vkmapctl import native
 from vkmapctl.driver import layers
-from vkmapctl.driver.child import Channel
+from vkmapctl.driver.forked import Channel
 from vkmapctl.driver.leaks import Leaks, process_usage
 from vkmapctl.driver.objects import LOWEST_ADDRESS, allocated, filled, reserve_for, reserved, scripted_cycle
-from vkmapctl.driver.protocol import Calibrated, Measured, Round
-from vkmapctl.driver.vkapi import OpenDevice, result_name
+from vkmapctl.driver.opened import Opened
+from vkmapctl.driver.protocol import Calibrated, Measured, Round, pack
+from vkmapctl.driver.vkapi import result_name
 from vkmapctl.machine import cpus
 from vkmapctl.machine.addresses import areas
+from vkmapctl.machine.process import files_mapped
 from vkmapctl.model import MALLOC, Effort, Job, Note
 from vkmapctl.native import Fault, Pass
 from vkmapctl.plans.program import cycles_of, page_ceil, thread_seed
@@ -24,16 +27,15 @@ FLOOR_NS = 60_000_000
 
 
 class Measuring:
-    """What measures jobs in a child. device: gives the open device of an index; active: the layers in the process."""
+    """What measures jobs in a child. device: gives the open device of an index."""
 
     def __init__(
         self,
         channel: Channel,
         results: Sequence[native.Results],
-        device: Callable[[int], OpenDevice],
-        active: Sequence[layers.Layer],
+        device: Callable[[int], Opened],
     ) -> None:
-        self.channel, self.results, self._device, self._layers = channel, results, device, active
+        self.channel, self.results, self._device = channel, results, device
         self._clock: native.Clock | None = None
         self._layers_told: set[tuple[int, str]] = set()
 
@@ -42,6 +44,10 @@ class Measuring:
         if self._clock is None:
             self._clock = native.Clock(counter_is_trusted())
         return self._clock
+
+    @cached_property
+    def _layers(self) -> list[layers.Layer]:
+        return layers.active(files_mapped())
 
     def calibrate(self) -> Calibrated:
         """The same loop on functions that do nothing, into the results of slot 0."""
@@ -104,7 +110,7 @@ class Measuring:
             usage = process_usage() if effort.period_seconds else {}
             leaked = leaks.after_round(usage)
             nanoseconds = tuple(turn.latest_ns_per_pair() for turn in turns)
-            self.channel.send(Round(nanoseconds, number + 1, rounds, usage, leaked))
+            self.channel.send(pack(Round(nanoseconds, number + 1, rounds, usage, leaked)))
             if leaked:
                 return
             stopped = any(turn.results.control.stop for turn in turns)
@@ -155,7 +161,7 @@ class Measuring:
             )
         return programs
 
-    def _functions(self, device: OpenDevice, job: Job) -> native.Functions:
+    def _functions(self, device: Opened, job: Job) -> native.Functions:
         if job.memory_type == MALLOC:
             return native.null_driver(1 if job.api == "v1" else 2)
         map_function, unmap_function = device.map_functions(job.api)

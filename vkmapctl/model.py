@@ -8,14 +8,10 @@ from typing import Literal
 
 import msgspec
 
+from vkmapctl import rules
 from vkmapctl.steps import AnyStep
 
 Api = Literal["v1", "khr", "core"]
-MAP_CALLS: dict[Api, tuple[str, str]] = {
-    "v1": ("vkMapMemory", "vkUnmapMemory"),
-    "khr": ("vkMapMemory2KHR", "vkUnmapMemory2KHR"),
-    "core": ("vkMapMemory2", "vkUnmapMemory2"),
-}
 Touch = Literal["none", "first", "write", "read", "verify"]
 UnmapOrder = Literal["same", "reverse", "random"]
 Status = Literal["ok", "failed", "unsupported", "crashed", "hung", "lost", "out-of-memory", "interrupted", "not-run"]
@@ -60,7 +56,7 @@ class MemoryType(Data, frozen=True):
     @property
     def usable(self) -> bool:
         """Mappable with nothing but vkAllocateMemory and vkMapMemory: protected memory is not."""
-        return self.host_visible and "Pr" not in self.flags
+        return rules.usable(self.flags)
 
     @property
     def label(self) -> str:
@@ -138,9 +134,7 @@ class Device(Data, frozen=True):
 
     def apis(self) -> tuple[Api, ...]:
         """The ways to map on this device, newest first."""
-        khr: tuple[Api, ...] = ("khr",) if "VK_KHR_map_memory2" in self.extensions else ()
-        core: tuple[Api, ...] = ("core",) if self.route == "core" else ()
-        return (*core, *khr, "v1")
+        return rules.apis(self.route, self.extensions)
 
     def version(self) -> tuple[int, ...]:
         return tuple(int(part) for part in self.api_version.split("."))

@@ -4,10 +4,12 @@ import mmap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vkmapctl._loop import ffi, lib
-from vkmapctl.model import Histogram
+
+if TYPE_CHECKING:
+    from vkmapctl.model import Histogram
 
 PLACED = 1  # VK_MEMORY_MAP_PLACED_BIT_EXT
 RESERVE = 1  # VK_MEMORY_UNMAP_RESERVE_BIT_EXT
@@ -95,7 +97,9 @@ def bin_edge(index: int) -> int:
     return (64 + index % 64) << (index // 64 - 1)
 
 
-def _histogram(raw: Any) -> Histogram:
+def _histogram(raw: Any) -> "Histogram":
+    from vkmapctl.model import Histogram  # here, because a probe's child has no use for it
+
     counts = ffi.unpack(raw.bins, lib.VKM_BINS)
     bins = tuple((bin_edge(i), n) for i, n in enumerate(counts) if n)
     return Histogram(raw.count, raw.sum_ns, raw.min_ns, raw.max_ns, raw.overflow, bins)
@@ -160,7 +164,7 @@ class Results:
                 return Fault(s.fault), s.result, place
         return Fault.OK, 0, {}
 
-    def histogram(self, name: str) -> Histogram:
+    def histogram(self, name: str) -> "Histogram":
         """`map_ns`, `unmap_ns` or `cycle_ns`, merged over the threads."""
         merged = ffi.new("struct vkm_histogram *")
         for s in self.stats:
@@ -182,7 +186,7 @@ class Clock:
         """Nanoseconds from an arbitrary start."""
         return int(lib.vkm_clock_ns(self.raw))
 
-    def floor(self, reads: int = 20_000) -> Histogram:
+    def floor(self, reads: int = 20_000) -> "Histogram":
         """Distribution of two reads with nothing between, in ns."""
         histogram = ffi.new("struct vkm_histogram *")
         lib.vkm_clock_floor(self.raw, histogram, reads)
@@ -297,11 +301,6 @@ def release_range(address: int, length: int) -> None:
 def range_is_reserved(address: int, length: int) -> bool:
     """False if an ordinary mapping could land in the range."""
     return bool(lib.vkm_range_is_reserved(address, length))
-
-
-def die_with_parent() -> None:
-    """The kernel kills this process when its parent ends, however that ends."""
-    lib.vkm_die_with_parent()
 
 
 def refuse_fixed_maps() -> bool:

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from msgspec.structs import replace
 
 from vkmapctl.documents import SCHEMA, ProbeReport, Tool
-from vkmapctl.driver import drivers, early
-from vkmapctl.driver.child import Channel, Child, Died, Interrupted, Interrupts
+from vkmapctl.driver import drivers, early, layers
+from vkmapctl.driver.child import Child, Died, Interrupted, Interrupts
+from vkmapctl.driver.forked import Channel
 from vkmapctl.driver.protocol import Described, Prove, Proved
 from vkmapctl.errors import VkmapError
 from vkmapctl.machine import host
@@ -17,6 +18,7 @@ from vkmapctl.plans import patience
 from vkmapctl.plans.gates import missing
 from vkmapctl.plans.selectors import select
 from vkmapctl.results import outcomes
+from vkmapctl.results.proved import probe_of
 
 
 @contextmanager
@@ -40,9 +42,9 @@ def probe(
     patient = timeout or patience.BASE_SECONDS
 
     def serve(channel: Channel) -> None:
-        from vkmapctl import worker  # here, so that only the child imports the loop
+        from vkmapctl.driver import session  # here, so that only the child imports it
 
-        worker.serve(channel, layer=layer)
+        session.serve(channel, layer)
 
     def start() -> Child:
         forked = None if layer else early.take()
@@ -75,7 +77,7 @@ def _report(
         exit_code=outcomes.EXIT[outcome],
         missing=gap,
         warnings=described.notes,
-        layers=described.layers,
+        layers=layers.names(described.files),
     )
 
 
@@ -115,9 +117,10 @@ def _prove(child: Child, device: Device) -> Probe:
     """The live proof of one device, however its driver behaves."""
     try:
         proved = child.answer(Prove(device.index), Proved)
+        found = probe_of(device, proved.resolves, proved.proofs)
         if not proved.validation:
-            return proved.probe
-        return replace(proved.probe, status="failed", reason="; ".join(proved.validation))
+            return found
+        return replace(found, status="failed", reason="; ".join(proved.validation))
     except VkmapError as error:
         return Probe(device=device, status=outcomes.of_failure(error.message), reason=error.message)
     except Interrupted:

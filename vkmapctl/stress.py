@@ -15,7 +15,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from vkmapctl.documents import SCHEMA, Run, Tool
-from vkmapctl.driver import drivers
+from vkmapctl.driver import drivers, layers
 from vkmapctl.driver.child import Child, Died, Interrupted, Interrupts
 from vkmapctl.driver.faults import explain
 from vkmapctl.driver.protocol import Calibrate, Calibrated, Described, Finish, Finished, Measure, Measured, Round
@@ -146,7 +146,11 @@ class Stress:
         plans = self._plans(chosen)
         facts = self._run.host | host.near_gpu(chosen[0].pci_address)
         self._update(
-            loader=described.loader, layers=described.layers, device=chosen[0], devices=tuple(chosen), host=facts
+            loader=described.loader,
+            layers=layers.names(described.files),
+            device=chosen[0],
+            devices=tuple(chosen),
+            host=facts,
         )
         most_threads = max(job.threads for plan in plans for group in plan.groups for job in group)
         self._note(*trust.machine_notes(facts, most_threads))

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 import pytest
 
 from vkmapctl.driver import whereabouts
-from vkmapctl.driver.child import Child, Died, Interrupted, Interrupts, requests
-from vkmapctl.driver.protocol import Calibrate, Describe, Described, Measured, Prove, Round
+from vkmapctl.driver.child import Child, Died, Interrupted, Interrupts
+from vkmapctl.driver.protocol import Calibrate, Describe, Described, Measured, Prove, Round, pack, request_of
 from vkmapctl.errors import CallFailed, DriverDied, ExitCode, Unsupported, VkmapError
 from vkmapctl.native import Results
 
@@ -25,8 +25,8 @@ def serving(answer):
     """serve() that answers each request by answer(request, channel)."""
 
     def serve(channel):
-        for request in requests(channel):
-            answer(request, channel)
+        for request in channel.requests():
+            answer(request_of(request), channel)
 
     return serve
 
@@ -86,11 +86,11 @@ def test_messages_round_trip(child):
     def answer(request, channel):
         match request:
             case Describe():
-                channel.send(HELLO)
+                channel.send(pack(HELLO))
             case Prove(device):
                 for i in range(device):
-                    channel.send(Round((float(i), None)))
-                channel.send(Measured(("", "VK_ERROR_DEVICE_LOST")))
+                    channel.send(pack(Round((float(i), None))))
+                channel.send(pack(Measured(("", "VK_ERROR_DEVICE_LOST"))))
 
     one = child(serving(answer))
     assert one.describe() == HELLO
@@ -104,7 +104,7 @@ def test_messages_round_trip(child):
 
 def test_messages_larger_than_a_pipe(child):
     large = Described("x" * (1 << 20), (), (), ())
-    one = child(serving(lambda request, channel: channel.send(large)))
+    one = child(serving(lambda request, channel: channel.send(pack(large))))
     assert one.describe() == large
 
 
@@ -113,7 +113,7 @@ def test_what_the_child_counts_in_shared_memory_is_seen(child):
 
     def answer(request, channel):
         results.stats[0].rate_pairs = 42
-        channel.send(HELLO)
+        channel.send(pack(HELLO))
 
     child(serving(answer)).describe()
     assert results.total("rate_pairs") == 42
@@ -223,7 +223,7 @@ def test_a_slow_child_that_makes_progress_is_not_hung():
         def answer(request, channel):
             for _ in range(6):
                 os.read(read_fd, 1)
-            channel.send(HELLO)
+            channel.send(pack(HELLO))
 
         beats = itertools.count()
         one = Child(
@@ -245,7 +245,7 @@ def test_a_slow_child_that_goes_on_calling_the_driver_is_not_hung():
             for _ in range(6):
                 os.read(read_fd, 1)
                 whereabouts.at("vkAllocateMemory")
-            channel.send(HELLO)
+            channel.send(pack(HELLO))
 
         one = Child(serving(answer), timeout=0.25, interrupts=Interrupts(), on_tick=lambda: os.write(write_fd, b"."))
         assert one.describe() == HELLO
@@ -263,7 +263,7 @@ def test_an_interrupt_ends_the_wait(child):
 
 def test_closing_lets_a_child_finish_by_itself(tmp_path):
     def serve(channel):
-        serving(lambda request, channel: channel.send(HELLO))(channel)
+        serving(lambda request, channel: channel.send(pack(HELLO)))(channel)
         (tmp_path / "cleaned up").touch()
 
     one = Child(serve, timeout=20, interrupts=Interrupts())
@@ -279,7 +279,7 @@ def test_output_of_the_child_never_reaches_the_parents(child, capfd):
     def answer(request, channel):
         os.write(1, b"noise on stdout")
         os.write(2, b"noise on stderr")
-        channel.send(HELLO)
+        channel.send(pack(HELLO))
 
     child(serving(answer)).describe()
     assert capfd.readouterr() == ("", "")
@@ -287,11 +287,11 @@ def test_output_of_the_child_never_reaches_the_parents(child, capfd):
 
 def test_what_the_parent_had_not_written_yet_is_written_once():
     script = (
-        "from vkmapctl.driver.child import Child, Interrupts, requests\n"
+        "from vkmapctl.driver.child import Child, Interrupts\n"
         "print('once')\n"
         "def serve(channel):\n"
         "    print('noise', flush=True)\n"
-        "    list(requests(channel))\n"
+        "    list(channel.requests())\n"
         "child = Child(serve, timeout=5, interrupts=Interrupts())\n"
         "child.close()\n"
     )

@@ -29,36 +29,35 @@ def implicit(tmp_path):
     return tmp_path / "share" / "vulkan" / "implicit_layer.d"
 
 
-def names(environment, *areas):
-    found = layers.known(environment)
-    return [one.name for one in layers.active(found, areas, environment) if one.name.startswith("VK_LAYER_T")]
+def names(environment, *files):
+    return [one.name for one in layers.active(files, environment) if one.name.startswith("VK_LAYER_T")]
 
 
 def test_a_mapped_implicit_layer_is_active(environment, implicit):
     manifest(implicit, "VK_LAYER_T", "libT.so", disable_environment={"NO_T": "1"})
-    assert names(environment, at("/usr/lib/libT.so")) == ["VK_LAYER_T"]
-    assert names(environment, at("/usr/lib/libother.so"), at("[heap]")) == []
-    assert names(environment | {"NO_T": "1"}, at("/usr/lib/libT.so")) == []
+    assert names(environment, "/usr/lib/libT.so") == ["VK_LAYER_T"]
+    assert names(environment, "/usr/lib/libother.so", "[heap]") == []
+    assert names(environment | {"NO_T": "1"}, "/usr/lib/libT.so") == []
 
 
 def test_a_library_that_is_the_driver_too_needs_its_environment(environment, implicit):
     manifest(implicit, "VK_LAYER_T", "libGL.so.0", enable_environment={"T": "1"}, disable_environment={"NO_T": "1"})
-    assert names(environment, at("/usr/lib/libGL.so.0")) == []
-    assert names(environment | {"T": "1"}, at("/usr/lib/libGL.so.0")) == ["VK_LAYER_T"]
+    assert names(environment, "/usr/lib/libGL.so.0") == []
+    assert names(environment | {"T": "1"}, "/usr/lib/libGL.so.0") == ["VK_LAYER_T"]
 
 
 def test_a_relative_library_is_resolved_from_its_manifest(environment, tmp_path):
     manifest(tmp_path / "own", "VK_LAYER_T", "../lib/libT.so")
     asked = environment | {"VK_LAYER_PATH": str(tmp_path / "own")}
-    assert names(asked, at(str(tmp_path / "lib" / "libT.so"))) == ["VK_LAYER_T"]
-    assert names(asked, at("/elsewhere/libT.so")) == []
+    assert names(asked, str(tmp_path / "lib" / "libT.so")) == ["VK_LAYER_T"]
+    assert names(asked, "/elsewhere/libT.so") == []
 
 
 def test_one_manifest_may_hold_several(environment, implicit):
     implicit.mkdir(parents=True)
     both = [{"name": f"VK_LAYER_T{i}", "library_path": f"libT{i}.so"} for i in range(2)]
     (implicit / "both.json").write_text(json.dumps({"layers": both}))
-    assert names(environment, at("/l/libT0.so"), at("/l/libT1.so")) == ["VK_LAYER_T0", "VK_LAYER_T1"]
+    assert names(environment, "/l/libT0.so", "/l/libT1.so") == ["VK_LAYER_T0", "VK_LAYER_T1"]
 
 
 @pytest.mark.parametrize(
@@ -67,7 +66,7 @@ def test_one_manifest_may_hold_several(environment, implicit):
 def test_broken_manifests_are_passed_over(environment, implicit, text):
     implicit.mkdir(parents=True)
     (implicit / "broken.json").write_text(text, encoding="latin-1")
-    assert names(environment, at("/l/x")) == []
+    assert names(environment, "/l/x") == []
 
 
 def test_a_layer_is_in_the_path_where_the_function_lies_in_its_library(environment, implicit):

@@ -11,41 +11,58 @@ from vkmapctl.driver import early
 DRIVER_SIDE = {"vulkan", "cffi", "_cffi_backend", "vkmapctl._loop", "vkmapctl.native", "vkmapctl.driver.vkapi"}
 
 
-def imported(*arguments):
-    """Modules that the process of a command has imported at its end; its children tell nothing."""
-    code = (
-        "import os, sys\n"
-        "from vkmapctl import __main__ as main\n"
-        "parent, leave = os.getpid(), os._exit\n"
-        "def tell(code):\n"
-        "    if os.getpid() == parent:\n"
-        "        sys.__stderr__.write('\\nIMPORTED ' + ' '.join(sys.modules) + '\\n')\n"
-        "        sys.__stderr__.flush()\n"
-        "    leave(code)\n"
-        "os._exit = tell\n"
-        f"sys.argv = ['vkmapctl', *{list(arguments)!r}]\n"
-        "main.main()\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    lines = [line for line in done.stderr.splitlines() if line.startswith("IMPORTED ")]
-    assert lines, done.stderr
-    return set(lines[0].split()[1:])
+@pytest.fixture
+def imported(tmp_path):
+    """Runs a command: the modules that its own process has imported at its end, and those of its children."""
+
+    def run(*arguments):
+        code = (
+            "import os, sys\n"
+            "from vkmapctl import __main__ as main\n"
+            "parent, leave = os.getpid(), os._exit\n"
+            "def tell(code):\n"
+            "    name = 'parent' if os.getpid() == parent else f'child-{os.getpid()}'\n"
+            f"    with open({str(tmp_path)!r} + '/' + name, 'w') as file:\n"
+            "        file.write(' '.join(sys.modules))\n"
+            "    leave(code)\n"
+            "os._exit = tell\n"
+            f"sys.argv = ['vkmapctl', *{list(arguments)!r}]\n"
+            "main.main()\n"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+        assert (tmp_path / "parent").exists(), done.stderr
+        own = set((tmp_path / "parent").read_text().split())
+        return own, [set(path.read_text().split()) for path in tmp_path.glob("child-*")]
+
+    return run
 
 
 @pytest.mark.parametrize("flag", ["--version", "--help"])
-def test_looking_at_the_command_line(flag):
-    loaded = imported(flag)
+def test_looking_at_the_command_line(flag, imported):
+    loaded, children = imported(flag)
+    assert not children
     assert not {name for name in loaded if name.split(".")[0] in ("vulkan", "rich", "msgspec")}
     assert not loaded & DRIVER_SIDE
 
 
-def test_a_probe_keeps_the_driver_and_the_loop_out_of_its_own_process():
-    assert not imported("probe") & DRIVER_SIDE
+def test_a_probe_keeps_the_driver_and_the_loop_out_of_its_own_process(imported):
+    assert not imported("probe")[0] & DRIVER_SIDE
+
+
+def test_the_child_of_a_probe_imports_no_more_than_the_driver_needs(imported):
+    _, (child,) = imported("probe")
+    assert "vkmapctl.driver.proof" in child, "the driver was not proved ahead"
+    slow = {"click", "contextlib", "enum", "msgspec", "re", "rich", "signal", "typing", "vkmapctl.model"}
+    assert child & slow == set()
+
+
+def test_a_probe_does_not_pay_for_the_flags_of_other_commands(imported):
+    assert not imported("probe")[0] & {f"vkmapctl.commandline.{name}" for name in ("stressing", "reports", "workloads")}
 
 
 @pytest.mark.parametrize("arguments", [["probe"], ["probe", "--json"], ["stress", "--size", "4K", "--duration", "1ms"]])
-def test_without_a_terminal_nothing_imports_rich(arguments):
-    assert not {name for name in imported(*arguments) if name.split(".")[0] == "rich"}
+def test_without_a_terminal_nothing_imports_rich(arguments, imported):
+    assert not {name for name in imported(*arguments)[0] if name.split(".")[0] == "rich"}
 
 
 def test_a_probe_forks_before_it_imports_anything_that_takes_time():

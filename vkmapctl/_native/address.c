@@ -1,9 +1,7 @@
 #define _GNU_SOURCE
 #include "loop.h"
 
-#include <signal.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
@@ -45,9 +43,4 @@ int vkm_range_is_reserved(uint64_t address, uint64_t length)
         return 1;
     vkm_release_range(hinted, length);
     return hinted + length <= address || hinted >= address + length;
-}
-
-int vkm_die_with_parent(void)
-{
-    return prctl(PR_SET_PDEATHSIG, SIGKILL);
 }

@@ -144,7 +144,6 @@ void vkm_merge(struct vkm_histogram *into, const struct vkm_histogram *from);
 uint64_t vkm_reserve_range(uint64_t address, uint64_t length);
 int vkm_release_range(uint64_t address, uint64_t length);
 int vkm_range_is_reserved(uint64_t address, uint64_t length);
-int vkm_die_with_parent(void);
 /* From now on the kernel refuses this thread every mmap at a fixed address: a driver's way to reserve.
  * Returns 0 where that cannot be arranged. */
 int vkm_refuse_fixed_maps(void);

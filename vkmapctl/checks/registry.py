@@ -17,7 +17,7 @@ from vkmapctl.results import outcomes
 if TYPE_CHECKING:  # the registry can be read where there is no Vulkan at all
     from vkmapctl.checks.transfer import Buffer, Transfers
     from vkmapctl.driver.calls import Memory
-    from vkmapctl.driver.vkapi import OpenDevice
+    from vkmapctl.driver.opened import Opened
 
 Level = Literal["must", "quality"]
 Need = Literal["map2", "placed", "range", "reserve"]
@@ -41,7 +41,7 @@ class Skip(Exception):
 class Ground:
     """A device and one of its host-visible memory types; what a check takes is given back at its end."""
 
-    def __init__(self, device: "OpenDevice", memory_type: MemoryType) -> None:
+    def __init__(self, device: "Opened", memory_type: MemoryType) -> None:
         self.device, self.memory_type = device, memory_type
         self.facts: Device = device.facts
         self.held = ExitStack()
@@ -168,7 +168,7 @@ def verdict_of(error: VkmapError) -> Literal["lost", "out-of-memory"] | None:
     return status if status == "lost" or status == "out-of-memory" else None
 
 
-def run(one: Check, device: "OpenDevice", memory_type: MemoryType) -> Verdict:
+def run(one: Check, device: "Opened", memory_type: MemoryType) -> Verdict:
     """Runs a check to its verdict. An error of a call that should succeed is a broken rule too."""
     ground = Ground(device, memory_type)
     broken: Literal["fail", "quality"] = "fail" if one.level == "must" else "quality"

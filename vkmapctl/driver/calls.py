@@ -1,24 +1,13 @@
 """The mapping calls one at a time, each with its VkResult: what the checks are written in."""
 
-import ctypes
 from typing import Any, NamedTuple
 
-from vkmapctl.driver import vkapi
-from vkmapctl.driver.vkapi import WHOLE_SIZE, OpenDevice, result_name
+from vkmapctl.driver.opened import Opened
+from vkmapctl.driver.vkapi import PLACED, RESERVE, WHOLE_SIZE, result_name
 from vkmapctl.driver.whereabouts import at
 from vkmapctl.errors import CallFailed
-from vkmapctl.model import MAP_CALLS, Api, MemoryType
-
-vk: Any = vkapi.vk  # the binding itself stays vkapi's import
-
-PLACED, RESERVE = 1, 1  # VK_MEMORY_MAP_PLACED_BIT_EXT, VK_MEMORY_UNMAP_RESERVE_BIT_EXT
-_MAP_INFO, _UNMAP_INFO, _PLACED_INFO = 1000271000, 1000271001, 1000272002
-
-
-class _PlacedInfo(ctypes.Structure):
-    """VkMemoryMapPlacedInfoEXT."""
-
-    _fields_ = (("sType", ctypes.c_uint32), ("pNext", ctypes.c_void_p), ("pPlacedAddress", ctypes.c_void_p))
+from vkmapctl.model import Api, MemoryType
+from vkmapctl.rules import MAP_CALLS
 
 
 class Mapped(NamedTuple):
@@ -31,7 +20,7 @@ class Mapped(NamedTuple):
 class Memory:
     """One VkDeviceMemory. Python only marshals: every call goes to the driver's function of the chosen api."""
 
-    def __init__(self, device: OpenDevice, memory_type: MemoryType, size: int) -> None:
+    def __init__(self, device: Opened, memory_type: MemoryType, size: int) -> None:
         self._device, self.memory_type, self.size = device, memory_type, size
         self.handle = device.allocate(memory_type.index, size)
 
@@ -55,27 +44,10 @@ class Memory:
         ignored_address: chains the placed structure without setting the flag.
         """
         api = api or self._device.facts.apis()[0]
-        function = self._device.map_functions(api)[0]
-        data = vk.ffi.new("void **")
-        length = WHOLE_SIZE if size is None else size
-        memory = vk.ffi.cast("VkDeviceMemory", self.handle)
+        length, chained = WHOLE_SIZE if size is None else size, address or ignored_address or 0
         at(f"{MAP_CALLS[api][0]} of {self.describe(offset, size)}")
-        if api == "v1":
-            call = vk.ffi.cast("PFN_vkMapMemory", function)
-            result = call(self._device.handle, memory, offset, length, 0, data)
-        else:
-            call = vk.ffi.cast("PFN_vkMapMemory2KHR", function)
-            result = call(self._device.handle, self._map_info(memory, offset, length, address, ignored_address), data)
-        return Mapped(result, int(vk.ffi.cast("uintptr_t", data[0])) if result == 0 else 0)
-
-    def _map_info(self, memory: Any, offset: int, size: int, address: int | None, ignored: int | None) -> Any:
-        info = vk.ffi.new("VkMemoryMapInfoKHR *")
-        info.sType, info.memory, info.offset, info.size = _MAP_INFO, memory, offset, size
-        self._placed_info = _PlacedInfo(_PLACED_INFO, None, address or ignored)
-        if address or ignored:
-            info.pNext = vk.ffi.cast("void *", ctypes.addressof(self._placed_info))
-        info.flags = PLACED if address else 0
-        return info
+        flags = PLACED if address else 0
+        return Mapped(*self._device.map(api, self.handle, offset, length, flags=flags, address=chained))
 
     def map(self, offset: int = 0, size: int | None = None, **options: Any) -> int:
         """As try_map, but the pointer alone. Raises CallFailed where the driver refuses."""
@@ -93,15 +65,8 @@ class Memory:
     def try_unmap(self, *, api: Api | None = None, reserve: bool = False) -> int:
         """Unmaps; the VkResult, VK_SUCCESS for v1, which returns nothing."""
         api = api or self._device.facts.apis()[0]
-        function = self._device.map_functions(api)[1]
-        memory = vk.ffi.cast("VkDeviceMemory", self.handle)
         at(f"{MAP_CALLS[api][1]}{' with reserve' if reserve else ''}")
-        if api == "v1":
-            vk.ffi.cast("PFN_vkUnmapMemory", function)(self._device.handle, memory)
-            return 0
-        info = vk.ffi.new("VkMemoryUnmapInfoKHR *")
-        info.sType, info.memory, info.flags = _UNMAP_INFO, memory, RESERVE if reserve else 0
-        return int(vk.ffi.cast("PFN_vkUnmapMemory2KHR", function)(self._device.handle, info))
+        return self._device.unmap(api, self.handle, RESERVE if reserve else 0)
 
     def unmap(self, **options: Any) -> None:
         """As try_unmap. Raises CallFailed where the driver refuses."""
@@ -111,18 +76,8 @@ class Memory:
 
     def flush(self, offset: int = 0, size: int = WHOLE_SIZE) -> None:
         """vkFlushMappedMemoryRanges; WHOLE_SIZE is to the end of the mapping. Raises CallFailed."""
-        self._ranges("vkFlushMappedMemoryRanges", offset, size)
+        self._device.flush(self.handle, offset, size)
 
     def invalidate(self, offset: int = 0, size: int = WHOLE_SIZE) -> None:
         """vkInvalidateMappedMemoryRanges. Raises CallFailed."""
-        self._ranges("vkInvalidateMappedMemoryRanges", offset, size)
-
-    def _ranges(self, name: str, offset: int, size: int) -> None:
-        at(name)
-        mapped = vk.ffi.new("VkMappedMemoryRange *")
-        mapped.sType, mapped.memory = (
-            vk.VK_STRUCTURE_TYPE_MAPPED_MEMORY_RANGE,
-            vk.ffi.cast("VkDeviceMemory", self.handle),
-        )
-        mapped.offset, mapped.size = offset, size
-        vkapi.check(name, getattr(vk.lib, name)(self._device.handle, 1, mapped))
+        self._device.invalidate(self.handle, offset, size)

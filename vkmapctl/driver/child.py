@@ -7,58 +7,20 @@ parent however that ends.
 import os
 import select
 import signal
-import struct
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Literal, NoReturn, TypeVar
 
-import msgspec
-
 from vkmapctl.driver import whereabouts
-from vkmapctl.driver.early import Forked, Parent, fork
-from vkmapctl.driver.protocol import Describe, Described, Refused, Reply, Request
-from vkmapctl.errors import DriverDied, ExitCode, VkmapError
+from vkmapctl.driver.forked import Channel, Forked, Parent, fork, live
+from vkmapctl.driver.protocol import Describe, Described, Refused, Reply, Request, pack, reply_of
+from vkmapctl.errors import DriverDied, VkmapError
 
 ReplyT = TypeVar("ReplyT", bound=Reply)
 
-_LENGTH = struct.Struct("<I")
 _KEPT_OUTPUT = 4096
 _GRACE_SECONDS = 2.0
-
-
-class Channel:
-    """Length-prefixed msgpack over a pair of pipes."""
-
-    def __init__(self, read_fd: int, write_fd: int) -> None:
-        self.read_fd, self._write_fd = read_fd, write_fd
-        self._buffer = b""
-
-    def send(self, message: Request | Reply) -> None:
-        data = msgspec.msgpack.encode(message)
-        data = _LENGTH.pack(len(data)) + data
-        while data:
-            data = data[os.write(self._write_fd, data) :]
-
-    def feed(self) -> bool:
-        """Takes in what has arrived; False at the end of the stream. Blocks while there is nothing."""
-        data = os.read(self.read_fd, 1 << 16)
-        self._buffer += data
-        return bool(data)
-
-    def take(self) -> bytes | None:
-        """The next whole message, if one has arrived."""
-        if len(self._buffer) < _LENGTH.size:
-            return None
-        end = _LENGTH.size + _LENGTH.unpack_from(self._buffer)[0]
-        if len(self._buffer) < end:
-            return None
-        message, self._buffer = self._buffer[_LENGTH.size : end], self._buffer[end:]
-        return message
-
-    def close(self) -> None:
-        os.close(self.read_fd)
-        os.close(self._write_fd)
 
 
 class Died(Exception):
@@ -134,12 +96,12 @@ class Child:
         refused with.
         """
         with suppress(BrokenPipeError):  # it has ended, but its last words may still be in the pipe
-            self._channel.send(request)
+            self._channel.send(pack(request))
         if self._meanwhile is not None:
             self._meanwhile()
             self._meanwhile = None
         while True:
-            reply = msgspec.msgpack.decode(self._next_message(timeout or self._timeout), type=Reply)
+            reply = reply_of(self._next_message(timeout or self._timeout))
             if isinstance(reply, Refused):
                 error = VkmapError(reply.message, *reply.hints, *self._said().splitlines()[-5:])
                 error.exit_code = reply.exit_code
@@ -163,7 +125,7 @@ class Child:
                 "VK_LOADER_DRIVERS_SELECT or VK_DRIVER_FILES can leave a broken driver out",
             ) from None
 
-    def _next_message(self, timeout: float) -> bytes:
+    def _next_message(self, timeout: float) -> object:
         last_beat, last_change = self._beat(), time.monotonic()
         while True:
             message = self._channel.take()
@@ -246,45 +208,3 @@ def _signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
-
-
-def live(serve: Callable[[Channel], None], side: Parent) -> NoReturn:
-    """The child's life. Never returns: no cleanup of the parent's may run in the child."""
-    status = 70
-    try:
-        from vkmapctl import native  # here, because a parent that only probes has no use for the loop
-
-        native.die_with_parent()
-        if os.getppid() != side.pid:
-            os._exit(status)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        _serve_or_refuse(serve, Channel(side.requests, side.replies))
-        status = 0
-    finally:
-        os._exit(status)
-
-
-def _serve_or_refuse(serve: Callable[[Channel], None], channel: Channel) -> None:
-    """Reports an error of ours by message; a bug's traceback goes to the captured output."""
-    try:
-        serve(channel)
-    except VkmapError as error:
-        channel.send(Refused(error.message, error.hints, error.exit_code))
-    except Exception:
-        import traceback
-
-        text = traceback.format_exc()
-        hints = tuple(line for line in text.splitlines() if line.strip())
-        channel.send(Refused("internal error in the driver process", hints, ExitCode.INTERNAL))
-
-
-def requests(channel: Channel) -> Iterator[Request]:
-    """In the child: the parent's requests until it closes the pipe."""
-    while True:
-        while (message := channel.take()) is not None:
-            yield msgspec.msgpack.decode(message, type=Request)
-        if not channel.feed():
-            return

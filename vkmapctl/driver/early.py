@@ -1,4 +1,4 @@
-"""The process that holds the driver, forked before this one has imported what parses and prints.
+"""The child of a probe, forked before this process has imported what parses and prints.
 
 Loading the drivers of a machine takes about as long as importing this program. A probe therefore forks before it has
 imported anything, the child loads the drivers in a thread, and the three go on side by side.
@@ -6,46 +6,13 @@ imported anything, the child loads the drivers in a thread, and the three go on 
 
 import _thread  # threading would be imported for nothing else
 import os
-from mmap import mmap
 
 from vkmapctl.driver import whereabouts
+from vkmapctl.driver.forked import Forked, fork, live
 
 UNUSUAL = {"-h", "--help", "--device", "--emulate", "--inject", "--validate"}
 
-
-class Forked:
-    """A forked child from the parent's side: its id, the pipes to and from it, and the page where it says its calls."""
-
-    def __init__(self, pid: int, replies: int, requests: int, output: int, calls: mmap) -> None:
-        self.pid, self.replies, self.requests, self.output, self.calls = pid, replies, requests, output, calls
-
-
-class Parent:
-    """The same pipes from the child's side: what it prints goes there already."""
-
-    def __init__(self, pid: int, requests: int, replies: int) -> None:
-        self.pid, self.requests, self.replies = pid, requests, replies
-
-
 _waiting: list[Forked] = []
-
-
-def fork() -> Forked | Parent:
-    """Forks with a pipe each way and one for the child's standard output and error; returns in both processes."""
-    requests, replies, output = os.pipe(), os.pipe(), os.pipe()
-    calls = whereabouts.page()
-    parent = os.getpid()
-    pid = os.fork()
-    if pid == 0:
-        whereabouts.take(calls)
-        os.dup2(output[1], 1)
-        os.dup2(output[1], 2)
-        for fd in (requests[1], replies[0], *output):
-            os.close(fd)
-        return Parent(parent, requests[0], replies[1])
-    for fd in (requests[0], replies[1], output[1]):
-        os.close(fd)
-    return Forked(pid, replies[0], requests[1], output[0], calls)
 
 
 def begin(arguments: list[str]) -> None:
@@ -58,10 +25,9 @@ def begin(arguments: list[str]) -> None:
         return
     try:
         _load_drivers()
-        from vkmapctl import worker
-        from vkmapctl.driver import child
+        from vkmapctl.driver.session import serve_ahead
 
-        child.live(worker.serve_ahead, side)
+        live(serve_ahead, side)
     finally:
         os._exit(70)
 
@@ -69,11 +35,14 @@ def begin(arguments: list[str]) -> None:
 def _load_drivers() -> None:
     """Starts a thread that has the loader load the drivers; the instance then finds them loaded.
 
-    All that the thread does is the call, because two threads that import take turns of 5 ms.
+    All that the thread does is the call, because two threads that import take turns of 5 ms. Compiled modules that
+    are imported meanwhile would wait for it: the dynamic linker lets in one library at a time.
     """
     import ctypes
 
-    from vkmapctl.machine.rights import is_elevated
+    import _cffi_backend  # noqa: F401
+
+    from vkmapctl.machine.process import is_elevated
 
     if is_elevated():
         return

@@ -1,11 +1,11 @@
 """A program that runs with more rights than its caller must not load what the caller names."""
 
 import os
-from typing import TYPE_CHECKING
 
 from vkmapctl.errors import UsageProblem
-from vkmapctl.machine.rights import is_elevated
+from vkmapctl.machine.process import is_elevated
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from vkmapctl.model import TestLayer
 

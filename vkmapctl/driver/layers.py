@@ -7,7 +7,7 @@ are named by a manifest as well.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -21,6 +21,7 @@ _LISTS = {
     "explicit": ("VK_LAYER_PATH", "VK_ADD_LAYER_PATH"),
 }
 _LARGEST_MANIFEST = 1 << 20
+_OWN = os.path.join(os.path.dirname(os.path.dirname(__file__)), "layer")  # see vkapi.use_test_layer
 
 
 class Layer(Data, frozen=True):
@@ -45,7 +46,7 @@ def folders(environment: Mapping[str, str]) -> list[tuple[str, str]]:
         listed = [part for name in _LISTS[kind] for part in environment.get(name, "").split(":")]
         found += [(kind, os.path.join(root, below)) for root in roots if root]
         found += [(kind, part) for part in listed if part]
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys([*found, ("explicit", _OWN)]))
 
 
 def _switch(entry: Any) -> tuple[str, str] | None:
@@ -103,11 +104,17 @@ def _is_wanted(layer: Layer, environment: Mapping[str, str]) -> bool:
     return layer.enable is None or environment.get(layer.enable[0]) == layer.enable[1]
 
 
-def active(layers: Sequence[Layer], mapped: Iterable[Area], environment: Mapping[str, str]) -> list[Layer]:
-    """The layers in an instance of this process."""
-    paths = {area.path for area in mapped if area.path.startswith("/")}
-    found = [one for one in layers if _is_wanted(one, environment) and any(_is_in(one, path) for path in paths)]
+def active(files: Collection[str], environment: Mapping[str, str] = os.environ) -> list[Layer]:
+    """The layers in an instance of a process that has these files mapped, in this environment."""
+    found = [
+        one for one in known(environment) if _is_wanted(one, environment) and any(_is_in(one, path) for path in files)
+    ]
     return list({layer.name: layer for layer in found}.values())
+
+
+def names(files: Collection[str]) -> tuple[str, ...]:
+    """The names of the active layers."""
+    return tuple(layer.name for layer in active(files))
 
 
 def in_path(layers: Sequence[Layer], mapped: Iterable[Area], functions: Iterable[int]) -> list[Layer]:

@@ -1,122 +1,130 @@
-"""The live proof: one map, write, unmap, map, read through each pair of map2 functions that a device has."""
+"""The live proof: one map, write, unmap, map, read through each pair of map functions that a device has.
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Literal
+Imports little, because a probe's child does; what it finds is judged in the parent (results/proved.py).
+"""
 
-from vkmapctl import native
-from vkmapctl.driver.faults import explain
+from __future__ import annotations
+
+import ctypes
+import os
+
+from vkmapctl.driver.faults import TEXTS, mismatch
+from vkmapctl.driver.vkapi import PLACED, RESERVE, result_name
 from vkmapctl.driver.whereabouts import at
-from vkmapctl.errors import VkmapError
-from vkmapctl.model import MAP_CALLS, Api, Note, Probe, Proof
-from vkmapctl.native import Fault, Op, Step
-from vkmapctl.results import outcomes
+from vkmapctl.errors import CallFailed, VkmapError
+from vkmapctl.rules import MAP_CALLS, apis, usable
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from vkmapctl.driver.vkapi import OpenDevice
+    from typing import Any
+
+    from vkmapctl.driver.vkapi import Facts, OpenDevice
+    from vkmapctl.model import Api
 
 SIZE = 64 << 10
-By = Literal["v1", "khr", "core", "placed", "reserve"]
+_NAMES = (*MAP_CALLS["core"], *MAP_CALLS["khr"])
 
 
-def prove(device: "OpenDevice") -> Probe:
-    """Everything about a device that has to be tried rather than asked."""
-    facts = device.facts
-    proofs = [_prove_on_memory(device, api, _ordinary) for api in facts.apis()]
-    if facts.placed.memory_map_placed and facts.route != "none":
-        proofs.append(_prove_on_memory(device, "placed", _placed))
-    if facts.placed.memory_map_placed and facts.placed.memory_unmap_reserve and facts.route != "none":
-        proofs.append(_prove_on_memory(device, "reserve", _placed))
-    failed = [proof for proof in proofs if proof.status == "failed"]
-    reason = "; ".join(f"{proof.by}: {proof.detail}" for proof in failed)
-    return Probe(
-        device=facts,
-        entry_points=device.entry_points(),
-        proofs=tuple(proofs),
-        notes=tuple(_disagreements(device)),
-        status=outcomes.of_failure(reason) if failed else "ok",
-        reason=reason,
-    )
+def prove(device: OpenDevice, facts: Facts) -> dict[str, Any]:
+    """What has to be tried rather than asked: `resolves`, which names have a pointer, and `proofs` (model.Proof)."""
+    ways = apis(facts["route"], facts["extensions"])
+    placed = facts["placed"]
+    proofs = [_proof(device, facts, by=api, api=api) for api in ways]
+    if placed["memory_map_placed"] and facts["route"] != "none":
+        proofs.append(_proof(device, facts, by="placed", api=ways[0]))
+        if placed["memory_unmap_reserve"]:
+            proofs.append(_proof(device, facts, by="reserve", api=ways[0]))
+    return {"resolves": {name: device.function(name) != 0 for name in _NAMES}, "proofs": proofs}
 
 
-def _disagreements(device: "OpenDevice") -> Iterator[Note]:
-    """Where the driver's answers contradict the specification or each other."""
-    for point in device.entry_points():
-        if not point.agrees:
-            yield Note(
-                "entry-point-disagrees",
-                f"vkGetDeviceProcAddr gives {'a pointer' if point.found else 'NULL'} for {point.name} where the "
-                f"specification says {'a pointer' if point.rule == 'pointer' else 'NULL'}",
-            )
-    placed = device.facts.placed
-    if "VK_EXT_map_memory_placed" not in device.facts.extensions:
-        return
-    if not placed.memory_map_placed:
-        yield Note("placed-without-feature", "VK_EXT_map_memory_placed without memoryMapPlaced")
-    alignment = placed.min_placed_memory_map_alignment or 0
-    if alignment & (alignment - 1) or not 0 < alignment <= 65536:
-        text = f"minPlacedMemoryMapAlignment {alignment} is not a power of two up to 65536"
-        yield Note("placed-alignment", text)
-
-
-def _prove_on_memory(device: "OpenDevice", by: By, attempt: Callable[..., Proof]) -> Proof:
-    usable = [one for one in device.facts.memory_types if one.usable]
-    if not usable:
-        return Proof(by, "unsupported", "no host-visible memory type to allocate from")
+def _proof(device: OpenDevice, facts: Facts, *, by: str, api: Api) -> dict[str, str]:
+    types = [one for one in facts["memory_types"] if usable(one["flags"])]
+    if not types:
+        return {"by": by, "status": "unsupported", "detail": "no host-visible memory type to allocate from"}
     try:
-        memory = device.allocate(usable[0].index, SIZE)
+        memory = device.allocate(types[0]["index"], SIZE)
+        try:
+            trial = _Trial(device, facts, api, memory, coherent="Co" in types[0]["flags"])
+            if by in ("placed", "reserve"):
+                _at_our_address(trial, reserve=by == "reserve")
+            else:
+                trial.write()
+                trial.unmap()
+                trial.read()
+                trial.unmap()
+        finally:
+            device.free(memory)
     except VkmapError as error:
-        return Proof(by, "failed", error.message)
-    try:
-        return attempt(device, by, memory, usable[0].coherent)
-    except VkmapError as error:
-        return Proof(by, "failed", error.message)
-    finally:
-        device.free(memory)
+        return {"by": by, "status": "failed", "detail": error.message}
+    detail = f"{SIZE} bytes written through one mapping, read back through the next"
+    return {"by": by, "status": "ok", "detail": detail}
 
 
-def _ordinary(device: "OpenDevice", by: By, memory: int, coherent: bool) -> Proof:
-    assert by in ("v1", "khr", "core")
-    return _map_write_map_read(device, by, memory, coherent, by)
+def _at_our_address(trial: _Trial, *, reserve: bool) -> None:
+    """The same in a range of our own, which must stay taken after an unmap with reserve. Raises CallFailed.
+
+    A range that was lost is left alone: what stands in it now may be another's.
+    """
+    from vkmapctl import native  # here, because few devices can do it
+
+    base = native.reserve_range(SIZE + trial.placed_alignment)
+    trial.address = -(-base // trial.placed_alignment) * trial.placed_alignment
+    trial.unmap_flags = RESERVE if reserve else 0
+    for half in (trial.write, trial.read):
+        half()
+        trial.unmap()
+        if reserve and not native.range_is_reserved(trial.address, SIZE):
+            raise CallFailed(TEXTS["RESERVATION_LOST"])
+        if not reserve and not native.reserve_range(SIZE, trial.address):
+            raise CallFailed(TEXTS["HOLD_FAILED"])
+    native.release_range(base, SIZE + trial.placed_alignment)
 
 
-def _placed(device: "OpenDevice", by: By, memory: int, coherent: bool) -> Proof:
-    """At an address of our own; with reserve, the loop also looks whether the range stays taken."""
-    address = native.reserve_range(SIZE)
-    try:
-        return _map_write_map_read(device, device.facts.apis()[0], memory, coherent, by, address)
-    finally:
-        native.release_range(address, SIZE)
+class _Trial:
+    """One memory object on its way through the proof. address: where it is to be mapped, 0 for anywhere."""
 
+    def __init__(self, device: OpenDevice, facts: Facts, api: Api, memory: int, *, coherent: bool) -> None:
+        self._device, self._api, self._memory, self._coherent = device, api, memory, coherent
+        self._alignment = facts["limits"]["min_memory_map_alignment"]
+        self.placed_alignment = facts["placed"]["min_placed_memory_map_alignment"] or SIZE
+        self._written = os.urandom(SIZE)  # freed memory may come back with the bytes of the proof before
+        self.address, self.unmap_flags = 0, 0
 
-def _map_write_map_read(device: "OpenDevice", api: Api, memory: int, coherent: bool, by: By, address: int = 0) -> Proof:
-    from vkmapctl.driver.vkapi import result_name
+    def write(self) -> None:
+        """Maps and writes. Raises CallFailed."""
+        ctypes.memmove(self._map(), self._written, SIZE)
+        if not self._coherent:
+            self._device.flush(self._memory)
 
-    functions = native.Functions(
-        device.address,
-        *device.map_functions(api),
-        device.function("vkFlushMappedMemoryRanges"),
-        device.function("vkInvalidateMappedMemoryRanges"),
-        1 if api == "v1" else 2,
-    )
-    flush = [] if coherent else [Step(Op.FLUSH, size=SIZE)]
-    invalidate = [] if coherent else [Step(Op.INVALIDATE, size=SIZE)]
-    whole = Step(Op.MAP, size=SIZE, whole=True, flags=native.PLACED if address else 0, address=address)
-    unmap = [Step(Op.UNMAP, flags=native.RESERVE if by == "reserve" else 0)]
-    if by == "placed":
-        unmap.append(Step(Op.HOLD, size=SIZE, address=address))
-    cycle = [
-        whole, Step(Op.WRITE, size=SIZE), *flush, *unmap,
-        whole, *invalidate, Step(Op.VERIFY, size=SIZE), *unmap,
-    ]  # fmt: skip
-    program = native.Program(
-        functions, [(memory, SIZE)], [cycle], map_alignment=device.facts.limits.min_memory_map_alignment, seed=1
-    )
-    at(f"{MAP_CALLS[api][0]} and its unmap")
-    results = native.Results(1)
-    results.control.threads = 1
-    fault = program.run(native.Clock(False), results, 0, native.Pass.CHECK, iterations=1)
-    program.unwind()
-    if fault is Fault.OK:
-        return Proof(by, "ok", f"{SIZE} bytes written through one mapping, read back through the next")
-    _, result, place = results.fault()
-    return Proof(by, "failed", explain(fault, result_name(result), place))
+    def read(self) -> None:
+        """Maps and compares. Raises CallFailed."""
+        pointer = self._map()
+        if not self._coherent:
+            self._device.invalidate(self._memory)
+        found = ctypes.string_at(pointer, SIZE)
+        if found != self._written:
+            at_fault = next(i for i in range(SIZE) if found[i] != self._written[i])
+            raise CallFailed(mismatch(at_fault, found[at_fault], self._written[at_fault]))
+
+    def _map(self) -> int:
+        call = MAP_CALLS[self._api][0]
+        at(call)
+        flags = PLACED if self.address else 0
+        result, pointer = self._device.map(self._api, self._memory, flags=flags, address=self.address)
+        if result:
+            raise CallFailed(f"{result_name(result)} in {call}")
+        if not pointer:
+            raise CallFailed(TEXTS["NULL_POINTER"])
+        if self.address and pointer != self.address:
+            raise CallFailed(TEXTS["MOVED"])
+        if pointer % self._alignment:
+            raise CallFailed(TEXTS["MISALIGNED"])
+        return pointer
+
+    def unmap(self) -> None:
+        """Raises CallFailed."""
+        call = MAP_CALLS[self._api][1]
+        at(call)
+        result = self._device.unmap(self._api, self._memory, self.unmap_flags)
+        if result:
+            raise CallFailed(f"{result_name(result)} in {call}")

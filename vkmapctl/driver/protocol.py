@@ -1,8 +1,10 @@
 """Messages between the parent and the child that holds the driver. Results travel by shared memory instead."""
 
+from typing import Any
+
 import msgspec
 
-from vkmapctl.model import Data, Device, Effort, Histogram, Job, Note, Probe, Verdict
+from vkmapctl.model import Data, Device, Effort, Histogram, Job, Note, Proof, Verdict
 
 
 class Describe(Data, frozen=True, tag=True):
@@ -42,20 +44,23 @@ Request = Describe | Prove | Calibrate | Measure | Try | Finish
 
 
 class Described(Data, frozen=True, tag=True):
-    """The devices. layers: names of those that the loader has put into the instance, asked for or not.
+    """The devices. files: those mapped into the child, by which its active layers are known.
 
     validation, here and below: new messages of the validation layer, as `VUID: text`.
     """
 
     loader: str
-    layers: tuple[str, ...]
+    files: tuple[str, ...]
     devices: tuple[Device, ...]
     notes: tuple[Note, ...]
     validation: tuple[str, ...] = ()
 
 
 class Proved(Data, frozen=True, tag=True):
-    probe: Probe
+    """resolves: for each map2 name, whether vkGetDeviceProcAddr gives a pointer."""
+
+    resolves: dict[str, bool]
+    proofs: tuple[Proof, ...]
     validation: tuple[str, ...] = ()
 
 
@@ -106,3 +111,21 @@ class Refused(Data, frozen=True, tag=True):
 
 
 Reply = Described | Proved | Calibrated | Round | Measured | Tried | Finished | Refused
+
+
+def pack(message: Request | Reply) -> dict[str, Any]:
+    """A message as builtin types, as a channel takes it."""
+    packed: dict[str, Any] = msgspec.to_builtins(message)
+    return packed
+
+
+def request_of(message: object) -> Request:
+    """What arrived in the child. Raises msgspec.ValidationError for anything but a request."""
+    request: Request = msgspec.convert(message, Request)
+    return request
+
+
+def reply_of(message: object) -> Reply:
+    """What arrived in the parent. Raises msgspec.ValidationError for anything but a reply."""
+    reply: Reply = msgspec.convert(message, Reply)
+    return reply

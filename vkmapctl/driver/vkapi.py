@@ -1,32 +1,60 @@
-"""The only module that imports `vulkan`: instances, devices and memory, as plain data and integers.
+"""The only module that imports `vulkan`: instances, devices and memory, as builtin types.
 
 The binding knows Vulkan 1.3.275. What it lacks is declared here: the 1.4 names, and the structures of
 VK_EXT_map_memory_placed (vk.xml; layouts as on every LP64 system). Its wrappers are passed by in favour of the
 raw functions, because they raise without the VkResult and cannot express VK_WHOLE_SIZE.
+
+Imports little, because a probe's child does.
 """
+
+from __future__ import annotations
 
 import ctypes
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from importlib import import_module
 from importlib.machinery import PathFinder
-from importlib.util import module_from_spec
-from typing import Any, Literal
 
 from vkmapctl.driver.whereabouts import at
 from vkmapctl.errors import CallFailed, Unsupported
-from vkmapctl.model import MAP_CALLS, Api, Device, EntryPoint, Limits, MemoryHeap, MemoryType, Placed, TestLayer
+from vkmapctl.rules import MAP_CALLS, MAP_MEMORY2, MAP_PLACED
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+    from typing import Any
+
+    from vkmapctl.model import Api, TestLayer
+
+    Facts = dict[str, Any]  # a device, in the shape of model.Device
 
 
 class _Binding:
-    """What this module uses of the package: `ffi`, `lib`, and the constants, which the library object knows too."""
+    """What this module uses of the package: `ffi`, `lib`, and the constants, which the library object knows too.
+
+    `lib` is opened when it is first used: while a thread loads the drivers, no other library can be loaded.
+    """
 
     def __init__(self, ffi: Any) -> None:
-        self.ffi, self.lib = ffi, ffi.dlopen("libvulkan.so.1")
+        self.ffi = ffi
 
     def __getattr__(self, name: str) -> Any:
+        if name == "lib":
+            self.lib = _opened(lambda: self.ffi.dlopen("libvulkan.so.1"))
+            return self.lib
         return getattr(self.lib, name)
+
+
+def _opened(open_loader: Callable[[], Any]) -> Any:
+    """What open_loader gives. Raises Unsupported where there is no loader."""
+    try:
+        return open_loader()
+    except OSError as error:
+        raise Unsupported(
+            "no Vulkan loader (libvulkan.so.1) on this machine",
+            "Debian, Ubuntu: apt install libvulkan1, and mesa-vulkan-drivers or your GPU's driver",
+            "Fedora: dnf install vulkan-loader; Arch: pacman -S vulkan-icd-loader",
+        ) from error
 
 
 def _binding() -> Any:
@@ -38,27 +66,17 @@ def _binding() -> Any:
     package = PathFinder.find_spec("vulkan")
     spec = PathFinder.find_spec(name, package.submodule_search_locations) if package else None
     if spec is None or spec.loader is None or name in sys.modules:
-        import vulkan
-
-        return vulkan
-    module = sys.modules[name] = module_from_spec(spec)
+        return _opened(lambda: import_module("vulkan"))
+    module = sys.modules[name] = type(sys)(name)
+    module.__spec__ = spec
     spec.loader.exec_module(module)
     return _Binding(module.ffi)
 
 
-try:
-    vk = _binding()
-except OSError as error:
-    raise Unsupported(
-        "no Vulkan loader (libvulkan.so.1) on this machine",
-        "Debian, Ubuntu: apt install libvulkan1, and mesa-vulkan-drivers or your GPU's driver",
-        "Fedora: dnf install vulkan-loader; Arch: pacman -S vulkan-icd-loader",
-    ) from error
+vk = _binding()
 
 API_1_4 = 1 << 22 | 4 << 12
 WHOLE_SIZE = (1 << 64) - 1
-MAP_MEMORY2 = "VK_KHR_map_memory2"
-MAP_PLACED = "VK_EXT_map_memory_placed"
 MEMORY_BUDGET = "VK_EXT_memory_budget"
 PCI_BUS_INFO = "VK_EXT_pci_bus_info"
 EXTERNAL_MEMORY_HOST = "VK_EXT_external_memory_host"
@@ -66,8 +84,11 @@ SHOWN_EXTENSIONS = (MAP_MEMORY2, MAP_PLACED, MEMORY_BUDGET, PCI_BUS_INFO, EXTERN
 TEST_LAYER = "VK_LAYER_VKMAPCTL_test"
 _LAYER_FOLDERS = tuple(f"{root}/vulkan/explicit_layer.d" for root in ("/usr/local/share", "/usr/share", "/etc"))
 
-_PLACED_FEATURES, _PLACED_PROPERTIES = 1000272000, 1000272001
+PLACED, RESERVE = 1, 1  # VK_MEMORY_MAP_PLACED_BIT_EXT, VK_MEMORY_UNMAP_RESERVE_BIT_EXT
+_MAP_INFO, _UNMAP_INFO = 1000271000, 1000271001
+_PLACED_FEATURES, _PLACED_PROPERTIES, _PLACED_INFO = 1000272000, 1000272001, 1000272002
 _UNFILLED = 0xA5A5A5A5
+_PLACED_FLAGS = ("memory_map_placed", "memory_map_range_placed", "memory_unmap_reserve")
 _FLAG_NAMES = ("De", "Vi", "Co", "Ca", "La", "Pr", "Dc", "Du", "Rd")
 _TYPE_NAMES = ("other", "integrated", "discrete", "virtual", "cpu")
 _RESULTS: dict[int, str] = vk.ffi.typeof("VkResult").elements
@@ -94,6 +115,12 @@ class _PlacedProperties(ctypes.Structure):
         ("pNext", ctypes.c_void_p),
         ("minPlacedMemoryMapAlignment", ctypes.c_uint64),
     )
+
+
+class _PlacedInfo(ctypes.Structure):
+    """VkMemoryMapPlacedInfoEXT."""
+
+    _fields_ = (("sType", ctypes.c_uint32), ("pNext", ctypes.c_void_p), ("pPlacedAddress", ctypes.c_void_p))
 
 
 def result_name(result: int) -> str:
@@ -146,42 +173,51 @@ def layer_versions() -> dict[str, str]:
     return {vk.ffi.string(layer.layerName).decode(): version_text(layer.specVersion) for layer in layers}
 
 
-@contextmanager
-def instance(layers: Sequence[str] = (), messages: Any = None) -> Iterator[Any]:
+class Instance:
     """A VkInstance for Vulkan 1.4, whatever the loader's own version: devices then offer all they have.
 
-    messages: a validation.Messages to which the validation layer's errors go.
+    messages: a validation.Messages to which the validation layer's errors go. Raises Unsupported without any driver.
     """
-    ffi = vk.ffi
-    application = ffi.new("VkApplicationInfo *")
-    application.sType, application.apiVersion = vk.VK_STRUCTURE_TYPE_APPLICATION_INFO, API_1_4
-    names = [ffi.new("char[]", layer.encode()) for layer in layers]
-    name_list = ffi.new("char *[]", names or [ffi.NULL])
-    info = ffi.new("VkInstanceCreateInfo *")
-    info.sType, info.pApplicationInfo = vk.VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO, application
-    info.enabledLayerCount, info.ppEnabledLayerNames = len(names), name_list
-    extension = ffi.new("char[]", b"VK_EXT_debug_utils")
-    extensions = ffi.new("char *[]", [extension])
-    if messages:
-        info.pNext, info.enabledExtensionCount, info.ppEnabledExtensionNames = messages.info, 1, extensions
-    handle = ffi.new("VkInstance *")
-    at("vkCreateInstance")
-    result = vk.lib.vkCreateInstance(info, ffi.NULL, handle)
-    if result == vk.VK_ERROR_INCOMPATIBLE_DRIVER:
-        raise Unsupported(
-            "the Vulkan loader found no usable driver",
-            "install a driver: mesa-vulkan-drivers has one for every CPU, a GPU's own comes with its package",
-            "VK_DRIVER_FILES, VK_ICD_FILENAMES or VK_LOADER_DRIVERS_SELECT may hide it",
-            "VK_LOADER_DEBUG=error,warn tells what the loader tried",
-        )
-    check("vkCreateInstance", result)
-    messenger = messages.listen(handle[0]) if messages else None
-    try:
-        yield handle[0]
-    finally:
+
+    def __init__(self, layers: Sequence[str] = (), messages: Any = None) -> None:
+        ffi = vk.ffi
+        application = ffi.new("VkApplicationInfo *")
+        application.sType, application.apiVersion = vk.VK_STRUCTURE_TYPE_APPLICATION_INFO, API_1_4
+        names = [ffi.new("char[]", layer.encode()) for layer in layers]
+        name_list = ffi.new("char *[]", names or [ffi.NULL])
+        info = ffi.new("VkInstanceCreateInfo *")
+        info.sType, info.pApplicationInfo = vk.VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO, application
+        info.enabledLayerCount, info.ppEnabledLayerNames = len(names), name_list
+        extension = ffi.new("char[]", b"VK_EXT_debug_utils")
+        extensions = ffi.new("char *[]", [extension])
         if messages:
-            messages.stop(handle[0], messenger)
-        vk.lib.vkDestroyInstance(handle[0], ffi.NULL)
+            info.pNext, info.enabledExtensionCount, info.ppEnabledExtensionNames = messages.info, 1, extensions
+        handle = ffi.new("VkInstance *")
+        at("vkCreateInstance")
+        result = vk.lib.vkCreateInstance(info, ffi.NULL, handle)
+        if result == vk.VK_ERROR_INCOMPATIBLE_DRIVER:
+            raise Unsupported(
+                "the Vulkan loader found no usable driver",
+                "install a driver: mesa-vulkan-drivers has one for every CPU, a GPU's own comes with its package",
+                "VK_DRIVER_FILES, VK_ICD_FILENAMES or VK_LOADER_DRIVERS_SELECT may hide it",
+                "VK_LOADER_DEBUG=error,warn tells what the loader tried",
+            )
+        check("vkCreateInstance", result)
+        self.handle = handle[0]
+        self._messages = messages
+        self._messenger = messages.listen(self.handle) if messages else None
+
+    def __enter__(self) -> Instance:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """vkDestroyInstance."""
+        if self._messages:
+            self._messages.stop(self.handle, self._messenger)
+        vk.lib.vkDestroyInstance(self.handle, vk.ffi.NULL)
 
 
 def physical_devices(handle: Any) -> list[Any]:
@@ -191,8 +227,8 @@ def physical_devices(handle: Any) -> list[Any]:
 
 def placed_natively() -> list[bool]:
     """For each device, in order, whether its driver has placed maps of its own, without any layer of ours."""
-    with instance() as plain:
-        return [MAP_PLACED in _extensions(physical) for physical in physical_devices(plain)]
+    with Instance() as plain:
+        return [MAP_PLACED in _extensions(physical) for physical in physical_devices(plain.handle)]
 
 
 def _extensions(physical: Any) -> dict[str, int]:
@@ -201,8 +237,11 @@ def _extensions(physical: Any) -> dict[str, int]:
     return {vk.ffi.string(one.extensionName).decode(): one.specVersion for one in found}
 
 
-def _placed(physical: Any, emulated: bool) -> tuple[Placed, bool]:
-    """The extension's features and limit, and whether the driver filled the feature structure at all."""
+def _placed(physical: Any, *, advertised: bool, emulated: bool) -> tuple[Facts, bool]:
+    """model.Placed, and whether the driver filled the feature structure at all."""
+    if not advertised:
+        none = {"min_placed_memory_map_alignment": None, "emulated": False}
+        return {**dict.fromkeys(_PLACED_FLAGS, False), **none}, True
     features = _PlacedFeatures(_PLACED_FEATURES, None, _UNFILLED, _UNFILLED, _UNFILLED)
     query = vk.ffi.new("VkPhysicalDeviceFeatures2 *")
     query.sType, query.pNext = vk.VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, _pointer(features)
@@ -211,17 +250,18 @@ def _placed(physical: Any, emulated: bool) -> tuple[Placed, bool]:
     properties = vk.ffi.new("VkPhysicalDeviceProperties2 *")
     properties.sType, properties.pNext = vk.VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, _pointer(limits)
     vk.lib.vkGetPhysicalDeviceProperties2(physical, properties)
-    placed = Placed(
-        memory_map_placed=features.memoryMapPlaced == 1,
-        memory_map_range_placed=features.memoryMapRangePlaced == 1,
-        memory_unmap_reserve=features.memoryUnmapReserve == 1,
-        min_placed_memory_map_alignment=limits.minPlacedMemoryMapAlignment or None,
-        emulated=emulated,
-    )
+    placed = {
+        "memory_map_placed": features.memoryMapPlaced == 1,
+        "memory_map_range_placed": features.memoryMapRangePlaced == 1,
+        "memory_unmap_reserve": features.memoryUnmapReserve == 1,
+        "min_placed_memory_map_alignment": limits.minPlacedMemoryMapAlignment or None,
+        "emulated": emulated,
+    }
     return placed, features.memoryMapPlaced != _UNFILLED
 
 
-def _memory(physical: Any, budget_known: bool) -> tuple[tuple[MemoryHeap, ...], tuple[MemoryType, ...]]:
+def _memory(physical: Any, budget_known: bool) -> tuple[list[Facts], list[Facts]]:
+    """The heaps as model.MemoryHeap, the types as model.MemoryType."""
     budget = vk.ffi.new("VkPhysicalDeviceMemoryBudgetPropertiesEXT *")
     budget.sType = vk.VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT
     query = vk.ffi.new("VkPhysicalDeviceMemoryProperties2 *")
@@ -230,29 +270,29 @@ def _memory(physical: Any, budget_known: bool) -> tuple[tuple[MemoryHeap, ...], 
         query.pNext = budget
     vk.lib.vkGetPhysicalDeviceMemoryProperties2(physical, query)
     memory = query.memoryProperties
-    heaps = tuple(
-        MemoryHeap(
-            index=i,
-            size=memory.memoryHeaps[i].size,
-            device_local=bool(memory.memoryHeaps[i].flags & vk.VK_MEMORY_HEAP_DEVICE_LOCAL_BIT),
-            budget=budget.heapBudget[i] if budget_known else None,
-            usage=budget.heapUsage[i] if budget_known else None,
-        )
+    heaps = [
+        {
+            "index": i,
+            "size": memory.memoryHeaps[i].size,
+            "device_local": bool(memory.memoryHeaps[i].flags & vk.VK_MEMORY_HEAP_DEVICE_LOCAL_BIT),
+            "budget": budget.heapBudget[i] if budget_known else None,
+            "usage": budget.heapUsage[i] if budget_known else None,
+        }
         for i in range(memory.memoryHeapCount)
-    )
-    types = tuple(
-        MemoryType(
-            index=i,
-            heap=memory.memoryTypes[i].heapIndex,
-            flags=tuple(name for bit, name in enumerate(_FLAG_NAMES) if memory.memoryTypes[i].propertyFlags >> bit & 1),
-        )
+    ]
+    types = [
+        {
+            "index": i,
+            "heap": memory.memoryTypes[i].heapIndex,
+            "flags": [n for bit, n in enumerate(_FLAG_NAMES) if memory.memoryTypes[i].propertyFlags >> bit & 1],
+        }
         for i in range(memory.memoryTypeCount)
-    )
+    ]
     return heaps, types
 
 
-def describe(index: int, physical: Any, *, emulated: bool = False) -> tuple[Device, bool]:
-    """A physical device as plain data, and whether its placed features were filled by the driver."""
+def describe(index: int, physical: Any, *, emulated: bool = False) -> tuple[Facts, bool]:
+    """A physical device, and whether its placed features were filled by the driver."""
     ffi = vk.ffi
     extensions = _extensions(physical)
     at("vkGetPhysicalDeviceProperties2")
@@ -269,82 +309,78 @@ def describe(index: int, physical: Any, *, emulated: bool = False) -> tuple[Devi
     query.sType, query.pNext = vk.VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, sizes
     vk.lib.vkGetPhysicalDeviceProperties2(physical, query)
     properties = query.properties
-    placed, filled = _placed(physical, emulated) if MAP_PLACED in extensions else (Placed(), True)
+    placed, filled = _placed(physical, advertised=MAP_PLACED in extensions, emulated=emulated)
     heaps, types = _memory(physical, MEMORY_BUDGET in extensions)
-    route: Literal["core", "khr", "none"] = "khr" if MAP_MEMORY2 in extensions else "none"
-    if properties.apiVersion >= API_1_4:
-        route = "core"
+    map2 = "khr" if MAP_MEMORY2 in extensions else "none"
     conformance = driver.conformanceVersion
-    device = Device(
-        index=index,
-        name=ffi.string(properties.deviceName).decode(errors="replace"),
-        type=_TYPE_NAMES[properties.deviceType] if properties.deviceType < len(_TYPE_NAMES) else "other",
-        vendor_id=properties.vendorID,
-        device_id=properties.deviceID,
-        api_version=version_text(properties.apiVersion),
-        driver_version=driver_version_text(properties.vendorID, properties.driverVersion),
-        driver_id=_DRIVER_IDS.get(driver.driverID, str(driver.driverID)).removeprefix("VK_DRIVER_ID_"),
-        driver_name=ffi.string(driver.driverName).decode(errors="replace"),
-        driver_info=ffi.string(driver.driverInfo).decode(errors="replace"),
-        conformance_version=f"{conformance.major}.{conformance.minor}.{conformance.subminor}.{conformance.patch}",
-        device_uuid=bytes(ids.deviceUUID).hex(),
-        driver_uuid=bytes(ids.driverUUID).hex(),
-        heaps=heaps,
-        memory_types=types,
-        limits=Limits(
-            min_memory_map_alignment=properties.limits.minMemoryMapAlignment,
-            non_coherent_atom_size=properties.limits.nonCoherentAtomSize,
-            max_memory_allocation_count=properties.limits.maxMemoryAllocationCount,
-            max_memory_allocation_size=sizes.maxMemoryAllocationSize,
-        ),
-        extensions={name: extensions[name] for name in SHOWN_EXTENSIONS if name in extensions},
-        route=route,
-        placed=placed,
-        pci_address=f"{pci.pciDomain:04x}:{pci.pciBus:02x}:{pci.pciDevice:02x}.{pci.pciFunction}"
-        if PCI_BUS_INFO in extensions
-        else None,
-    )
+    pci_address = f"{pci.pciDomain:04x}:{pci.pciBus:02x}:{pci.pciDevice:02x}.{pci.pciFunction}"
+    device = {
+        "index": index,
+        "name": ffi.string(properties.deviceName).decode(errors="replace"),
+        "type": _TYPE_NAMES[properties.deviceType] if properties.deviceType < len(_TYPE_NAMES) else "other",
+        "vendor_id": properties.vendorID,
+        "device_id": properties.deviceID,
+        "api_version": version_text(properties.apiVersion),
+        "driver_version": driver_version_text(properties.vendorID, properties.driverVersion),
+        "driver_id": _DRIVER_IDS.get(driver.driverID, str(driver.driverID)).removeprefix("VK_DRIVER_ID_"),
+        "driver_name": ffi.string(driver.driverName).decode(errors="replace"),
+        "driver_info": ffi.string(driver.driverInfo).decode(errors="replace"),
+        "conformance_version": f"{conformance.major}.{conformance.minor}.{conformance.subminor}.{conformance.patch}",
+        "device_uuid": bytes(ids.deviceUUID).hex(),
+        "driver_uuid": bytes(ids.driverUUID).hex(),
+        "heaps": heaps,
+        "memory_types": types,
+        "limits": {
+            "min_memory_map_alignment": properties.limits.minMemoryMapAlignment,
+            "non_coherent_atom_size": properties.limits.nonCoherentAtomSize,
+            "max_memory_allocation_count": properties.limits.maxMemoryAllocationCount,
+            "max_memory_allocation_size": sizes.maxMemoryAllocationSize,
+        },
+        "extensions": {name: extensions[name] for name in SHOWN_EXTENSIONS if name in extensions},
+        "route": "core" if properties.apiVersion >= API_1_4 else map2,
+        "placed": placed,
+        "pci_address": pci_address if PCI_BUS_INFO in extensions else None,
+    }
     return device, filled
 
 
 class OpenDevice:
-    """A VkDevice with every mapping extension and feature that its driver has, enabled."""
+    """A VkDevice with every mapping extension and feature that its driver has, enabled.
 
-    def __init__(self, physical: Any, facts: Device) -> None:
+    extensions, placed: as in model.Device.
+    """
+
+    def __init__(self, physical: Any, extensions: Collection[str], placed: Mapping[str, Any]) -> None:
         ffi = vk.ffi
-        self.facts = facts
         self.physical = physical
         self.queue_family = self._transfer_queue_family()
-        enabled = [name for name in (MAP_MEMORY2, MAP_PLACED) if name in facts.extensions]
+        enabled = [name for name in (MAP_MEMORY2, MAP_PLACED) if name in extensions]
         names = [ffi.new("char[]", name.encode()) for name in enabled]
         name_list = ffi.new("char *[]", names or [ffi.NULL])
         queue = ffi.new("VkDeviceQueueCreateInfo *")
         priority = ffi.new("float *", 1.0)
         queue.sType = vk.VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO
         queue.queueFamilyIndex, queue.queueCount, queue.pQueuePriorities = self.queue_family, 1, priority
-        placed = facts.placed
-        features = _PlacedFeatures(
-            _PLACED_FEATURES,
-            None,
-            placed.memory_map_placed,
-            placed.memory_map_range_placed,
-            placed.memory_unmap_reserve,
-        )
+        features = _PlacedFeatures(_PLACED_FEATURES, None, *(placed[name] for name in _PLACED_FLAGS))
         info = ffi.new("VkDeviceCreateInfo *")
         info.sType = vk.VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO
         info.queueCreateInfoCount, info.pQueueCreateInfos = 1, queue
         info.enabledExtensionCount, info.ppEnabledExtensionNames = len(names), name_list
-        if MAP_PLACED in facts.extensions:
+        if MAP_PLACED in extensions:
             info.pNext = _pointer(features)
         handle = ffi.new("VkDevice *")
         at("vkCreateDevice")
         check("vkCreateDevice", vk.lib.vkCreateDevice(physical, info, ffi.NULL, handle))
         self.handle = handle[0]
 
-    def __enter__(self) -> "OpenDevice":
+    def __enter__(self) -> OpenDevice:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """vkDestroyDevice."""
         at("vkDestroyDevice")
         vk.lib.vkDestroyDevice(self.handle, vk.ffi.NULL)
 
@@ -370,20 +406,6 @@ class OpenDevice:
         pointer = vk.lib.vkGetDeviceProcAddr(self.handle, vk.ffi.new("char[]", name.encode()))
         return int(vk.ffi.cast("uintptr_t", pointer))
 
-    def entry_points(self) -> tuple[EntryPoint, ...]:
-        """The map2 names beside the rules of the vkGetDeviceProcAddr table (chapter Initialization).
-
-        The instance asks for 1.4 here. A core name must then resolve on a 1.4 device; on an older one it may be
-        anything and must not be called. A KHR name must resolve where its extension is enabled, else be NULL.
-        """
-        core_rule: Literal["pointer", "unspecified"] = "pointer" if self.facts.version() >= (1, 4) else "unspecified"
-        khr_rule: Literal["pointer", "null"] = "pointer" if MAP_MEMORY2 in self.facts.extensions else "null"
-        points = []
-        for name, rule in [(n, core_rule) for n in MAP_CALLS["core"]] + [(n, khr_rule) for n in MAP_CALLS["khr"]]:
-            found = self.function(name) != 0
-            points.append(EntryPoint(name=name, found=found, rule=rule, callable=found and rule == "pointer"))
-        return tuple(points)
-
     def map_functions(self, api: Api) -> tuple[int, int]:
         """Addresses of the map and the unmap function of `v1`, `khr` or `core`. Raises CallFailed on NULL."""
         found = tuple(self.function(name) for name in MAP_CALLS[api])
@@ -406,6 +428,55 @@ class OpenDevice:
         """vkFreeMemory; a mapped object is unmapped by it."""
         at("vkFreeMemory")
         vk.lib.vkFreeMemory(self.handle, vk.ffi.cast("VkDeviceMemory", memory), vk.ffi.NULL)
+
+    def map(
+        self, api: Api, memory: int, offset: int = 0, size: int = WHOLE_SIZE, *, flags: int = 0, address: int = 0
+    ) -> tuple[int, int]:
+        """vkMapMemory or vkMapMemory2: the VkResult, and the pointer, 0 after a failure.
+
+        address: chains VkMemoryMapPlacedInfoEXT, which counts where flags hold PLACED.
+        """
+        function, handle = self.map_functions(api)[0], vk.ffi.cast("VkDeviceMemory", memory)
+        data = vk.ffi.new("void **")
+        if api == "v1":
+            call = vk.ffi.cast("PFN_vkMapMemory", function)
+            result = call(self.handle, handle, offset, size, 0, data)
+        else:
+            info = vk.ffi.new("VkMemoryMapInfoKHR *")
+            info.sType, info.flags, info.memory, info.offset, info.size = _MAP_INFO, flags, handle, offset, size
+            placed = _PlacedInfo(_PLACED_INFO, None, address)
+            if address:
+                info.pNext = _pointer(placed)
+            result = vk.ffi.cast("PFN_vkMapMemory2KHR", function)(self.handle, info, data)
+        return result, int(vk.ffi.cast("uintptr_t", data[0])) if result == 0 else 0
+
+    def unmap(self, api: Api, memory: int, flags: int = 0) -> int:
+        """vkUnmapMemory or vkUnmapMemory2: the VkResult, VK_SUCCESS for the former, which returns nothing."""
+        function, handle = self.map_functions(api)[1], vk.ffi.cast("VkDeviceMemory", memory)
+        if api == "v1":
+            vk.ffi.cast("PFN_vkUnmapMemory", function)(self.handle, handle)
+            return 0
+        info = vk.ffi.new("VkMemoryUnmapInfoKHR *")
+        info.sType, info.flags, info.memory = _UNMAP_INFO, flags, handle
+        return int(vk.ffi.cast("PFN_vkUnmapMemory2KHR", function)(self.handle, info))
+
+    def flush(self, memory: int, offset: int = 0, size: int = WHOLE_SIZE) -> None:
+        """vkFlushMappedMemoryRanges; WHOLE_SIZE is to the end of the mapping. Raises CallFailed."""
+        self._with_range("vkFlushMappedMemoryRanges", memory, offset, size)
+
+    def invalidate(self, memory: int, offset: int = 0, size: int = WHOLE_SIZE) -> None:
+        """vkInvalidateMappedMemoryRanges. Raises CallFailed."""
+        self._with_range("vkInvalidateMappedMemoryRanges", memory, offset, size)
+
+    def _with_range(self, name: str, memory: int, offset: int, size: int) -> None:
+        at(name)
+        mapped = vk.ffi.new("VkMappedMemoryRange *")
+        mapped.sType, mapped.memory = (
+            vk.VK_STRUCTURE_TYPE_MAPPED_MEMORY_RANGE,
+            vk.ffi.cast("VkDeviceMemory", memory),
+        )
+        mapped.offset, mapped.size = offset, size
+        check(name, getattr(vk.lib, name)(self.handle, 1, mapped))
 
 
 def use_test_layer(layer: TestLayer) -> tuple[str, ...]:
