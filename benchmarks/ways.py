@@ -11,8 +11,9 @@ from machine import Effort, Figures, Machine, Missing, in_threads, interleaved, 
 from vkmapctl import native, units
 from vkmapctl.driver.objects import QUIET_ADDRESS, reserve_for
 from vkmapctl.model import MemoryType
-from vkmapctl.native import PLACED, RESERVE, Op, Pass, Step
+from vkmapctl.native import Op, Pass, Step
 from vkmapctl.results import stats
+from vkmapctl.rules import PLACED, RESERVE
 
 ROUND_NS = 5_000_000
 MOST_PAIRS = 20_000

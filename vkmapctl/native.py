@@ -11,8 +11,6 @@ from vkmapctl._loop import ffi, lib
 if TYPE_CHECKING:
     from vkmapctl.model import Histogram
 
-PLACED = 1  # VK_MEMORY_MAP_PLACED_BIT_EXT
-RESERVE = 1  # VK_MEMORY_UNMAP_RESERVE_BIT_EXT
 FOREVER = (1 << 64) - 1
 PAGE = mmap.PAGESIZE
 LINE = 128  # bytes: a cache line, or the pair of lines that some CPUs fetch together

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 MAP_MEMORY2 = "VK_KHR_map_memory2"
 MAP_PLACED = "VK_EXT_map_memory_placed"
+PLACED = 1  # VK_MEMORY_MAP_PLACED_BIT_EXT
+RESERVE = 1  # VK_MEMORY_UNMAP_RESERVE_BIT_EXT
 MAP_CALLS: "dict[Api, tuple[str, str]]" = {
     "v1": ("vkMapMemory", "vkUnmapMemory"),
     "khr": ("vkMapMemory2KHR", "vkUnmapMemory2KHR"),

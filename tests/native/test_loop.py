@@ -19,7 +19,8 @@ from driving import (
 )
 
 from vkmapctl import native
-from vkmapctl.native import FOREVER, PAGE, PLACED, RESERVE, Fault, Op, Pass, Program, Results, Step
+from vkmapctl.native import FOREVER, PAGE, Fault, Op, Pass, Program, Results, Step
+from vkmapctl.rules import PLACED, RESERVE
 
 WHOLE_SIZE = FOREVER
 TWO_LIVE = (

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vkmapctl.model import Limits, Placed
-from vkmapctl.native import PAGE, PLACED, RESERVE, Op, Program, null_driver
+from vkmapctl.native import PAGE, Op, Program, null_driver
 from vkmapctl.plans.program import RANDOM_CYCLES, atom_range, cycles_of, offsets_of
+from vkmapctl.rules import PLACED, RESERVE
 
 SIZE = 64 << 10
 COHERENT = a_device(placed=FULLY_PLACED)

@@ -2,12 +2,13 @@
 
 from typing import Any, NamedTuple
 
+from vkmapctl.driver.device import WHOLE_SIZE
 from vkmapctl.driver.opened import Opened
-from vkmapctl.driver.vkapi import PLACED, RESERVE, WHOLE_SIZE, result_name
+from vkmapctl.driver.vkapi import result_name
 from vkmapctl.driver.whereabouts import at
 from vkmapctl.errors import CallFailed
 from vkmapctl.model import Api, MemoryType
-from vkmapctl.rules import MAP_CALLS
+from vkmapctl.rules import MAP_CALLS, PLACED, RESERVE
 
 
 class Mapped(NamedTuple):

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from vkmapctl.driver.vkapi import OpenDevice
+from vkmapctl.driver.device import OpenDevice
 from vkmapctl.model import Device
 
 

@@ -9,16 +9,17 @@ import ctypes
 import os
 
 from vkmapctl.driver.faults import TEXTS, mismatch
-from vkmapctl.driver.vkapi import PLACED, RESERVE, result_name
+from vkmapctl.driver.vkapi import result_name
 from vkmapctl.driver.whereabouts import at
 from vkmapctl.errors import CallFailed, VkmapError
-from vkmapctl.rules import MAP_CALLS, apis, usable
+from vkmapctl.rules import MAP_CALLS, PLACED, RESERVE, apis, usable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from vkmapctl.driver.vkapi import Facts, OpenDevice
+    from vkmapctl.driver.device import OpenDevice
+    from vkmapctl.driver.vkapi import Facts
     from vkmapctl.model import Api
 
 SIZE = 64 << 10

@@ -15,8 +15,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from vkmapctl.driver.device import OpenDevice
     from vkmapctl.driver.forked import Channel
-    from vkmapctl.driver.vkapi import Facts, Instance, OpenDevice
+    from vkmapctl.driver.vkapi import Facts, Instance
     from vkmapctl.model import TestLayer
 
 
@@ -129,7 +130,9 @@ class Session:
 
     def open(self, physical: Any, facts: Facts) -> OpenDevice:
         """vkCreateDevice; what a session does with the device decides how it is held."""
-        return self.vk.OpenDevice(physical, facts["extensions"], facts["placed"])
+        from vkmapctl.driver.device import OpenDevice
+
+        return OpenDevice(physical, facts["extensions"], facts["placed"])
 
     def prove(self, index: int) -> dict[str, Any]:
         """The live proof of one device, as protocol.Proved."""

@@ -1,4 +1,4 @@
-"""The only module that imports `vulkan`: instances, devices and memory, as builtin types.
+"""The only module that imports `vulkan`: instances, and their devices described in builtin types.
 
 The binding knows Vulkan 1.3.275. What it lacks is declared here: the 1.4 names, and the structures of
 VK_EXT_map_memory_placed (vk.xml; layouts as on every LP64 system). Its wrappers are passed by in favour of the
@@ -12,19 +12,18 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from importlib import import_module
 from importlib.machinery import PathFinder
 
 from vkmapctl.driver.whereabouts import at
 from vkmapctl.errors import CallFailed, Unsupported
-from vkmapctl.rules import MAP_CALLS, MAP_MEMORY2, MAP_PLACED
+from vkmapctl.rules import MAP_MEMORY2, MAP_PLACED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
-    from vkmapctl.model import Api, TestLayer
+    from vkmapctl.model import TestLayer
 
     Facts = dict[str, Any]  # a device, in the shape of model.Device
 
@@ -66,17 +65,22 @@ def _binding() -> Any:
     package = PathFinder.find_spec("vulkan")
     spec = PathFinder.find_spec(name, package.submodule_search_locations) if package else None
     if spec is None or spec.loader is None or name in sys.modules:
-        return _opened(lambda: import_module("vulkan"))
+        return _opened(_whole_package)
     module = sys.modules[name] = type(sys)(name)
     module.__spec__ = spec
     spec.loader.exec_module(module)
     return _Binding(module.ffi)
 
 
+def _whole_package() -> Any:
+    import vulkan
+
+    return vulkan
+
+
 vk = _binding()
 
 API_1_4 = 1 << 22 | 4 << 12
-WHOLE_SIZE = (1 << 64) - 1
 MEMORY_BUDGET = "VK_EXT_memory_budget"
 PCI_BUS_INFO = "VK_EXT_pci_bus_info"
 EXTERNAL_MEMORY_HOST = "VK_EXT_external_memory_host"
@@ -84,18 +88,16 @@ SHOWN_EXTENSIONS = (MAP_MEMORY2, MAP_PLACED, MEMORY_BUDGET, PCI_BUS_INFO, EXTERN
 TEST_LAYER = "VK_LAYER_VKMAPCTL_test"
 _LAYER_FOLDERS = tuple(f"{root}/vulkan/explicit_layer.d" for root in ("/usr/local/share", "/usr/share", "/etc"))
 
-PLACED, RESERVE = 1, 1  # VK_MEMORY_MAP_PLACED_BIT_EXT, VK_MEMORY_UNMAP_RESERVE_BIT_EXT
-_MAP_INFO, _UNMAP_INFO = 1000271000, 1000271001
-_PLACED_FEATURES, _PLACED_PROPERTIES, _PLACED_INFO = 1000272000, 1000272001, 1000272002
+PLACED_FEATURES, _PLACED_PROPERTIES = 1000272000, 1000272001
 _UNFILLED = 0xA5A5A5A5
-_PLACED_FLAGS = ("memory_map_placed", "memory_map_range_placed", "memory_unmap_reserve")
+PLACED_FLAGS = ("memory_map_placed", "memory_map_range_placed", "memory_unmap_reserve")
 _FLAG_NAMES = ("De", "Vi", "Co", "Ca", "La", "Pr", "Dc", "Du", "Rd")
 _TYPE_NAMES = ("other", "integrated", "discrete", "virtual", "cpu")
 _RESULTS: dict[int, str] = vk.ffi.typeof("VkResult").elements
 _DRIVER_IDS: dict[int, str] = vk.ffi.typeof("VkDriverId").elements
 
 
-class _PlacedFeatures(ctypes.Structure):
+class PlacedFeatures(ctypes.Structure):
     """VkPhysicalDeviceMapMemoryPlacedFeaturesEXT."""
 
     _fields_ = (
@@ -117,12 +119,6 @@ class _PlacedProperties(ctypes.Structure):
     )
 
 
-class _PlacedInfo(ctypes.Structure):
-    """VkMemoryMapPlacedInfoEXT."""
-
-    _fields_ = (("sType", ctypes.c_uint32), ("pNext", ctypes.c_void_p), ("pPlacedAddress", ctypes.c_void_p))
-
-
 def result_name(result: int) -> str:
     """`VK_ERROR_MEMORY_MAP_FAILED` for -5; the number for one that the binding does not know."""
     return _RESULTS.get(result, f"VkResult {result}")
@@ -134,7 +130,8 @@ def check(call: str, result: int) -> None:
         raise CallFailed(f"{call} failed: {result_name(result)}")
 
 
-def _pointer(structure: ctypes.Structure) -> Any:
+def pointer_to(structure: ctypes.Structure) -> Any:
+    """For a pNext; the structure must outlive it."""
     return vk.ffi.cast("void *", ctypes.addressof(structure))
 
 
@@ -241,14 +238,14 @@ def _placed(physical: Any, *, advertised: bool, emulated: bool) -> tuple[Facts, 
     """model.Placed, and whether the driver filled the feature structure at all."""
     if not advertised:
         none = {"min_placed_memory_map_alignment": None, "emulated": False}
-        return {**dict.fromkeys(_PLACED_FLAGS, False), **none}, True
-    features = _PlacedFeatures(_PLACED_FEATURES, None, _UNFILLED, _UNFILLED, _UNFILLED)
+        return {**dict.fromkeys(PLACED_FLAGS, False), **none}, True
+    features = PlacedFeatures(PLACED_FEATURES, None, _UNFILLED, _UNFILLED, _UNFILLED)
     query = vk.ffi.new("VkPhysicalDeviceFeatures2 *")
-    query.sType, query.pNext = vk.VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, _pointer(features)
+    query.sType, query.pNext = vk.VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, pointer_to(features)
     vk.lib.vkGetPhysicalDeviceFeatures2(physical, query)
     limits = _PlacedProperties(_PLACED_PROPERTIES, None, 0)
     properties = vk.ffi.new("VkPhysicalDeviceProperties2 *")
-    properties.sType, properties.pNext = vk.VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, _pointer(limits)
+    properties.sType, properties.pNext = vk.VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, pointer_to(limits)
     vk.lib.vkGetPhysicalDeviceProperties2(physical, properties)
     placed = {
         "memory_map_placed": features.memoryMapPlaced == 1,
@@ -342,141 +339,6 @@ def describe(index: int, physical: Any, *, emulated: bool = False) -> tuple[Fact
         "pci_address": pci_address if PCI_BUS_INFO in extensions else None,
     }
     return device, filled
-
-
-class OpenDevice:
-    """A VkDevice with every mapping extension and feature that its driver has, enabled.
-
-    extensions, placed: as in model.Device.
-    """
-
-    def __init__(self, physical: Any, extensions: Collection[str], placed: Mapping[str, Any]) -> None:
-        ffi = vk.ffi
-        self.physical = physical
-        self.queue_family = self._transfer_queue_family()
-        enabled = [name for name in (MAP_MEMORY2, MAP_PLACED) if name in extensions]
-        names = [ffi.new("char[]", name.encode()) for name in enabled]
-        name_list = ffi.new("char *[]", names or [ffi.NULL])
-        queue = ffi.new("VkDeviceQueueCreateInfo *")
-        priority = ffi.new("float *", 1.0)
-        queue.sType = vk.VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO
-        queue.queueFamilyIndex, queue.queueCount, queue.pQueuePriorities = self.queue_family, 1, priority
-        features = _PlacedFeatures(_PLACED_FEATURES, None, *(placed[name] for name in _PLACED_FLAGS))
-        info = ffi.new("VkDeviceCreateInfo *")
-        info.sType = vk.VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO
-        info.queueCreateInfoCount, info.pQueueCreateInfos = 1, queue
-        info.enabledExtensionCount, info.ppEnabledExtensionNames = len(names), name_list
-        if MAP_PLACED in extensions:
-            info.pNext = _pointer(features)
-        handle = ffi.new("VkDevice *")
-        at("vkCreateDevice")
-        check("vkCreateDevice", vk.lib.vkCreateDevice(physical, info, ffi.NULL, handle))
-        self.handle = handle[0]
-
-    def __enter__(self) -> OpenDevice:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """vkDestroyDevice."""
-        at("vkDestroyDevice")
-        vk.lib.vkDestroyDevice(self.handle, vk.ffi.NULL)
-
-    def _transfer_queue_family(self) -> int:
-        """A family that copies: graphics and compute queues always do (Vulkan spec, VkQueueFlagBits)."""
-        count = vk.ffi.new("uint32_t *")
-        vk.lib.vkGetPhysicalDeviceQueueFamilyProperties(self.physical, count, vk.ffi.NULL)
-        families = vk.ffi.new("VkQueueFamilyProperties[]", max(count[0], 1))
-        vk.lib.vkGetPhysicalDeviceQueueFamilyProperties(self.physical, count, families)
-        copies = vk.VK_QUEUE_TRANSFER_BIT | vk.VK_QUEUE_GRAPHICS_BIT | vk.VK_QUEUE_COMPUTE_BIT
-        for i in range(count[0]):
-            if families[i].queueFlags & copies:
-                return i
-        return 0
-
-    @property
-    def address(self) -> int:
-        """The VkDevice as an integer."""
-        return int(vk.ffi.cast("uintptr_t", self.handle))
-
-    def function(self, name: str) -> int:
-        """Address that vkGetDeviceProcAddr gives for the name, 0 for NULL."""
-        pointer = vk.lib.vkGetDeviceProcAddr(self.handle, vk.ffi.new("char[]", name.encode()))
-        return int(vk.ffi.cast("uintptr_t", pointer))
-
-    def map_functions(self, api: Api) -> tuple[int, int]:
-        """Addresses of the map and the unmap function of `v1`, `khr` or `core`. Raises CallFailed on NULL."""
-        found = tuple(self.function(name) for name in MAP_CALLS[api])
-        for name, address in zip(MAP_CALLS[api], found, strict=True):
-            if not address:
-                raise CallFailed(f"vkGetDeviceProcAddr gives NULL for {name}, which this device must have")
-        return found[0], found[1]
-
-    def allocate(self, memory_type: int, size: int) -> int:
-        """A VkDeviceMemory of `size` bytes as an integer. Raises CallFailed with the VkResult's name."""
-        info = vk.ffi.new("VkMemoryAllocateInfo *")
-        info.sType = vk.VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO
-        info.allocationSize, info.memoryTypeIndex = size, memory_type
-        memory = vk.ffi.new("VkDeviceMemory *")
-        at("vkAllocateMemory")
-        check("vkAllocateMemory", vk.lib.vkAllocateMemory(self.handle, info, vk.ffi.NULL, memory))
-        return int(vk.ffi.cast("uintptr_t", memory[0]))
-
-    def free(self, memory: int) -> None:
-        """vkFreeMemory; a mapped object is unmapped by it."""
-        at("vkFreeMemory")
-        vk.lib.vkFreeMemory(self.handle, vk.ffi.cast("VkDeviceMemory", memory), vk.ffi.NULL)
-
-    def map(
-        self, api: Api, memory: int, offset: int = 0, size: int = WHOLE_SIZE, *, flags: int = 0, address: int = 0
-    ) -> tuple[int, int]:
-        """vkMapMemory or vkMapMemory2: the VkResult, and the pointer, 0 after a failure.
-
-        address: chains VkMemoryMapPlacedInfoEXT, which counts where flags hold PLACED.
-        """
-        function, handle = self.map_functions(api)[0], vk.ffi.cast("VkDeviceMemory", memory)
-        data = vk.ffi.new("void **")
-        if api == "v1":
-            call = vk.ffi.cast("PFN_vkMapMemory", function)
-            result = call(self.handle, handle, offset, size, 0, data)
-        else:
-            info = vk.ffi.new("VkMemoryMapInfoKHR *")
-            info.sType, info.flags, info.memory, info.offset, info.size = _MAP_INFO, flags, handle, offset, size
-            placed = _PlacedInfo(_PLACED_INFO, None, address)
-            if address:
-                info.pNext = _pointer(placed)
-            result = vk.ffi.cast("PFN_vkMapMemory2KHR", function)(self.handle, info, data)
-        return result, int(vk.ffi.cast("uintptr_t", data[0])) if result == 0 else 0
-
-    def unmap(self, api: Api, memory: int, flags: int = 0) -> int:
-        """vkUnmapMemory or vkUnmapMemory2: the VkResult, VK_SUCCESS for the former, which returns nothing."""
-        function, handle = self.map_functions(api)[1], vk.ffi.cast("VkDeviceMemory", memory)
-        if api == "v1":
-            vk.ffi.cast("PFN_vkUnmapMemory", function)(self.handle, handle)
-            return 0
-        info = vk.ffi.new("VkMemoryUnmapInfoKHR *")
-        info.sType, info.flags, info.memory = _UNMAP_INFO, flags, handle
-        return int(vk.ffi.cast("PFN_vkUnmapMemory2KHR", function)(self.handle, info))
-
-    def flush(self, memory: int, offset: int = 0, size: int = WHOLE_SIZE) -> None:
-        """vkFlushMappedMemoryRanges; WHOLE_SIZE is to the end of the mapping. Raises CallFailed."""
-        self._with_range("vkFlushMappedMemoryRanges", memory, offset, size)
-
-    def invalidate(self, memory: int, offset: int = 0, size: int = WHOLE_SIZE) -> None:
-        """vkInvalidateMappedMemoryRanges. Raises CallFailed."""
-        self._with_range("vkInvalidateMappedMemoryRanges", memory, offset, size)
-
-    def _with_range(self, name: str, memory: int, offset: int, size: int) -> None:
-        at(name)
-        mapped = vk.ffi.new("VkMappedMemoryRange *")
-        mapped.sType, mapped.memory = (
-            vk.VK_STRUCTURE_TYPE_MAPPED_MEMORY_RANGE,
-            vk.ffi.cast("VkDeviceMemory", memory),
-        )
-        mapped.offset, mapped.size = offset, size
-        check(name, getattr(vk.lib, name)(self.handle, 1, mapped))
 
 
 def use_test_layer(layer: TestLayer) -> tuple[str, ...]:

@@ -4,7 +4,8 @@ import math
 import random
 
 from vkmapctl.model import Device, Job
-from vkmapctl.native import PAGE, PLACED, RESERVE, Op, Step
+from vkmapctl.native import PAGE, Op, Step
+from vkmapctl.rules import PLACED, RESERVE
 
 RANDOM_CYCLES = 256
 RANDOM_ORDERS = 16

@@ -9,8 +9,9 @@ from msgspec.structs import replace
 
 from vkmapctl import units
 from vkmapctl.model import Device
-from vkmapctl.native import PLACED, RESERVE, Op, Step
+from vkmapctl.native import Op, Step
 from vkmapctl.plans.program import page_ceil
+from vkmapctl.rules import PLACED, RESERVE
 from vkmapctl.steps import (
     Allocate,
     AnyStep,
