@@ -1,32 +1,20 @@
-"""Plain data to tables. Knows no driver, no C and no files."""
+"""A stress run to tables. Knows no driver, no C and no files."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from vkmapctl import units
-from vkmapctl.documents import ProbeReport, Run
-from vkmapctl.model import Api, Device, Floor, Latency, Note, Probe, Proof, Row
+from vkmapctl.documents import Run
+from vkmapctl.model import Floor, Latency, Row
 from vkmapctl.reports import elements
-from vkmapctl.reports.elements import NONE, Block, Element, Fitted, Table, Text, grid, table
+from vkmapctl.reports.common import device_head, notes_view, status_text
+from vkmapctl.reports.elements import NONE, Block, Element, Fitted, Table, Text
 from vkmapctl.reports.plain import least_width
 from vkmapctl.reports.sharing import sharing_view
 from vkmapctl.results.findings import findings, memory_label, page_cost
 
-_STYLES = {
-    "ok": "green",
-    "failed": "bold red",
-    "missed": "bold red",
-    "crashed": "bold red",
-    "hung": "bold red",
-    "lost": "bold red",
-    "out-of-memory": "bold red",
-    "unsupported": "yellow",
-    "interrupted": "yellow",
-    "not-run": "yellow",
-}
 FLOOR_MARK = "~"
 INDENT = 2
-MOST_OF_A_KIND, FIRST_OF_A_KIND = 4, 2  # warnings of one kind that are shown
 
 
 class Column(NamedTuple):
@@ -51,14 +39,6 @@ def _optional(shown: Callable[[float], str], value: float | None) -> str:
     return NONE if value is None else shown(value)
 
 
-def status_text(status: str) -> Text:
-    """The status in its colour."""
-    return Text(status, style=_STYLES.get(status, ""))
-
-
-# --- a stress run ---------------------------------------------------------------------------------
-
-
 def run_view(run: Run) -> list[Element]:
     """A whole stress run, as printed at its end and by `report show`."""
     view: list[Element] = [*_run_head(run)]
@@ -72,15 +52,6 @@ def run_view(run: Run) -> list[Element]:
     view += notes_view(run.warnings)
     view.append(Text.of("\n", status_text(run.outcome), f" (exit code {run.exit_code})"))
     return view
-
-
-def device_head(device: Device, loader: str) -> Iterable[Element]:
-    """Which device and driver, in two lines; a third where its placed maps are emulated."""
-    yield Text(f"{device.name}  [device {device.index}, {device.type}]", style="bold")
-    through = f", loader {loader}" if loader else ""
-    yield Text(f"  driver {device.driver_name} {device.driver_info}, Vulkan {device.api_version}{through}")
-    if device.placed.emulated:
-        yield Text("  emulated: placed maps and reserve come from vkmapctl's test layer", style="yellow")
 
 
 def _run_head(run: Run) -> Iterable[Element]:
@@ -235,20 +206,6 @@ def reasons(rows: Sequence[Row]) -> list[Element]:
     ]
 
 
-def notes_view(notes: Sequence[Note]) -> list[Element]:
-    """Warnings, a line each and a kind after the other; of a kind that many rows draw, the first and their number."""
-    kinds: dict[str, list[str]] = {}
-    for note in notes:
-        kinds.setdefault(note.code, []).append(note.message)
-    lines = []
-    for code, messages in kinds.items():
-        shown = messages if len(messages) <= MOST_OF_A_KIND else messages[:FIRST_OF_A_KIND]
-        lines += [f" [{code}] {message}" for message in shown]
-        if len(shown) < len(messages):
-            lines.append(f" [{code}] {len(messages) - len(shown)} more of this kind, which --save and --json keep")
-    return [Text.of("\n" if i == 0 else "", ("warning", "yellow"), line) for i, line in enumerate(lines)]
-
-
 def floor_line(floor: Floor) -> str:
     """The floor in one line."""
     return f"timer {units.duration(floor.timer_ns)}, null pair {units.duration(floor.call_ns)}"
@@ -260,131 +217,3 @@ def row_line(row: Row) -> str:
     tail = _optional(units.duration, row.map.p99_ns if row.map else None)
     rate = _optional(units.count, row.pairs_per_second)
     return f"{row.job}, {row.api}: {row.status}, {rate} pairs/s, map p50 {middle}, p99 {tail}"
-
-
-# --- a probe --------------------------------------------------------------------------------------
-
-
-def probe_view(report: ProbeReport) -> list[Element]:
-    """Every device, then what a gate found missing."""
-    view: list[Element] = [Text(f"Vulkan loader {report.loader}")] if report.loader else []
-    for probe in report.devices:
-        view += _device_view(probe)
-    view += notes_view(report.warnings)
-    if report.missing:
-        view.append(Text("\nmissing:", style="bold red"))
-        view += [Text(f"  {line}") for line in report.missing]
-    return view
-
-
-def _device_view(probe: Probe) -> Iterable[Element]:
-    device = probe.device
-    if device is None:
-        yield Text.of("\n", status_text(probe.status), f": {probe.reason}")
-        return
-    yield Text(f"\nDevice {device.index}: {device.name}", style="bold")
-    yield Block(_identity_table(device))
-    yield Block(Text.of("\nmap2: ", (_route_text(device), "bold")))
-    if probe.entry_points:
-        yield Block(_proof_table(probe))
-    if probe.status != "ok":
-        yield Block(Text.of(status_text(probe.status), f": {probe.reason}"))
-    for part in _placed_table(device):
-        yield Block(part)
-    if device.memory_types:
-        yield Block(_memory_table(device))
-    else:
-        yield Block(Text("\nno memory types: nothing can be allocated on this device", style="yellow"))
-    for note in probe.notes:
-        yield Block(Text.of(("warning", "yellow"), f" [{note.code}] {note.message}"))
-
-
-def _identity_table(device: Device) -> Table:
-    table = grid(2)
-    for name, value in (
-        ("type", device.type),
-        ("apiVersion", device.api_version),
-        ("driver", f"{device.driver_name} ({device.driver_id}), {device.driver_info}"),
-        ("driverVersion", device.driver_version),
-        ("conformanceVersion", device.conformance_version),
-        ("vendorID, deviceID", f"{device.vendor_id:#06x}, {device.device_id:#06x}"),
-        ("deviceUUID", device.device_uuid),
-        ("driverUUID", device.driver_uuid),
-        ("PCI address", device.pci_address or NONE),
-        ("minMemoryMapAlignment", str(device.limits.min_memory_map_alignment)),
-        ("nonCoherentAtomSize", str(device.limits.non_coherent_atom_size)),
-    ):
-        table.add(name, value)
-    return table
-
-
-def _route_text(device: Device) -> str:
-    revision = device.extensions.get("VK_KHR_map_memory2")
-    extension = f"VK_KHR_map_memory2 revision {revision} (specification: 1)" if revision else "no VK_KHR_map_memory2"
-    how = {
-        "core": "core, by promotion to Vulkan 1.4",
-        "khr": "by extension",
-        "none": "none: vkMapMemory only",
-    }[device.route]
-    return f"{how}; {extension}"
-
-
-def _proof_table(probe: Probe) -> Table:
-    names: dict[Api, str] = {"core": "2", "khr": "2KHR", "v1": ""}
-    points = {point.name: point for point in probe.entry_points}
-    proved = table("functions", "resolves", "by the rules", "live proof", numeric_from=9)
-    proofs = {proof.by: proof for proof in probe.proofs}
-    for api, suffix in names.items():
-        functions = (f"vkMapMemory{suffix}", f"vkUnmapMemory{suffix}")
-        found = [points[name] for name in functions if name in points]
-        resolves = {True: "yes", False: "no"}[all(point.found for point in found)] if found else "yes"
-        rule = {"pointer": "must", "null": "must not", "unspecified": "not to be called"}
-        rules = rule[found[0].rule] if found else "must"
-        proved.add(" ".join(functions), resolves, rules, _verdict(proofs.get(api)))
-    for by, text in (("placed", "a placed map"), ("reserve", "unmap with reserve")):
-        if by in proofs:
-            proved.add(text, "", "", _verdict(proofs[by]))
-    return proved
-
-
-def _verdict(proof: Proof | None) -> Text:
-    if proof is None:
-        return Text(NONE)
-    verdict = status_text(proof.status)
-    return verdict if proof.status == "ok" else Text.of(verdict, f" ({proof.detail})")
-
-
-def _placed_table(device: Device) -> Iterable[Text | Table]:
-    revision = device.extensions.get("VK_EXT_map_memory_placed")
-    if revision is None:
-        yield Text("\nplaced maps: no VK_EXT_map_memory_placed")
-        return
-    placed = device.placed
-    origin = ", emulated by vkmapctl's test layer" if placed.emulated else ""
-    yield Text(f"\nplaced maps: VK_EXT_map_memory_placed revision {revision} (specification: 1){origin}")
-    table = grid(2)
-    for name, value in (
-        ("memoryMapPlaced", placed.memory_map_placed),
-        ("memoryMapRangePlaced", placed.memory_map_range_placed),
-        ("memoryUnmapReserve", placed.memory_unmap_reserve),
-    ):
-        table.add(f"  {name}", Text("yes", style="green") if value else Text("no", style="yellow"))
-    table.add("  minPlacedMemoryMapAlignment", str(placed.min_placed_memory_map_alignment or NONE))
-    yield table
-
-
-def _memory_table(device: Device) -> Table:
-    listing = table("\nmemory type", "\nflags", "\nheap", "\nheap size", "\nfree", numeric_from=2)
-    for one in device.memory_types:
-        heap = device.heaps[one.heap]
-        free = None if heap.budget is None else max(heap.budget - (heap.usage or 0), 0)
-        local = " De" if heap.device_local else ""
-        listing.add(
-            f"#{one.index}",
-            " ".join(one.flags) or NONE,
-            f"{one.heap}{local}",
-            units.size(heap.size),
-            NONE if free is None else units.size(free),
-            style="" if one.host_visible else "dim",
-        )
-    return listing

@@ -3,9 +3,9 @@
 import math
 import re
 
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:ib|b)?", re.IGNORECASE | re.ASCII)
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ns|us|[\u00b5\u03bc]s|ms|s|m|min|h)", re.IGNORECASE | re.ASCII)
-_RANGE = re.compile(r"([^.\s][^*\s]*?)\.\.([^*.\s][^*\s]*)(?:\*(\d+))?", re.ASCII)
+_SIZE = r"(?ai)(\d+(?:\.\d+)?)\s*([kmgt]?)(?:ib|b)?"
+_DURATION = r"(?ai)(\d+(?:\.\d+)?)\s*(ns|us|[\u00b5\u03bc]s|ms|s|m|min|h)"
+_RANGE = r"(?a)([^.\s][^*\s]*?)\.\.([^*.\s][^*\s]*)(?:\*(\d+))?"
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 _SIZE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _LARGEST = 1 << 63
@@ -17,7 +17,7 @@ def parse_size(text: str) -> int:
 
     Raises ValueError for anything else, for a fraction of a byte and from 2**63 on.
     """
-    match = _SIZE.fullmatch(text.strip())
+    match = re.fullmatch(_SIZE, text.strip())
     if not match:
         raise ValueError(f"'{text}' is not a size such as 4096, 64K, 256M or 1GiB")
     value = float(match[1]) if "." in match[1] else int(match[1])
@@ -31,7 +31,7 @@ def parse_size(text: str) -> int:
 
 def parse_range(text: str) -> tuple[str, str, int]:
     """(`4K`, `1G`, 4) of `4K..1G*4`; without a factor it is 2. Raises ValueError."""
-    match = _RANGE.fullmatch(text.strip())
+    match = re.fullmatch(_RANGE, text.strip())
     if not match or int(match[3] or 2) < 2:
         raise ValueError(f"'{text}' is not a range such as 4K..1G or 4K..1G*4")
     return match[1], match[2], int(match[3] or 2)
@@ -80,7 +80,7 @@ def steps_between(low: int, high: int, factor: int) -> list[int]:
 
 def parse_duration(text: str) -> float:
     """Seconds of `250ms`, `5s`, `2m`, `1h`, `50us`. Raises ValueError for anything else."""
-    match = _DURATION.fullmatch(text.strip())
+    match = re.fullmatch(_DURATION, text.strip())
     if not match:
         raise ValueError(f"'{text}' is not a duration such as 250ms, 5s or 2m")
     unit = "us" if match[2][0] in "\u00b5\u03bc" else match[2].lower()  # either sign for micro

@@ -11,7 +11,7 @@ from rich.measure import Measurement
 
 from vkmapctl import report
 from vkmapctl.commandline import console
-from vkmapctl.reports import plain
+from vkmapctl.reports import plain, probing
 from vkmapctl.reports.drawing import drawn
 from vkmapctl.reports.elements import Block, Column, Table, Text, grid, table
 
@@ -69,7 +69,7 @@ def test_a_block(above):
     "view",
     [
         report.run_view(a_run(a_row(), a_busy_row(), floor=a_floor())),
-        report.probe_view(a_probe_report(a_probe())),
+        probing.probe_view(a_probe_report(a_probe())),
     ],
     ids=["run", "probe"],
 )

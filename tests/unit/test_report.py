@@ -23,6 +23,7 @@ from builders import (
 from vkmapctl import report
 from vkmapctl.commandline import console
 from vkmapctl.model import EntryPoint, Note, Placed, Probe, Proof, TouchRate
+from vkmapctl.reports import common, probing
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 UPDATE = "VKMAPCTL_UPDATE_GOLDEN"
@@ -126,8 +127,8 @@ VIEWS = {
     "run-simple": lambda: report.run_view(a_simple_run()),
     "run-full": lambda: report.run_view(a_full_run()),
     "run-nothing": lambda: report.run_view(a_run_of_nothing()),
-    "probe-good": lambda: report.probe_view(a_good_probe()),
-    "probe-bad": lambda: report.probe_view(a_bad_probe()),
+    "probe-good": lambda: probing.probe_view(a_good_probe()),
+    "probe-bad": lambda: probing.probe_view(a_bad_probe()),
 }
 
 
@@ -183,7 +184,7 @@ def test_rows_of_different_devices_are_told_apart(render):
 @pytest.mark.parametrize(("count", "lines"), [(4, 4), (5, 3), (300, 3)])
 def test_warnings_that_every_row_draws_do_not_fill_the_screen(render, count, lines):
     notes = [Note("few-samples", f"row {i}: few") for i in range(count)] + [Note("layer-in-path", "a layer")]
-    shown = render(report.notes_view(notes), "plain").strip().splitlines()
+    shown = render(common.notes_view(notes), "plain").strip().splitlines()
     assert [line for line in shown if "layer-in-path" in line] == ["warning [layer-in-path] a layer"]
     assert len(shown) - 1 == lines
     assert count <= 4 or f"{count - 2} more of this kind" in shown[2]
@@ -191,7 +192,7 @@ def test_warnings_that_every_row_draws_do_not_fill_the_screen(render, count, lin
 
 def test_names_from_a_driver_are_text_and_no_markup(render):
     device = a_device(name="[bold]GPU[/bold] :smile: [/]", driver_info="[red]")
-    text = render(report.probe_view(a_probe_report(a_probe(device))), "plain")
+    text = render(probing.probe_view(a_probe_report(a_probe(device))), "plain")
     assert "Device 0: [bold]GPU[/bold] :smile: [/]" in text
 
 

@@ -181,7 +181,7 @@ class Child:
             self._take_output()  # a child must not wait for us to read while we wait for it to end
             if time.monotonic() > deadline:
                 return None
-            time.sleep(0.002)
+            time.sleep(0.0005)
         return 0
 
     def release(self) -> None:

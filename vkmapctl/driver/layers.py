@@ -8,12 +8,14 @@ are named by a manifest as well.
 
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from vkmapctl.machine.addresses import Area
 from vkmapctl.model import Data, Note
+
+if TYPE_CHECKING:
+    from vkmapctl.machine.addresses import Area
 
 _FOLDERS = {"implicit": "vulkan/implicit_layer.d", "explicit": "vulkan/explicit_layer.d"}
 _LISTS = {
@@ -117,7 +119,7 @@ def names(files: Collection[str]) -> tuple[str, ...]:
     return tuple(layer.name for layer in active(files))
 
 
-def in_path(layers: Sequence[Layer], mapped: Iterable[Area], functions: Iterable[int]) -> list[Layer]:
+def in_path(layers: Sequence[Layer], mapped: "Iterable[Area]", functions: Iterable[int]) -> list[Layer]:
     """Those of `layers` whose own code some of the functions' addresses lie in."""
     files = {area.path for area in mapped for address in functions if area.begin <= address < area.end}
     return [layer for layer in layers if any(_is_in(layer, path) for path in files)]

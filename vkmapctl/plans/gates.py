@@ -8,11 +8,11 @@ from vkmapctl import units
 from vkmapctl.model import Data, Device, Probe, Row
 
 _COMPARE = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
-_THRESHOLD = re.compile(r"([a-z0-9_.]+)\s*(>=|<=|>|<)\s*(\S+)")
+_THRESHOLD = r"([a-z0-9_.]+)\s*(>=|<=|>|<)\s*(\S+)"
 _PERCENTILES = {"min": "min_ns", "mean": "mean_ns", "p50": "p50_ns", "p90": "p90_ns",
                 "p99": "p99_ns", "p999": "p999_ns", "max": "max_ns"}  # fmt: skip
 _CALLS = ("map", "unmap", "response")  # response: with --rate, from when a cycle was due
-_API_REQUIREMENT = re.compile(r"api>=(\d{1,9})\.(\d{1,9})")
+_API_REQUIREMENT = r"api>=(\d{1,9})\.(\d{1,9})"
 _PROVED_BY = {
     "map2": ("core", "khr"),
     "core14": ("core",),
@@ -47,7 +47,7 @@ def metrics() -> list[str]:
 
 def parse_threshold(text: str) -> Threshold:
     """`map.p99>50us`, `pairs_per_second<1e6`, `write<5GB/s`. Raises ValueError."""
-    match = _THRESHOLD.fullmatch(text.strip())
+    match = re.fullmatch(_THRESHOLD, text.strip())
     if not match:
         raise ValueError(f"'{text}' is not a condition such as map.p99>50us")
     metric, comparison, value = match[1], match[2], match[3]
@@ -112,7 +112,7 @@ def _shown(metric: str, value: float) -> str:
 
 def check_requirement(text: str) -> None:
     """Raises ValueError for a --require that probe does not know."""
-    if text not in REQUIREMENTS and not _API_REQUIREMENT.fullmatch(text):
+    if text not in REQUIREMENTS and not re.fullmatch(_API_REQUIREMENT, text):
         raise ValueError(f"unknown requirement '{text}'; known: {', '.join(REQUIREMENTS)}")
 
 
@@ -149,7 +149,7 @@ def _lacks(text: str, device: Device, probe: Probe) -> str | None:
         if not proofs:
             return f"{text}: {_NEEDS[text]} is missing"
         return f"{text}: not proved: {'; '.join(proof.detail for proof in proofs)}"
-    match = _API_REQUIREMENT.fullmatch(text)
+    match = re.fullmatch(_API_REQUIREMENT, text)
     if match and device.version() < (int(match[1]), int(match[2])):
         return f"{text}: this device has {device.api_version}"
     return None

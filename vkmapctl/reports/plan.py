@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from vkmapctl import units
 from vkmapctl.model import Job
 from vkmapctl.planning import PlanReport
-from vkmapctl.report import device_head
+from vkmapctl.reports.common import device_head
 from vkmapctl.reports.elements import NONE, Block, Element, Text, table
 
 
