@@ -42,27 +42,52 @@ static int call_failed(struct vkm_stats *stats, int32_t result)
     return VKM_CALL_FAILED;
 }
 
-static inline int call_map(struct runner *r, const struct vkm_step *step, const struct vkm_call *call, void **data)
+/* What a call is made with, in one place: a timed call reads all of it before the clock. */
+struct prepared {
+    uint64_t function, device, memory, offset, size;
+    const struct vkm_call *info;
+    uint32_t flags, version;
+};
+
+static inline struct prepared prepared_map(const struct vkm_program *p, uint32_t i)
 {
-    const struct vkm_program *p = r->program;
-    int32_t result;
-    if (p->version == 1)
-        result = ((map1_fn *)(uintptr_t)p->map)(p->device, p->objects[step->object].memory, step->offset,
-                                                step->whole ? WHOLE_SIZE : step->size, step->flags, data);
-    else
-        result = ((map2_fn *)(uintptr_t)p->map)(p->device, call, data);
-    return result ? call_failed(r->stats, result) : VKM_OK;
+    const struct vkm_step *step = &p->steps[i];
+    return (struct prepared){
+        p->map,
+        p->device,
+        p->objects[step->object].memory,
+        step->offset,
+        step->whole ? WHOLE_SIZE : step->size,
+        &p->calls[i],
+        step->flags,
+        p->version,
+    };
 }
 
-static inline int call_unmap(struct runner *r, const struct vkm_step *step, const struct vkm_call *call)
+static inline struct prepared prepared_unmap(const struct vkm_program *p, uint32_t i)
 {
-    const struct vkm_program *p = r->program;
-    if (p->version == 1) {
-        ((unmap1_fn *)(uintptr_t)p->unmap)(p->device, p->objects[step->object].memory);
-        return VKM_OK;
-    }
-    int32_t result = ((unmap2_fn *)(uintptr_t)p->unmap)(p->device, call);
-    return result ? call_failed(r->stats, result) : VKM_OK;
+    return (struct prepared){
+        .function = p->unmap,
+        .device = p->device,
+        .memory = p->objects[p->steps[i].object].memory,
+        .info = &p->calls[i],
+        .version = p->version,
+    };
+}
+
+static inline int32_t call_map(struct prepared c, void **data)
+{
+    if (c.version == 1)
+        return ((map1_fn *)(uintptr_t)c.function)(c.device, c.memory, c.offset, c.size, c.flags, data);
+    return ((map2_fn *)(uintptr_t)c.function)(c.device, c.info, data);
+}
+
+static inline int32_t call_unmap(struct prepared c)
+{
+    if (c.version != 1)
+        return ((unmap2_fn *)(uintptr_t)c.function)(c.device, c.info);
+    ((unmap1_fn *)(uintptr_t)c.function)(c.device, c.memory);
+    return 0;
 }
 
 static inline int pointer_fault(const struct vkm_program *p, const struct vkm_step *step, uint64_t pointer)
@@ -78,16 +103,16 @@ static inline int map_step(struct runner *r, uint32_t i, const int timed)
 {
     const struct vkm_step *step = &r->program->steps[i];
     struct vkm_object *object = &r->program->objects[step->object];
+    const struct prepared call = prepared_map(r->program, i);
+    const uint32_t kind = r->clock->kind;
     void *data = NULL;
-    uint64_t t0 = timed ? vkm_ticks(r->clock) : 0;
-    int fault = call_map(r, step, &r->program->calls[i], &data);
-    if (timed) {
-        uint64_t ns = vkm_ticks_to_ns(r->clock, vkm_ticks(r->clock) - t0);
-        if (r->record && !fault)
-            vkm_record(&r->stats->map_ns, ns);
-    }
-    if (fault)
-        return fault;
+    uint64_t t0 = timed ? vkm_ticks_of(kind) : 0;
+    int32_t result = call_map(call, &data);
+    uint64_t ticks = timed ? vkm_ticks_of(kind) - t0 : 0;
+    if (result)
+        return call_failed(r->stats, result);
+    if (timed && r->record)
+        vkm_record(&r->stats->map_ns, vkm_ticks_to_ns(r->clock, ticks));
     object->pointer = (uint64_t)(uintptr_t)data;
     object->mapped_offset = step->offset;
     object->mapped_size = step->size;
@@ -137,15 +162,15 @@ static inline int unmap_step(struct runner *r, uint32_t i, const int timed)
         if (fault)
             return fault;
     }
-    uint64_t t0 = timed ? vkm_ticks(r->clock) : 0;
-    int fault = call_unmap(r, step, &r->program->calls[i]);
-    if (timed) {
-        uint64_t ns = vkm_ticks_to_ns(r->clock, vkm_ticks(r->clock) - t0);
-        if (r->record && !fault)
-            vkm_record(&r->stats->unmap_ns, ns);
-    }
-    if (fault)
-        return fault; /* a failed unmap leaves the object mapped (VUID-VkMemoryUnmapInfo, return codes) */
+    const struct prepared call = prepared_unmap(r->program, i);
+    const uint32_t kind = r->clock->kind;
+    uint64_t t0 = timed ? vkm_ticks_of(kind) : 0;
+    int32_t result = call_unmap(call);
+    uint64_t ticks = timed ? vkm_ticks_of(kind) - t0 : 0;
+    if (result)
+        return call_failed(r->stats, result); /* the object stays mapped (VUID-VkMemoryUnmapInfo, return codes) */
+    if (timed && r->record)
+        vkm_record(&r->stats->unmap_ns, vkm_ticks_to_ns(r->clock, ticks));
     if (step->flags & UNMAP_RESERVE)
         keep_pages(r->program, object);
     object->pointer = 0;
