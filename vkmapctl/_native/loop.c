@@ -342,9 +342,9 @@ static int run_pair1(struct runner *r, uint64_t iterations, uint64_t *done)
     const uint64_t device = p->device, memory = p->objects[step->object].memory, offset = step->offset;
     const uint64_t size = step->whole ? WHOLE_SIZE : step->size;
     void *seen = UNSEEN;
-    uint64_t n;
+    uint64_t left;
     int fault = VKM_OK;
-    for (n = 0; n < iterations; n++) {
+    for (left = iterations; left; left--) {
         void *data = NULL;
         stats->at_step = 0;
         stats->at_op = VKM_MAP;
@@ -359,7 +359,7 @@ static int run_pair1(struct runner *r, uint64_t iterations, uint64_t *done)
         stats->at_op = VKM_UNMAP;
         unmap(device, memory);
     }
-    *done = n;
+    *done = iterations - left;
     return fault;
 }
 
@@ -372,9 +372,9 @@ static int run_pair2(struct runner *r, uint64_t iterations, uint64_t *done)
     const struct vkm_call *calls = p->calls;
     const uint64_t device = p->device;
     void *seen = UNSEEN;
-    uint64_t n;
+    uint64_t left;
     int fault = VKM_OK;
-    for (n = 0; n < iterations; n++) {
+    for (left = iterations; left; left--) {
         void *data = NULL;
         stats->at_step = 0;
         stats->at_op = VKM_MAP;
@@ -393,7 +393,7 @@ static int run_pair2(struct runner *r, uint64_t iterations, uint64_t *done)
             break;
         }
     }
-    *done = n;
+    *done = iterations - left;
     return fault;
 }
 
