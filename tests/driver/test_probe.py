@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from cli_runner import LAVAPIPE, RADV_NULL, vkmapctl
 
+import vkmapctl as vkmapctl_package
+
 
 def test_lavapipe_is_proved_through_every_pair_of_functions() -> None:
     result = vkmapctl("probe", "--json")
@@ -107,6 +109,29 @@ def test_a_broken_driver_is_reported_and_never_takes_the_tool_with_it(fault: str
     assert result.code == code
     assert text in result.out
     assert "llvmpipe" in result.out, "what is known of the device is still shown"
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "text"),
+    [
+        ("enumerate-crashes", 6, "killed by SIGSEGV in vkEnumeratePhysicalDevices"),
+        ("init-crashes", 6, "killed by SIGSEGV in vkCreateDevice"),
+        ("map-crashes", 6, "killed by SIGSEGV in vkMapMemory2"),
+        ("map-hangs", 6, "no progress for 1 s"),
+        ("map-fails", 4, "VK_ERROR_MEMORY_MAP_FAILED in vkMapMemory2KHR"),
+    ],
+)
+def test_a_driver_that_breaks_before_the_parent_has_asked(fault: str, code: int, text: str) -> None:
+    """The layer comes by the environment: with --inject the child is forked late, and asked."""
+    layer = {
+        "VK_INSTANCE_LAYERS": "VK_LAYER_VKMAPCTL_test",
+        "VK_LAYER_PATH": str(Path(vkmapctl_package.__file__).parent / "layer"),
+        "VKMAPCTL_LAYER_FAULT": fault,
+    }
+    result = vkmapctl("probe", "--timeout", "1s", driver=LAVAPIPE | layer, timeout=20)
+    assert result.code == code
+    assert text in result.out + result.err
+    assert ("llvmpipe" in result.out) == (fault != "enumerate-crashes"), "what is known of the device is still shown"
 
 
 def test_a_driver_that_hangs_is_ended() -> None:
