@@ -3,7 +3,7 @@
 A command's module is imported when it is asked for: a probe does not pay for the flags of `stress`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 
 import click
@@ -22,20 +22,21 @@ COMMANDS = {
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
-class Commands(click.Group):
-    """The commands, each imported when it is asked for."""
+class Commands(Mapping[str, click.Command]):
+    """The commands by name, each imported when it is asked for."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        command: click.Command = getattr(import_module(f"vkmapctl.commandline.{COMMANDS[cmd_name]}"), cmd_name)
+    def __getitem__(self, name: str) -> click.Command:
+        command: click.Command = getattr(import_module(f"vkmapctl.commandline.{COMMANDS[name]}"), name)
         return command
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
 
-@click.group(cls=Commands, context_settings=CONTEXT)
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+
+@click.group(commands=Commands(), context_settings=CONTEXT)
 @click.version_option(__version__, prog_name="vkmapctl")
 def cli() -> None:
     """Inspect, verify and measure Vulkan memory mapping.

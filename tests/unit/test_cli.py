@@ -85,6 +85,10 @@ def test_wrong_arguments(arguments, capsys):
     assert [line for line in lines[1:] if not line.startswith("Hint: ")] == []
 
 
+def test_a_misspelt_command_is_answered_with_the_likeliest(capsys):
+    assert "stress" in outcome(["stres"], capsys)[2]
+
+
 @pytest.mark.parametrize("kind", ["exists", "folder", "under a file", "empty", "name too long"])
 @pytest.mark.parametrize("command", ["probe", "stress"])
 def test_a_save_that_cannot_work_is_refused_first(command, kind, tmp_path, capsys):
