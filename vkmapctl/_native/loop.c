@@ -53,14 +53,14 @@ static inline struct prepared prepared_map(const struct vkm_program *p, uint32_t
 {
     const struct vkm_step *step = &p->steps[i];
     return (struct prepared){
-        p->map,
-        p->device,
-        p->objects[step->object].memory,
-        step->offset,
-        step->whole ? WHOLE_SIZE : step->size,
-        &p->calls[i],
-        step->flags,
-        p->version,
+        .function = p->map,
+        .device = p->device,
+        .memory = p->objects[step->object].memory,
+        .offset = step->offset,
+        .size = step->whole ? WHOLE_SIZE : step->size,
+        .info = &p->calls[i],
+        .flags = step->flags,
+        .version = p->version,
     };
 }
 

@@ -46,8 +46,14 @@ def probe(
         layer=test_layer(emulate, inject, validate),
         command=sys.argv[1:],
         version=__version__,
-        meanwhile=lambda: printer(output),
+        meanwhile=lambda: _import_tables(output),
     ) as report:
         if sink:
             sink.save(report)
         return conclude(report, output, sink)
+
+
+def _import_tables(output: dict[str, Any]) -> None:
+    """What the report will be drawn with, while the driver is loading."""
+    if printer(output):
+        from vkmapctl.reports import plain, probing  # noqa: F401

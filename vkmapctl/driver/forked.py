@@ -121,14 +121,14 @@ def _serve_or_refuse(serve: Callable[[Channel], None], channel: Channel) -> None
     try:
         serve(channel)
     except VkmapError as error:
-        refuse(channel, error.message, error.hints, error.exit_code)
+        _refuse(channel, error.message, error.hints, error.exit_code)
     except Exception:
         import traceback
 
         hints = tuple(line for line in traceback.format_exc().splitlines() if line.strip())
-        refuse(channel, "internal error in the driver process", hints, ExitCode.INTERNAL)
+        _refuse(channel, "internal error in the driver process", hints, ExitCode.INTERNAL)
 
 
-def refuse(channel: Channel, message: str, hints: tuple[str, ...], exit_code: int) -> None:
+def _refuse(channel: Channel, message: str, hints: tuple[str, ...], exit_code: int) -> None:
     """Sends a protocol.Refused."""
     channel.send({"type": "Refused", "message": message, "hints": hints, "exit_code": exit_code})

@@ -1,6 +1,7 @@
 """What the live proof of a device amounts to, by the specification's rules."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal
 
 from vkmapctl.model import Device, EntryPoint, Note, Probe, Proof
 from vkmapctl.results import outcomes
@@ -28,16 +29,13 @@ def entry_points(device: Device, resolves: Mapping[str, bool]) -> tuple[EntryPoi
     The instance asks for 1.4 here. A core name must then resolve on a 1.4 device; on an older one it may be
     anything and must not be called. A KHR name must resolve where its extension is enabled, else be NULL.
     """
-    points = []
-    for name in MAP_CALLS["core"]:
-        must = device.version() >= (1, 4)
-        found = resolves[name]
-        points.append(EntryPoint(name, found, "pointer" if must else "unspecified", callable=found and must))
-    for name in MAP_CALLS["khr"]:
-        must = MAP_MEMORY2 in device.extensions
-        found = resolves[name]
-        points.append(EntryPoint(name, found, "pointer" if must else "null", callable=found and must))
-    return tuple(points)
+
+    def point(name: str, must: bool, otherwise: Literal["null", "unspecified"]) -> EntryPoint:
+        return EntryPoint(name, resolves[name], "pointer" if must else otherwise, callable=resolves[name] and must)
+
+    core = (point(name, device.version() >= (1, 4), "unspecified") for name in MAP_CALLS["core"])
+    khr = (point(name, MAP_MEMORY2 in device.extensions, "null") for name in MAP_CALLS["khr"])
+    return (*core, *khr)
 
 
 def _disagreements(device: Device, points: Sequence[EntryPoint]) -> Iterator[Note]:
