@@ -16,10 +16,11 @@ from typing import Any, TypeVar
 import msgspec
 
 from vkmapctl import native
+from vkmapctl.inside.layer import TestLayer
 from vkmapctl.machine import cpus
-from vkmapctl.measuring import counter_is_trusted, run_threads
-from vkmapctl.model import Device, TestLayer
+from vkmapctl.model.device import Device
 from vkmapctl.native import Pass
+from vkmapctl.worker.measuring import counter_is_trusted, run_threads
 
 HERE = Path(__file__).parent
 
@@ -163,17 +164,19 @@ class Machine:
 @contextmanager
 def opened(folder: Path, *, emulate: bool) -> Iterator[Machine]:
     """The device that vkmapctl would choose. emulate: with placed maps by the test layer where it has none."""
-    from vkmapctl.driver import vkapi
-    from vkmapctl.driver.opened import Opened
+    from vkmapctl.inside import vkapi
+    from vkmapctl.inside.device import OpenDevice
+    from vkmapctl.inside.layer import use_test_layer
     from vkmapctl.plans.selectors import best
 
-    layers = vkapi.use_test_layer(TestLayer("placed")) if emulate else ()
+    layers = use_test_layer(TestLayer("placed")) if emulate else ()
     with vkapi.Instance(layers) as instance:
         physical = vkapi.physical_devices(instance.handle)
         if not physical:
             raise Missing("no Vulkan device")
-        facts = best([msgspec.convert(vkapi.describe(i, one)[0], Device) for i, one in enumerate(physical)])
-        with Opened(physical[facts.index], facts) as device:
+        described = [vkapi.describe(i, one)[0] for i, one in enumerate(physical)]
+        facts = best([msgspec.convert(one, Device) for one in described])
+        with OpenDevice(physical[facts.index], described[facts.index], facts) as device:
             yield Machine(vkapi, physical[facts.index], facts, device, folder)
 
 

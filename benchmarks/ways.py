@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 from machine import Effort, Figures, Machine, Missing, in_threads, interleaved, judge, ratio
 from vkmapctl import native, units
-from vkmapctl.driver.objects import QUIET_ADDRESS, reserve_for
-from vkmapctl.model import MemoryType
+from vkmapctl.figures import stats
+from vkmapctl.machine.ranges import QUIET_ADDRESS, reserve_for
+from vkmapctl.model.device import MemoryType
 from vkmapctl.native import Op, Pass, Step
-from vkmapctl.results import stats
 from vkmapctl.rules import PLACED, RESERVE
 
 ROUND_NS = 5_000_000

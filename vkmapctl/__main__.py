@@ -4,15 +4,12 @@ import gc
 import os
 import sys
 
-from vkmapctl.driver import early
-
 
 def main() -> None:
     """Ends the process with the command's exit code."""
     gc.disable()  # importing makes no garbage, and looking for it would take a twentieth of a probe
     _open_standard_streams()
     try:
-        early.begin(sys.argv[1:])
         import signal
 
         signal.signal(signal.SIGTERM, _interrupt)

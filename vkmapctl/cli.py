@@ -12,11 +12,11 @@ from vkmapctl import __version__
 from vkmapctl.errors import ExitCode, UsageProblem, VkmapError
 
 COMMANDS = {
-    "probe": "probing",
-    "report": "reports",
-    "selftest": "selftesting",
-    "stress": "stressing",
-    "verify": "verifying",
+    "probe": "probe",
+    "report": "report",
+    "selftest": "selftest",
+    "stress": "stress",
+    "verify": "verify",
     "workloads": "workloads",
 }
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -26,7 +26,7 @@ class Commands(Mapping[str, click.Command]):
     """The commands by name, each imported when it is asked for."""
 
     def __getitem__(self, name: str) -> click.Command:
-        command: click.Command = getattr(import_module(f"vkmapctl.commandline.{COMMANDS[name]}"), name)
+        command: click.Command = getattr(import_module(f"vkmapctl.commands.{COMMANDS[name]}"), name)
         return command
 
     def __iter__(self) -> Iterator[str]:
@@ -54,7 +54,7 @@ def _usage_problem(error: click.ClickException) -> UsageProblem:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns the exit code: the only place that prints errors."""
-    from vkmapctl.commandline import console
+    from vkmapctl.commands import console
 
     try:
         result = cli.main(args=arguments, prog_name="vkmapctl", standalone_mode=False)

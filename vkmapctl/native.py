@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from vkmapctl._loop import ffi, lib
 
 if TYPE_CHECKING:
-    from vkmapctl.model import Histogram
+    from vkmapctl.model.measured import Histogram
 
 FOREVER = (1 << 64) - 1
 PAGE = mmap.PAGESIZE
@@ -96,7 +96,7 @@ def bin_edge(index: int) -> int:
 
 
 def _histogram(raw: Any) -> "Histogram":
-    from vkmapctl.model import Histogram  # here, because a probe's child has no use for it
+    from vkmapctl.model.measured import Histogram  # here, because a probe's child has no use for it
 
     counts = ffi.unpack(raw.bins, lib.VKM_BINS)
     bins = tuple((bin_edge(i), n) for i, n in enumerate(counts) if n)

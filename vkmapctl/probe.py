@@ -6,19 +6,22 @@ from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
-from vkmapctl.documents import SCHEMA, ProbeReport, Tool
-from vkmapctl.driver import drivers, early, layers
-from vkmapctl.driver.child import Child, Died, Interrupted, Interrupts
-from vkmapctl.driver.forked import Channel
-from vkmapctl.driver.protocol import Described, Prove, Proved
+from vkmapctl.driver import layers
+from vkmapctl.driver import listing as drivers
+from vkmapctl.driver.messages import Described, Prove, Proved
+from vkmapctl.driver.process import Child, Died, Interrupted, Interrupts
 from vkmapctl.errors import VkmapError
+from vkmapctl.figures import outcomes
+from vkmapctl.figures.proved import probe_of
+from vkmapctl.inside.fork import Channel
+from vkmapctl.inside.layer import TestLayer
 from vkmapctl.machine import host
-from vkmapctl.model import Device, Note, Outcome, Probe, TestLayer
+from vkmapctl.model.base import Note, Outcome
+from vkmapctl.model.device import Device, Probe
+from vkmapctl.model.documents import SCHEMA, ProbeReport, Tool
 from vkmapctl.plans import patience
 from vkmapctl.plans.gates import missing
 from vkmapctl.plans.selectors import select
-from vkmapctl.results import outcomes
-from vkmapctl.results.proved import probe_of
 
 
 @contextmanager
@@ -42,13 +45,12 @@ def probe(
     patient = timeout or patience.BASE_SECONDS
 
     def serve(channel: Channel) -> None:
-        from vkmapctl.driver import session  # here, so that only the child imports it
+        from vkmapctl.inside import session  # here, so that only the child imports it
 
         session.serve(channel, layer)
 
     def start() -> Child:
-        forked = None if layer else early.take()
-        return Child(serve, timeout=patient, interrupts=interrupts, forked=forked, meanwhile=meanwhile)
+        return Child(serve, timeout=patient, interrupts=interrupts, meanwhile=meanwhile)
 
     with ExitStack() as held:
         with interrupts.caught():

@@ -4,14 +4,14 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from vkmapctl import units
-from vkmapctl.documents import Run
-from vkmapctl.model import Floor, Latency, Row
+from vkmapctl.figures.findings import findings, memory_label, page_cost
+from vkmapctl.model.documents import Run
+from vkmapctl.model.measured import Floor, Latency, Row
 from vkmapctl.reports import elements
 from vkmapctl.reports.common import device_head, notes_view, status_text
 from vkmapctl.reports.elements import NONE, Block, Element, Fitted, Table, Text
 from vkmapctl.reports.plain import least_width
 from vkmapctl.reports.sharing import sharing_view
-from vkmapctl.results.findings import findings, memory_label, page_cost
 
 FLOOR_MARK = "~"
 INDENT = 2

@@ -4,11 +4,13 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from vkmapctl.checks import registry
-from vkmapctl.documents import SCHEMA, SelftestReport, Tool, Trial
-from vkmapctl.driver.catalogue import faults
-from vkmapctl.driver.child import Interrupts
+from vkmapctl.driver.injection import faults
+from vkmapctl.driver.process import Interrupts
 from vkmapctl.errors import Unsupported, VkmapError
-from vkmapctl.model import Device, MemoryType, TestLayer, Touch, Workload
+from vkmapctl.inside.layer import TestLayer
+from vkmapctl.model.case import Touch, Workload
+from vkmapctl.model.device import Device, MemoryType
+from vkmapctl.model.documents import SCHEMA, SelftestReport, Tool, Trial
 from vkmapctl.plans.gates import parse_threshold
 from vkmapctl.plans.selectors import select
 from vkmapctl.stress import Stress

@@ -14,34 +14,27 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from vkmapctl.documents import SCHEMA, Run, Tool
-from vkmapctl.driver import drivers, layers
-from vkmapctl.driver.child import Child, Died, Interrupted, Interrupts
-from vkmapctl.driver.faults import explain
-from vkmapctl.driver.protocol import Calibrate, Calibrated, Described, Finish, Finished, Measure, Measured, Round
+from vkmapctl.driver import layers
+from vkmapctl.driver import listing as drivers
+from vkmapctl.driver.messages import Calibrate, Calibrated, Described, Finish, Finished, Measure, Measured, Round
+from vkmapctl.driver.process import Child, Died, Interrupted, Interrupts
 from vkmapctl.errors import ExitCode, Unsupported, VkmapError
+from vkmapctl.figures import outcomes, stats, trust
+from vkmapctl.figures.rows import measured_row, refused_row
+from vkmapctl.inside.faults import explain
+from vkmapctl.inside.layer import TestLayer
 from vkmapctl.machine import host
-from vkmapctl.model import (
-    Api,
-    Device,
-    Effort,
-    Floor,
-    Job,
-    Note,
-    Outcome,
-    Plan,
-    Row,
-    Status,
-    TestLayer,
-    Workload,
-)
+from vkmapctl.model.base import Note, Outcome, Status
+from vkmapctl.model.case import Effort, Job, Plan, Workload
+from vkmapctl.model.device import Device
+from vkmapctl.model.documents import SCHEMA, Run, Tool
+from vkmapctl.model.measured import Floor, Row
 from vkmapctl.native import Fault, Results
 from vkmapctl.plans import patience, workload
 from vkmapctl.plans.gates import Threshold, missed, parse_threshold
 from vkmapctl.plans.selectors import select
-from vkmapctl.results import outcomes, stats, trust
-from vkmapctl.results.rows import measured_row, refused_row
-from vkmapctl.worker import serve
+from vkmapctl.rules import Api
+from vkmapctl.worker.serve import serve
 
 VARIANTS = 3  # v1, khr, core
 VALIDATION = "validation"

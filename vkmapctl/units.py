@@ -8,6 +8,7 @@ _DURATION = r"(?ai)(\d+(?:\.\d+)?)\s*(ns|us|[\u00b5\u03bc]s|ms|s|m|min|h)"
 _RANGE = r"(?a)([^.\s][^*\s]*?)\.\.([^*.\s][^*\s]*)(?:\*(\d+))?"
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 _SIZE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+PLACES = {"any": 1 << 47, "low4g": 1 << 32, "low2g": 1 << 31}  # where a placed map may end
 _LARGEST = 1 << 63
 _LONGEST = 1e9  # seconds: some 30 years, well inside 64-bit nanoseconds
 
@@ -88,6 +89,15 @@ def parse_duration(text: str) -> float:
     if seconds > _LONGEST:
         raise ValueError(f"'{text}' is longer than anyone waits")
     return seconds
+
+
+def parse_place(text: str) -> int | None:
+    """The address that a place names, None for `any`, `low4g` and `low2g`. Raises ValueError."""
+    if text in PLACES:
+        return None
+    if not re.fullmatch(r"0[xX][0-9a-fA-F]+", text):
+        raise ValueError(f"'{text}' is neither any, low4g, low2g nor an address such as 0x10000000")
+    return int(text, 16)
 
 
 def size(value: int) -> str:

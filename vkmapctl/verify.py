@@ -9,17 +9,19 @@ from msgspec.structs import replace
 
 from vkmapctl.checks import registry
 from vkmapctl.checks.registry import Check
-from vkmapctl.documents import SCHEMA, CheckRow, Tool, VerifyReport
-from vkmapctl.driver import drivers
-from vkmapctl.driver.child import Child, Died, Interrupted, Interrupts
-from vkmapctl.driver.protocol import Described, Finish, Finished, Tried, Try
+from vkmapctl.driver import listing as drivers
+from vkmapctl.driver.messages import Described, Finish, Finished, Tried, Try
+from vkmapctl.driver.process import Child, Died, Interrupted, Interrupts
 from vkmapctl.errors import ExitCode, UsageProblem, VkmapError
+from vkmapctl.figures import outcomes
+from vkmapctl.inside.layer import TestLayer
 from vkmapctl.machine import host
-from vkmapctl.model import Device, MemoryType, Note, Outcome, TestLayer, Verdict
+from vkmapctl.model.base import Note, Outcome, Verdict
+from vkmapctl.model.device import Device, MemoryType
+from vkmapctl.model.documents import SCHEMA, CheckRow, Tool, VerifyReport
 from vkmapctl.plans import patience
 from vkmapctl.plans.selectors import select
-from vkmapctl.results import outcomes
-from vkmapctl.worker import serve
+from vkmapctl.worker.serve import serve
 
 QUIRKS = ("unaligned-placed",)
 # The layer takes an unmap that failed for one that succeeded (1.4.309), and objects to the unmap after it.

@@ -6,11 +6,11 @@ import pytest
 from pages import ROOT
 from rich.console import Console
 
-from vkmapctl.commandline import console
+from vkmapctl.commands import console
 from vkmapctl.reports.drawing import drawn
 from vkmapctl.reports.elements import Block, Fitted, Table, Text
 from vkmapctl.reports.views import view
-from vkmapctl.results.runfile import load
+from vkmapctl.saved.files import load
 
 RESULTS = ROOT / "docs/results"
 RUNS = sorted(RESULTS.glob("*.json"))

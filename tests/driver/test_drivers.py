@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from cli_runner import vkmapctl
 
-from vkmapctl.driver import drivers
+from vkmapctl.driver import listing as drivers
 
 LVP = next(Path("/usr/share/vulkan/icd.d").glob("lvp*.json"))
 # A driver as the loader sees it; CRASH is where it dies.

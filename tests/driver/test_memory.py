@@ -6,11 +6,12 @@ from pathlib import Path
 import builders
 import pytest
 
-from vkmapctl.driver.child import Child, Interrupts
-from vkmapctl.driver.protocol import Measure, Measured
-from vkmapctl.model import Effort, TestLayer
+from vkmapctl.driver.messages import Measure, Measured
+from vkmapctl.driver.process import Child, Interrupts
+from vkmapctl.inside.layer import TestLayer
+from vkmapctl.model.case import Effort
 from vkmapctl.native import Results
-from vkmapctl.worker import serve
+from vkmapctl.worker.serve import serve
 
 MIB = 1 << 20
 

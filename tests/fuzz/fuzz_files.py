@@ -13,10 +13,10 @@ import atheris
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 with atheris.instrument_imports(include=["vkmapctl"]):
-    from vkmapctl.commandline.console import print_view
+    from vkmapctl.commands.console import print_view
     from vkmapctl.errors import UsageProblem
     from vkmapctl.reports import views
-    from vkmapctl.results import runfile
+    from vkmapctl.saved import files as runfile
 
     try:
         from vkmapctl.plans import workload_file

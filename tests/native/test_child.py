@@ -12,10 +12,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from vkmapctl.driver import whereabouts
-from vkmapctl.driver.child import Child, Died, Interrupted, Interrupts
-from vkmapctl.driver.protocol import Calibrate, Describe, Described, Measured, Prove, Round, pack, request_of
+from vkmapctl.driver.messages import Calibrate, Describe, Described, Measured, Prove, Round, pack, request_of
+from vkmapctl.driver.process import Child, Died, Interrupted, Interrupts
 from vkmapctl.errors import CallFailed, DriverDied, ExitCode, Unsupported, VkmapError
+from vkmapctl.inside import whereabouts
 from vkmapctl.native import Results
 
 HELLO = Described("1.4.309", ("layer",), (), ())
@@ -287,7 +287,7 @@ def test_output_of_the_child_never_reaches_the_parents(child, capfd):
 
 def test_what_the_parent_had_not_written_yet_is_written_once():
     script = (
-        "from vkmapctl.driver.child import Child, Interrupts\n"
+        "from vkmapctl.driver.process import Child, Interrupts\n"
         "print('once')\n"
         "def serve(channel):\n"
         "    print('noise', flush=True)\n"
@@ -302,7 +302,7 @@ def test_what_the_parent_had_not_written_yet_is_written_once():
 def test_the_child_dies_with_its_parent():
     script = (
         "import signal\n"
-        "from vkmapctl.driver.child import Child, Interrupts\n"
+        "from vkmapctl.driver.process import Child, Interrupts\n"
         "child = Child(lambda channel: signal.pause(), timeout=5, interrupts=Interrupts())\n"
         "print(child.pid, flush=True)\n"
         "signal.pause()\n"

@@ -3,8 +3,8 @@
 import pytest
 from driving import CLOCK, Memory, a_program, one_thread
 
-from vkmapctl.measuring import Turn
 from vkmapctl.native import PAGE, Fault, Op, Pass, Step
+from vkmapctl.worker.measuring import Turn
 
 CHECK_THEN_WRITE = (Step(Op.MAP, size=PAGE), Step(Op.VERIFY, size=PAGE), Step(Op.WRITE, size=PAGE), Step(Op.UNMAP))
 

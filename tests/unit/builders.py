@@ -2,25 +2,10 @@
 
 from msgspec.structs import replace
 
-from vkmapctl.documents import SCHEMA, ProbeReport, Run, Tool
-from vkmapctl.model import (
-    Bins,
-    Device,
-    EntryPoint,
-    Floor,
-    Histogram,
-    Job,
-    Latency,
-    Limits,
-    MemoryHeap,
-    MemoryType,
-    Placed,
-    Probe,
-    Proof,
-    Row,
-    TouchRate,
-    Workload,
-)
+from vkmapctl.model.case import Job, Workload
+from vkmapctl.model.device import Device, EntryPoint, Limits, MemoryHeap, MemoryType, Placed, Probe, Proof
+from vkmapctl.model.documents import SCHEMA, ProbeReport, Run, Tool
+from vkmapctl.model.measured import Bins, Floor, Histogram, Latency, Row, TouchRate
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 CACHED = MemoryType(0, 0, ("De", "Vi", "Co", "Ca"))

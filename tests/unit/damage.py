@@ -7,7 +7,7 @@ from builders import a_busy_row, a_probe, a_probe_report, a_row, a_run
 from hypothesis import strategies as st
 
 import vkmapctl
-from vkmapctl.documents import SCHEMA, CheckRow, SelftestReport, Trial, VerifyReport, to_json
+from vkmapctl.model.documents import SCHEMA, CheckRow, SelftestReport, Trial, VerifyReport, to_json
 
 _FAILED = a_row(api="v1", status="failed", reason="VK_ERROR_MEMORY_MAP_FAILED in map (step 0)")
 _RUN = a_run(a_row(), a_busy_row(), _FAILED)

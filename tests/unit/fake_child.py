@@ -5,7 +5,7 @@ from typing import Any
 
 from builders import FULLY_PLACED, NON_COHERENT, a_device, a_gpu, a_histogram, a_probe
 
-from vkmapctl.driver.protocol import (
+from vkmapctl.driver.messages import (
     Calibrate,
     Calibrated,
     Describe,
@@ -20,7 +20,8 @@ from vkmapctl.driver.protocol import (
     Tried,
     Try,
 )
-from vkmapctl.model import MemoryHeap, MemoryType, Verdict
+from vkmapctl.model.base import Verdict
+from vkmapctl.model.device import MemoryHeap, MemoryType
 
 DEVICES = (
     a_device(),

@@ -22,10 +22,10 @@ from hypothesis import strategies as st
 
 from vkmapctl.checks import registry
 from vkmapctl.cli import cli, main
-from vkmapctl.commandline import console
+from vkmapctl.commands import console
 from vkmapctl.errors import UsageProblem
 from vkmapctl.reports.views import view
-from vkmapctl.results.runfile import Sink, load
+from vkmapctl.saved.files import Sink, load
 
 TIMES = int(os.environ.get("VKMAPCTL_CASES", "1"))
 SLOWEST_SECONDS = 20
@@ -204,11 +204,11 @@ def confined_to(folder):
 @pytest.fixture
 def world(tmp_path, monkeypatch):
     monkeypatch.setattr(Sink, "_write", confined_to(tmp_path))
-    for module in ("stress", "probe", "verify", "planning"):
+    for module in ("stress", "probe", "verify", "preview"):
         monkeypatch.setattr(f"vkmapctl.{module}.Child", FakeChild)
     some = {name: one for name, one in registry.load().items() if name in ("M1", "P1", "R1")}
     monkeypatch.setattr("vkmapctl.checks.registry.REGISTRY", some)
-    monkeypatch.setattr("vkmapctl.commandline.console.print_view", seldom(console.print_view))
+    monkeypatch.setattr("vkmapctl.commands.console.print_view", seldom(console.print_view))
     monkeypatch.setattr("vkmapctl.machine.host.memory_available", lambda: 32 << 30)
     monkeypatch.chdir(tmp_path)
     return World(tmp_path)

@@ -6,10 +6,9 @@ import pytest
 from builders import a_device, a_gpu, a_latency, a_row, a_run
 from msgspec.structs import replace
 
-from vkmapctl.commandline.comparing import compared
+from vkmapctl.commands.comparing import compared
 from vkmapctl.errors import UsageProblem
-from vkmapctl.model import Bins, TouchRate, Workload
-from vkmapctl.results.compare import (
+from vkmapctl.figures.compare import (
     Limits,
     compare,
     devices_side_by_side,
@@ -17,6 +16,8 @@ from vkmapctl.results.compare import (
     quantile_interval,
     rounds_interval,
 )
+from vkmapctl.model.case import Workload
+from vkmapctl.model.measured import Bins, TouchRate
 
 LIMITS = Limits()
 

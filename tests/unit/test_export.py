@@ -8,7 +8,7 @@ import pytest
 from builders import a_busy_row, a_device, a_gpu, a_probe_report, a_row, a_run
 
 from vkmapctl.errors import UsageProblem
-from vkmapctl.model import Note
+from vkmapctl.model.base import Note
 from vkmapctl.reports.export import export
 
 HOSTILE = "<b>|`x`|\n=1+1"

@@ -4,8 +4,8 @@ import pytest
 from builders import a_latency, a_row
 from msgspec.structs import replace
 
-from vkmapctl.model import TouchRate
-from vkmapctl.results.findings import bandwidths, findings, page_cost, scalings, sharing
+from vkmapctl.figures.findings import bandwidths, findings, page_cost, scalings, sharing
+from vkmapctl.model.measured import TouchRate
 
 SIZES = [4096 * 4**i for i in range(9)]
 

@@ -5,7 +5,8 @@ from builders import FULLY_PLACED, a_device, a_gpu, a_latency, a_probe, a_row
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vkmapctl.model import Placed, Probe, Proof, TouchRate
+from vkmapctl.model.device import Placed, Probe, Proof
+from vkmapctl.model.measured import TouchRate
 from vkmapctl.plans import gates
 
 

@@ -9,9 +9,10 @@ import pytest
 from builders import a_device, a_latency, a_row, a_run
 from chromium import Chromium
 
-from vkmapctl.model import Bins, Note, TouchRate
+from vkmapctl.model.base import Note
+from vkmapctl.model.measured import Bins, TouchRate
 from vkmapctl.reports.export import export
-from vkmapctl.results.runfile import load
+from vkmapctl.saved.files import load
 
 ROOT = Path(__file__).parents[2]
 H100 = ROOT / "tests" / "golden" / "schema-1" / "placed.json"

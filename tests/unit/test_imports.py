@@ -18,20 +18,21 @@ MODULES = sorted(
 )
 # From the ground up: a module imports from its own level and those before it. A package's modules share its level.
 LEVELS = (
-    {"errors", "rules", "units", "steps", "model", "documents", "native"},
-    {"results", "machine"},
+    {"errors", "rules", "units"},
+    {"model", "native"},
+    {"saved", "figures", "machine"},
     {"plans"},
+    {"inside"},
     {"driver"},
     {"checks"},
-    {"measuring"},
     {"worker"},
-    {"probe", "stress", "verify", "planning", "selftest"},
+    {"probe", "stress", "verify", "preview", "selftest"},
     {"report", "reports"},
-    {"commandline"},
+    {"commands"},
     {"cli"},
     {"__main__"},
 )
-NO_FLAGS = {f"commandline.{name}" for name in ("comparing", "console", "progress")}
+NO_FLAGS = {f"commands.{name}" for name in ("comparing", "console", "progress")}
 HEAVY = {"vulkan", "_cffi_backend", "cffi", "rich", "msgspec", "vkmapctl._loop", "vkmapctl._layer"}
 
 
@@ -79,10 +80,10 @@ def importers_of(name):
 @pytest.mark.parametrize(
     ("name", "allowed"),
     [
-        ("vulkan", {"driver.vkapi"}),
+        ("vulkan", {"inside.vkapi"}),
         ("_loop", {"native"}),
         ("cffi", set()),
-        ("click", {"cli"} | {module for module in MODULES if module.startswith("commandline.")} - NO_FLAGS),
+        ("click", {"cli"} | {module for module in MODULES if module.startswith("commands.")} - NO_FLAGS),
         ("jinja2", {"reports.html"}),
     ],
 )
@@ -91,23 +92,23 @@ def test_one_module_knows_it(name, allowed):
 
 
 @pytest.mark.parametrize(
-    "room", ["cli", "commandline", "report", "reports", "results", "plans", "model", "documents", "planning"]
+    "room", ["cli", "commands", "report", "reports", "figures", "saved", "plans", "model", "preview"]
 )
 def test_who_knows_no_vulkan(room):
     """No figure, table, file or flag depends on a driver; importing the binding without a loader raises OSError."""
-    border = {f"driver.{name}" for name in ("vkapi", "device", "opened", "calls", "session", "proof", "validation")}
+    border = {f"inside.{name}" for name in ("vkapi", "device", "opened", "session", "proof", "validation")}
     for module in MODULES:
         if module.split(".")[0] == room:
-            assert imports_of(module) & (border | {"checks.transfer"}) == set()
+            assert imports_of(module) & (border | {"checks.transfer", "checks.calls"}) == set()
 
 
-@pytest.mark.parametrize("room", ["report", "reports", "model", "documents"])
+@pytest.mark.parametrize("room", ["report", "reports", "model"])
 def test_tables_see_plain_data_only(room):
     for module in MODULES:
         if module.split(".")[0] == room:
             known = {name.split(".")[0] for name in imports_of(module)}
             assert (
-                known & {"native", "machine", "driver", "checks", "measuring", "worker", "stress", "probe", "verify"}
+                known & {"native", "machine", "driver", "inside", "checks", "worker", "stress", "probe", "verify"}
                 == set()
             )
 

@@ -5,9 +5,9 @@ from builders import a_job
 
 from vkmapctl.checks import registry
 from vkmapctl.errors import CallFailed, Unsupported
-from vkmapctl.model import Verdict
+from vkmapctl.figures import outcomes
+from vkmapctl.model.base import Verdict
 from vkmapctl.plans import patience
-from vkmapctl.results import outcomes
 from vkmapctl.verify import _validated
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.measure import Measurement
 
 from vkmapctl import report
-from vkmapctl.commandline import console
+from vkmapctl.commands import console
 from vkmapctl.reports import plain, probing
 from vkmapctl.reports.drawing import drawn
 from vkmapctl.reports.elements import Block, Column, Table, Text, grid, table

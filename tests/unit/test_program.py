@@ -5,7 +5,7 @@ from builders import FULLY_PLACED, NON_COHERENT, a_device, a_job
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vkmapctl.model import Limits, Placed
+from vkmapctl.model.device import Limits, Placed
 from vkmapctl.native import PAGE, Op, Program, null_driver
 from vkmapctl.plans.program import RANDOM_CYCLES, atom_range, cycles_of, offsets_of
 from vkmapctl.rules import PLACED, RESERVE

@@ -4,8 +4,8 @@ import pytest
 from builders import FULLY_PLACED, a_device, a_gpu
 from msgspec.structs import replace
 
-from vkmapctl.model import Placed, Proof
-from vkmapctl.results.proved import entry_points, probe_of
+from vkmapctl.figures.proved import entry_points, probe_of
+from vkmapctl.model.device import Placed, Proof
 from vkmapctl.rules import MAP_CALLS
 
 ALL = {name: True for api in ("core", "khr") for name in MAP_CALLS[api]}

@@ -21,8 +21,10 @@ from builders import (
 )
 
 from vkmapctl import report
-from vkmapctl.commandline import console
-from vkmapctl.model import EntryPoint, Note, Placed, Probe, Proof, TouchRate
+from vkmapctl.commands import console
+from vkmapctl.model.base import Note
+from vkmapctl.model.device import EntryPoint, Placed, Probe, Proof
+from vkmapctl.model.measured import TouchRate
 from vkmapctl.reports import common, probing
 
 GOLDEN = Path(__file__).parents[1] / "golden"

@@ -7,9 +7,9 @@ import stat
 import pytest
 from builders import a_probe, a_probe_report, a_row, a_run
 
-from vkmapctl.documents import SCHEMA, to_json
 from vkmapctl.errors import UsageProblem
-from vkmapctl.results.runfile import Sink, load
+from vkmapctl.model.documents import SCHEMA, to_json
+from vkmapctl.saved.files import Sink, load
 
 RUN = a_run(a_row(), a_row(api="v1", status="failed", reason="VK_ERROR_MEMORY_MAP_FAILED in map (step 0)"))
 

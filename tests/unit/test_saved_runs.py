@@ -11,7 +11,7 @@ import pytest
 
 from vkmapctl import cli
 from vkmapctl.errors import UsageProblem
-from vkmapctl.results.runfile import load
+from vkmapctl.saved.files import load
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "schema-1"
 NAMES = ("probe", "stress", "placed", "workload")

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vkmapctl import native
+from vkmapctl.model.script import AnyStep
 from vkmapctl.native import Op, Program, Step
 from vkmapctl.plans.script import Impossible, cycle_of, needs, object_count, resolved
-from vkmapctl.steps import AnyStep
 
 PAGE = native.PAGE
 KEPT = [{"op": "reserve", "range": "a", "size": "4K"}]

@@ -4,7 +4,7 @@ import pytest
 from builders import a_device, a_gpu
 
 from vkmapctl.errors import Unsupported, UsageProblem
-from vkmapctl.model import MemoryType
+from vkmapctl.model.device import MemoryType
 from vkmapctl.plans.selectors import best, select
 
 CPU = a_device(index=0)

@@ -8,8 +8,8 @@ from builders import a_histogram
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vkmapctl.model import Histogram
-from vkmapctl.results import stats
+from vkmapctl.figures import stats
+from vkmapctl.model.measured import Histogram
 
 OVERFLOW_FROM = 1 << 40
 nanoseconds = st.one_of(st.integers(0, 300), st.integers(0, OVERFLOW_FROM - 1))

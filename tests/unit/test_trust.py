@@ -4,8 +4,9 @@ import pytest
 from builders import a_latency, a_row
 from msgspec.structs import replace
 
-from vkmapctl.model import Bins, Effort
-from vkmapctl.results import trust
+from vkmapctl.figures import trust
+from vkmapctl.model.case import Effort
+from vkmapctl.model.measured import Bins
 
 BY_TIME = Effort(seconds=2.0, iterations=None, warmup_seconds=0.1)
 BY_COUNT = Effort(seconds=2.0, iterations=500, warmup_seconds=0.1)

@@ -5,9 +5,11 @@ from builders import FULLY_PLACED, GIB, KHR_ONLY, KIB, MIB, NON_COHERENT, a_devi
 from msgspec.structs import replace
 
 from vkmapctl.errors import Unsupported, UsageProblem
-from vkmapctl.model import Limits, MemoryHeap, MemoryType, Placed, Room, Workload
+from vkmapctl.model.case import Workload
+from vkmapctl.model.device import Limits, MemoryHeap, MemoryType, Placed, Room
 from vkmapctl.plans.program import cycles_of
-from vkmapctl.plans.workload import placed_address, resolve
+from vkmapctl.plans.workload import resolve
+from vkmapctl.units import parse_place
 
 V14 = a_device()
 V14_NO_KHR = a_device(extensions={})
@@ -266,14 +268,14 @@ def test_low_addresses_can_run_out():
 
 
 @pytest.mark.parametrize(("text", "address"), [("any", None), ("low4g", None), ("0x10000000", 1 << 28), ("0XAB", 171)])
-def test_placed_address(text, address):
-    assert placed_address(text) == address
+def test_place(text, address):
+    assert parse_place(text) == address
 
 
 @pytest.mark.parametrize("text", ["", "low8g", "4096", "0x", "-0x10", "0x1_0", " 0x10", "0x10g"])
-def test_placed_address_refused(text):
+def test_place_refused(text):
     with pytest.raises(ValueError, match="neither any"):
-        placed_address(text)
+        parse_place(text)
 
 
 # --- memory that is not coherent ------------------------------------------------------------------

@@ -6,9 +6,9 @@ import tomllib
 import jsonschema
 import pytest
 
-from vkmapctl.documents import to_json
 from vkmapctl.errors import UsageProblem
-from vkmapctl.model import Workload
+from vkmapctl.model.case import Workload
+from vkmapctl.model.documents import to_json
 from vkmapctl.plans import workload_file
 from vkmapctl.plans.workload_file import load, presets, read, schema
 

@@ -11,7 +11,7 @@ from vkmapctl.machine import addresses
 from vkmapctl.machine.addresses import PAGE, areas
 
 if TYPE_CHECKING:
-    from vkmapctl.driver.calls import Memory
+    from vkmapctl.checks.calls import Memory
 
 SIZE = 64 << 10
 ODD_OFFSETS = (0, 1, 17, 129, 255, 1025, 4097, 32769)

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from vkmapctl.checks.ordinary import contents, expect_bytes, fill, pattern
 from vkmapctl.checks.registry import MAP_FAILED, Broken, Ground, Skip, check, expect
-from vkmapctl.driver.objects import reserve_for
 from vkmapctl.machine import addresses
 from vkmapctl.machine.addresses import PAGE, READ_WRITE, areas_in
+from vkmapctl.machine.ranges import reserve_for
 
 if TYPE_CHECKING:
-    from vkmapctl.driver.calls import Memory
+    from vkmapctl.checks.calls import Memory
 
 SIZES = (4096, 8192, 64 << 10, 1 << 20)
 GUARD = 8 << 20  # larger than any slab a driver sub-allocates from

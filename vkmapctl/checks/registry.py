@@ -10,14 +10,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from vkmapctl.errors import VkmapError
+from vkmapctl.figures import outcomes
 from vkmapctl.machine.addresses import PAGE, map_pages, unmap_pages
-from vkmapctl.model import Api, Device, MemoryType, Verdict
-from vkmapctl.results import outcomes
+from vkmapctl.model.base import Verdict
+from vkmapctl.model.device import Device, MemoryType
+from vkmapctl.rules import Api
 
 if TYPE_CHECKING:  # the registry can be read where there is no Vulkan at all
+    from vkmapctl.checks.calls import Memory
     from vkmapctl.checks.transfer import Buffer, Transfers
-    from vkmapctl.driver.calls import Memory
-    from vkmapctl.driver.opened import Opened
+    from vkmapctl.inside.device import OpenDevice
 
 Level = Literal["must", "quality"]
 Need = Literal["map2", "placed", "range", "reserve"]
@@ -41,7 +43,7 @@ class Skip(Exception):
 class Ground:
     """A device and one of its host-visible memory types; what a check takes is given back at its end."""
 
-    def __init__(self, device: "Opened", memory_type: MemoryType) -> None:
+    def __init__(self, device: "OpenDevice", memory_type: MemoryType) -> None:
         self.device, self.memory_type = device, memory_type
         self.facts: Device = device.facts
         self.held = ExitStack()
@@ -57,7 +59,7 @@ class Ground:
 
     def allocate(self, size: int) -> "Memory":
         """Memory of this ground's type, freed at the end."""
-        from vkmapctl.driver.calls import Memory
+        from vkmapctl.checks.calls import Memory
 
         memory = Memory(self.device, self.memory_type, size)
         self.held.callback(memory.free)
@@ -168,7 +170,7 @@ def verdict_of(error: VkmapError) -> Literal["lost", "out-of-memory"] | None:
     return status if status == "lost" or status == "out-of-memory" else None
 
 
-def run(one: Check, device: "Opened", memory_type: MemoryType) -> Verdict:
+def run(one: Check, device: "OpenDevice", memory_type: MemoryType) -> Verdict:
     """Runs a check to its verdict. An error of a call that should succeed is a broken rule too."""
     ground = Ground(device, memory_type)
     broken: Literal["fail", "quality"] = "fail" if one.level == "must" else "quality"

@@ -10,7 +10,7 @@ from vkmapctl.machine import addresses
 from vkmapctl.machine.addresses import PAGE, areas_in
 
 if TYPE_CHECKING:
-    from vkmapctl.driver.calls import Memory
+    from vkmapctl.checks.calls import Memory
 
 SIZE = 64 << 10
 TRIES = 64

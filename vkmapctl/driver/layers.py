@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from vkmapctl.model import Data, Note
+from vkmapctl.model.base import Data, Note
 
 if TYPE_CHECKING:
     from vkmapctl.machine.addresses import Area

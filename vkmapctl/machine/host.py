@@ -3,7 +3,7 @@
 import os
 import platform
 
-from vkmapctl.model import Room
+from vkmapctl.model.device import Room
 
 Facts = dict[str, str | int | float | list[int] | None]
 

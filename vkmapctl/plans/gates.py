@@ -5,7 +5,9 @@ import re
 from collections.abc import Iterable
 
 from vkmapctl import units
-from vkmapctl.model import Data, Device, Probe, Row
+from vkmapctl.model.base import Data
+from vkmapctl.model.device import Device, Probe
+from vkmapctl.model.measured import Row
 
 _COMPARE = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
 _THRESHOLD = r"([a-z0-9_.]+)\s*(>=|<=|>|<)\s*(\S+)"

@@ -1,6 +1,6 @@
 """How long a driver may go without any sign of progress before it counts as hung."""
 
-from vkmapctl.model import Job
+from vkmapctl.model.case import Job
 
 BASE_SECONDS = 30.0  # for calls whose time does not depend on a size; shared machines stall for seconds
 _MAP_BYTES_PER_SECOND = 1e9  # allocating and mapping: the kernel clears each page

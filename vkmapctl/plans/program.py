@@ -3,7 +3,8 @@
 import math
 import random
 
-from vkmapctl.model import Device, Job
+from vkmapctl.model.case import Job
+from vkmapctl.model.device import Device
 from vkmapctl.native import PAGE, Op, Step
 from vkmapctl.rules import PLACED, RESERVE
 

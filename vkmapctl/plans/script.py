@@ -8,11 +8,8 @@ import msgspec
 from msgspec.structs import replace
 
 from vkmapctl import units
-from vkmapctl.model import Device
-from vkmapctl.native import Op, Step
-from vkmapctl.plans.program import page_ceil
-from vkmapctl.rules import PLACED, RESERVE
-from vkmapctl.steps import (
+from vkmapctl.model.device import Device
+from vkmapctl.model.script import (
     Allocate,
     AnyStep,
     First,
@@ -31,6 +28,9 @@ from vkmapctl.steps import (
     Write,
     walk,
 )
+from vkmapctl.native import Op, Step
+from vkmapctl.plans.program import page_ceil
+from vkmapctl.rules import PLACED, RESERVE
 
 LONGEST_CYCLE = 200_000
 LONGEST_PAUSE_SECONDS = 10.0

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from vkmapctl.errors import Unsupported, UsageProblem
-from vkmapctl.model import Device
+from vkmapctl.model.device import Device
 from vkmapctl.plans.gates import driver_matches
 
 _RANK = {"discrete": 0, "integrated": 1, "virtual": 2, "other": 3, "cpu": 4}

@@ -7,11 +7,13 @@ from msgspec.structs import replace
 
 from vkmapctl import units
 from vkmapctl.errors import Unsupported, UsageProblem
-from vkmapctl.model import MALLOC, MALLOC_TYPE, Api, Device, Effort, Job, MemoryType, Note, Plan, Room, Workload
+from vkmapctl.model.base import Note
+from vkmapctl.model.case import Effort, Job, Plan, Workload
+from vkmapctl.model.device import MALLOC, MALLOC_TYPE, Device, MemoryType, Room
 from vkmapctl.plans.program import atom_range, page_ceil, program_bytes
 from vkmapctl.plans.script import Impossible, cycle_of, needs, object_count
+from vkmapctl.rules import Api
 
-PLACES = {"any": 1 << 47, "low4g": 1 << 32, "low2g": 1 << 31}
 _FLAG_WORDS = {
     "de": "De", "device-local": "De",
     "vi": "Vi", "host-visible": "Vi",
@@ -65,7 +67,7 @@ def _sizes(workload: Workload, device: Device, memory_type: MemoryType, memory_a
         limit //= workload.live * workload.threads
         limit = min(limit, device.limits.max_memory_allocation_size or limit)
         if workload.placed:
-            limit = min(limit, PLACES.get(workload.placed, 1 << 47) // (2 * workload.live * workload.threads))
+            limit = min(limit, units.PLACES.get(workload.placed, 1 << 47) // (2 * workload.live * workload.threads))
         size = low
         while size <= limit:
             found.append(size)
@@ -81,15 +83,6 @@ def _free(device: Device, memory_type: MemoryType) -> int:
         return 1 << 62
     heap = device.heaps[memory_type.heap]
     return heap.size if heap.budget is None else max(heap.budget - (heap.usage or 0), 0)
-
-
-def placed_address(text: str) -> int | None:
-    """The address that --placed names, None for `any`, `low4g` and `low2g`. Raises ValueError."""
-    if text in PLACES:
-        return None
-    if not re.fullmatch(r"0[xX][0-9a-fA-F]+", text):
-        raise ValueError(f"'{text}' is neither any, low4g, low2g nor an address such as 0x10000000")
-    return int(text, 16)
 
 
 def _refuse_missing_features(workload: Workload, device: Device) -> None:
@@ -271,7 +264,7 @@ def _check_placed(job: Job, device: Device) -> None:
     if job.memory_type == MALLOC:
         raise UsageProblem("malloc's memory cannot be placed", "leave --placed or --memory-type malloc out")
     alignment = device.placed.min_placed_memory_map_alignment or 1
-    address = placed_address(job.placed or "any")
+    address = units.parse_place(job.placed or "any")
     for what, value, vuid in (
         ("--placed", address, "VkMemoryMapPlacedInfoEXT-pPlacedAddress-09577"),
         ("--offset", job.offset, "VkMemoryMapInfo-flags-09573"),
@@ -326,7 +319,7 @@ def _check_memory(job: Job, device: Device, room: Room) -> None:
             f"of which {MAPPINGS_LEFT_ALONE} are left alone",
             "lower --live or --threads, or raise vm.max_map_count",
         )
-    if job.placed and page_ceil(job.allocation_size) * count > PLACES.get(job.placed, 1 << 63):
+    if job.placed and page_ceil(job.allocation_size) * count > units.PLACES.get(job.placed, 1 << 63):
         raise Unsupported(f"{what} is more than the addresses of --placed {job.placed}")
 
 

@@ -17,12 +17,11 @@ from msgspec import UNSET, Meta, UnsetType
 
 from vkmapctl import units
 from vkmapctl.errors import UsageProblem
-from vkmapctl.model import Workload
+from vkmapctl.model.case import Workload
+from vkmapctl.model.script import AnyStep
 from vkmapctl.plans import gates, script
 from vkmapctl.plans.choices import APIS, TOUCHES, UNMAP_ORDERS
-from vkmapctl.plans.workload import placed_address
-from vkmapctl.results.reading import read_bytes
-from vkmapctl.steps import AnyStep
+from vkmapctl.saved.reading import read_bytes
 
 LARGEST_BYTES = 16 << 20
 MOST_PARTS = 1000
@@ -172,7 +171,7 @@ def _duration(value: Any) -> float:
 def _placed(value: Any) -> str | None:
     if isinstance(value, bool):
         return "any" if value else None
-    placed_address(value)
+    units.parse_place(value)
     return str(value)
 
 
@@ -377,7 +376,7 @@ def _steps(table: dict[str, Any]) -> tuple[AnyStep, ...]:
     """The steps with sizes in bytes and sound addresses."""
     steps = script.resolved(msgspec.convert(table["steps"], tuple[AnyStep, ...]))
     for one in script.ranges_of(steps).values():
-        placed_address(one.wanted)
+        units.parse_place(one.wanted)
         if one.size > 1 << 47:
             raise ValueError("a range is larger than the address space")
     return steps

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
-from vkmapctl.model import Device, Note
+from vkmapctl.model.base import Note
+from vkmapctl.model.device import Device
 from vkmapctl.reports.elements import Element, Text
 
 _STYLES = {

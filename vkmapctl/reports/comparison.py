@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterable, Mapping
 
 from vkmapctl import units
-from vkmapctl.model import Row
+from vkmapctl.figures.compare import CompareReport, Comparison, Delta, Difference, Pair
+from vkmapctl.model.measured import Row
 from vkmapctl.reports.elements import NONE, Block, Column, Element, Table, Text, table
-from vkmapctl.results.compare import CompareReport, Comparison, Delta, Difference, Pair
 
 _STYLES = {"slower": "bold red", "failed": "bold red", "missing": "bold red", "faster": "green", "unclear": "yellow"}
 

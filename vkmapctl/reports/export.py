@@ -5,11 +5,11 @@ import io
 from collections.abc import Callable, Iterable, Sequence
 
 from vkmapctl import units
-from vkmapctl.documents import Run, VerifyReport
 from vkmapctl.errors import UsageProblem
-from vkmapctl.model import Latency, Row
+from vkmapctl.figures.findings import findings, memory_label
+from vkmapctl.model.documents import Run, VerifyReport
+from vkmapctl.model.measured import Latency, Row
 from vkmapctl.reports import junit, verification
-from vkmapctl.results.findings import findings, memory_label
 
 _PERCENTILES = ("count", "min_ns", "mean_ns", "p50_ns", "p90_ns", "p99_ns", "p999_ns", "max_ns")
 _PLAIN = ("job", "part", "device", "api", "memory_type", "allocation_size", "offset", "map_size", "placed", "reserve",

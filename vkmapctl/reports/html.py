@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vkmapctl import units
-from vkmapctl.documents import Run
-from vkmapctl.model import Latency, Row
+from vkmapctl.figures.findings import findings, memory_label, page_cost, sharing, sweep_label, sweeps
+from vkmapctl.figures.stats import bin_middle
+from vkmapctl.model.documents import Run
+from vkmapctl.model.measured import Latency, Row
 from vkmapctl.reports import charts
 from vkmapctl.reports.charts import Bar, Line, Point, Ridge
-from vkmapctl.results.findings import findings, memory_label, page_cost, sharing, sweep_label, sweeps
-from vkmapctl.results.stats import bin_middle
 
 WIDE, NARROW = 860.0, 360.0
 SLICES = 20  # of a decade, in the distributions

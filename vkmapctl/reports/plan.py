@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from vkmapctl import units
-from vkmapctl.model import Job
-from vkmapctl.planning import PlanReport
+from vkmapctl.model.case import Job
+from vkmapctl.preview import PlanReport
 from vkmapctl.reports.common import device_head
 from vkmapctl.reports.elements import NONE, Block, Element, Text, table
 

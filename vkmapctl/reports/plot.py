@@ -5,12 +5,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from vkmapctl import units
-from vkmapctl.documents import Run
 from vkmapctl.errors import UsageProblem
+from vkmapctl.figures.findings import sweep_label, sweeps
+from vkmapctl.model.documents import Run
 from vkmapctl.reports.charts import decades, powers
 from vkmapctl.reports.elements import Text
 from vkmapctl.reports.html import label, shares
-from vkmapctl.results.findings import sweep_label, sweeps
 
 MOST_LINES = 6
 HEIGHT = 18

@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 
 from vkmapctl import units
-from vkmapctl.documents import ProbeReport
-from vkmapctl.model import Api, Device, Probe, Proof
+from vkmapctl.model.device import Device, Probe, Proof
+from vkmapctl.model.documents import ProbeReport
 from vkmapctl.reports.common import notes_view, status_text
 from vkmapctl.reports.elements import NONE, Block, Element, Table, Text, grid, table
+from vkmapctl.rules import Api
 
 
 def probe_view(report: ProbeReport) -> list[Element]:

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from vkmapctl import units
-from vkmapctl.documents import Run
-from vkmapctl.model import Row
+from vkmapctl.figures.findings import sharing
+from vkmapctl.model.documents import Run
+from vkmapctl.model.measured import Row
 from vkmapctl.reports.elements import NONE, Block, Column, Table, Text
-from vkmapctl.results.findings import sharing
 
 
 def sharing_view(run: Run) -> Sequence[Text | Block]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from vkmapctl.documents import CheckRow, SelftestReport, VerifyReport
+from vkmapctl.model.documents import CheckRow, SelftestReport, VerifyReport
 from vkmapctl.reports.common import device_head, notes_view
 from vkmapctl.reports.common import status_text as outcome_text
 from vkmapctl.reports.elements import NONE, Element, Text, table

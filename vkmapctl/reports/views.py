@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from vkmapctl.documents import ProbeReport, Run, SelftestReport, VerifyReport
+from vkmapctl.model.documents import ProbeReport, Run, SelftestReport, VerifyReport
 from vkmapctl.reports.elements import Element
 
 

@@ -1,0 +1,74 @@
+"""Flags that several commands share."""
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from vkmapctl.commands import params
+
+
+def common_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The flags that every command has."""
+    for option in (
+        click.option("--no-color", is_flag=True, help="No colours; NO_COLOR does the same."),
+        click.option("--quiet", is_flag=True, help="Print the result alone: no progress."),
+        click.option("--force", is_flag=True, help="Overwrite a file that is already there."),
+        click.option(
+            "--save",
+            type=click.Path(),
+            metavar="FILE",
+            help="Save the JSON document.",
+        ),
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else on stdout."),
+        click.option(
+            "--device",
+            metavar="SELECTOR",
+            help="Index, part of the name, UUID prefix, driver name, or 'all'.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+timeout_option = click.option(
+    "--timeout",
+    type=params.DURATION,
+    help="Take a driver for hung after so long without progress: 30 s, and more for large workloads.",
+)
+
+
+def layer_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The flags of the commands that can run through the project's own layer."""
+    for option in (
+        click.option(
+            "--inject",
+            metavar="FAULT[:PERIOD]",
+            help="Let the test layer inject a fault; 'vkmapctl selftest --list' names them.",
+        ),
+        click.option(
+            "--emulate",
+            type=click.Choice(["placed", "range"]),
+            help="Let the test layer emulate placed maps and reserve; results are labelled.",
+        ),
+        click.option(
+            "--validate",
+            is_flag=True,
+            help="Run through the Khronos validation layer; any error it reports fails the run.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def test_layer(emulate: str | None, inject: str | None, validate: bool) -> Any:
+    """What --emulate, --inject and --validate ask for, None for no layer. Raises UsageProblem for no such fault."""
+    if not emulate and not inject and not validate:
+        return None
+    if inject:
+        from vkmapctl.driver.injection import check_fault
+
+        check_fault(inject)
+    from vkmapctl.inside.layer import TestLayer
+
+    return TestLayer(emulate or "none", inject or "", validate)

@@ -1,0 +1,91 @@
+"""`vkmapctl verify`."""
+
+import sys
+from typing import Any
+
+import click
+
+from vkmapctl import __version__
+from vkmapctl.commands.options import common_options, layer_options, test_layer, timeout_option
+from vkmapctl.commands.output import conclude, progress, sink_of
+from vkmapctl.errors import ExitCode
+
+
+@click.command()
+@click.option("--list", "list_checks", is_flag=True, help="List the checks and run none.")
+@click.option("--check", "identifiers", multiple=True, metavar="ID", help="Run this check only. Repeatable.")
+@click.option("--junit", type=click.Path(), metavar="FILE", help="Write JUnit XML too.")
+@click.option(
+    "--quirk",
+    "quirks",
+    type=click.Choice(["unaligned-placed"]),
+    multiple=True,
+    help="Also try usage that the specification forbids but programs rely on.",
+)
+@click.option(
+    "--known-failure",
+    "known_failures",
+    multiple=True,
+    metavar="ID",
+    help="Do not fail the run when this check breaks. Repeatable.",
+)
+@timeout_option
+@layer_options
+@common_options
+def verify(
+    list_checks: bool,
+    identifiers: tuple[str, ...],
+    junit: str | None,
+    quirks: tuple[str, ...],
+    known_failures: tuple[str, ...],
+    timeout: float | None,
+    emulate: str | None,
+    inject: str | None,
+    validate: bool,
+    device: str | None,
+    **output: Any,
+) -> int:
+    """Check the driver against the specification, rule by rule."""
+    from vkmapctl import verify as verifier
+    from vkmapctl.reports import verification
+
+    if list_checks:
+        return _list_checks(output)
+    junit_sink = sink_of({**output, "save": junit})
+    sink = sink_of(output)
+    report = verifier.verify(
+        selector=device,
+        identifiers=identifiers,
+        quirks=quirks,
+        known_failures=known_failures,
+        timeout=timeout,
+        layer=test_layer(emulate, inject, validate),
+        command=sys.argv[1:],
+        version=__version__,
+        on_row=progress(verification.check_line, output),
+        save=sink.save if sink else lambda report: None,
+    )
+    if junit_sink:
+        from vkmapctl.reports.export import verify_junit
+
+        junit_sink.write(verify_junit(report))
+    return conclude(report, output, sink, junit_sink)
+
+
+def _list_checks(output: dict[str, Any]) -> int:
+    from vkmapctl.checks import registry
+    from vkmapctl.commands import console
+    from vkmapctl.reports import verification
+
+    rows = [
+        (one.id, one.level if one.quirk is None else f"quirk {one.quirk}", " ".join(one.needs), one.title, one.rule)
+        for one in registry.load().values()
+    ]
+    if output["as_json"]:
+        import json
+
+        keys = ("id", "level", "needs", "title", "rule")
+        click.echo(json.dumps([dict(zip(keys, row, strict=True)) for row in rows], indent=1))
+    else:
+        console.print_view(verification.catalogue_view(rows), color=not output["no_color"])
+    return ExitCode.OK

@@ -1,0 +1,92 @@
+"""`vkmapctl workloads`: the presets, their TOML, the schema of workload files, and a file checked without a run."""
+
+import sys
+from typing import Any
+
+import click
+
+from vkmapctl.commands.options import layer_options, test_layer, timeout_option
+from vkmapctl.errors import ExitCode
+
+
+@click.group()
+def workloads() -> None:
+    """Show the presets, and check workload files."""
+
+
+@workloads.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list of names and questions.")
+def list_presets(as_json: bool) -> int:
+    """List the presets, each with the question that it answers."""
+    from vkmapctl.plans import workload_file
+
+    found = {name: workload_file.question_of(path.read_text()) for name, path in workload_file.presets().items()}
+    if as_json:
+        import json
+
+        click.echo(json.dumps([{"name": name, "question": question} for name, question in found.items()], indent=1))
+        return ExitCode.OK
+    width = max(map(len, found)) + 2
+    for name, question in found.items():
+        click.echo(f"{name:{width}}{question}")
+    return ExitCode.OK
+
+
+@workloads.command()
+@click.argument("workload")
+def show(workload: str) -> int:
+    """Print a preset's TOML, to read or to start a file from."""
+    from vkmapctl.plans import workload_file
+
+    click.echo(workload_file.text_of(workload), nl=False)
+    return ExitCode.OK
+
+
+@workloads.command()
+def schema() -> int:
+    """Print the JSON schema of workload files, for editors."""
+    from vkmapctl.plans import workload_file
+
+    sys.stdout.buffer.write(workload_file.schema())
+    return ExitCode.OK
+
+
+@workloads.command()
+@click.argument("workload")
+@click.option("--device", metavar="SELECTOR", help="Index, part of the name, UUID prefix, driver name, or 'all'.")
+@click.option("--offline", is_flag=True, help="Check the file alone, without a driver: sizes and types stay open.")
+@click.option("--json", "as_json", is_flag=True, help="Print the plan as one JSON document.")
+@click.option("--no-color", is_flag=True, help="No colours; NO_COLOR does the same.")
+@timeout_option
+@layer_options
+def check(
+    workload: str,
+    device: str | None,
+    offline: bool,
+    as_json: bool,
+    no_color: bool,
+    timeout: float | None,
+    emulate: str | None,
+    inject: str | None,
+    validate: bool,
+) -> int:
+    """Print the plan, memory and time of a file or preset; run nothing."""
+    from vkmapctl import preview as planning
+    from vkmapctl.commands import console
+    from vkmapctl.model.documents import to_json
+    from vkmapctl.plans import workload_file
+    from vkmapctl.reports.plan import plan_view
+
+    wanted = workload_file.load(workload)
+    if offline and as_json:
+        sys.stdout.buffer.write(to_json(wanted))
+        return ExitCode.OK
+    if offline:
+        click.echo(f"{workload}: {len(wanted.parts())} parts, sound as far as a file can be checked without a device")
+        return ExitCode.OK
+    report: Any = planning.plan(wanted, selector=device, timeout=timeout, layer=test_layer(emulate, inject, validate))
+    if as_json:
+        sys.stdout.buffer.write(to_json(report))
+        return int(report.exit_code)
+    console.print_view(plan_view(report), color=not no_color)
+    return int(report.exit_code)

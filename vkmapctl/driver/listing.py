@@ -1,0 +1,98 @@
+"""Listing devices although one of the machine's drivers dies of it: the drivers are then tried one by one."""
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+
+from msgspec.structs import replace
+
+from vkmapctl.driver.messages import Described
+from vkmapctl.driver.process import Child
+from vkmapctl.errors import DriverDied, VkmapError
+from vkmapctl.model.base import Note
+
+BROKEN = "driver-left-out"
+_CHOICES = ("VK_DRIVER_FILES", "VK_ICD_FILENAMES")  # the newer name wins; older loaders know the other alone
+
+
+def describe(start: Callable[[], Child], *, alone: bool = False) -> tuple[Child, Described]:
+    """A child with its devices described.
+
+    Where the drivers together die of being listed, those that live alone are chosen for the rest of this process, and
+    each of the others is noted as `driver-left-out`. alone: with a fault injected, each would die alike. Raises
+    VkmapError as Child.describe does where no driver is left.
+    """
+    child = start()
+    try:
+        return child, child.describe()
+    except DriverDied as together:
+        child.close(0)
+        notes = () if alone else _choose_living(start)
+        if not notes:
+            raise together from None
+    except BaseException:
+        child.close(0)
+        raise
+    child = start()
+    described = child.describe()
+    return child, replace(described, notes=(*notes, *described.notes))
+
+
+def _choose_living(start: Callable[[], Child]) -> tuple[Note, ...]:
+    """Leaves out, by the environment, each driver that dies when it is listed alone. Nothing where all do or none."""
+    before = {name: os.environ.get(name) for name in _CHOICES}
+    living, notes = [], []
+    for manifest in manifests():
+        _choose([manifest])
+        child = start()
+        try:
+            child.describe()
+            living.append(manifest)
+        except DriverDied as died:
+            notes.append(Note(BROKEN, f"{manifest}: {died.message}"))
+        except VkmapError:
+            pass  # it has no device here
+        finally:
+            child.close(0)
+    _choose(living)
+    if living and notes:
+        return tuple(notes)
+    for name, value in before.items():
+        os.environ.pop(name, None)
+        if value is not None:
+            os.environ[name] = value
+    return ()
+
+
+def _choose(chosen: list[str]) -> None:
+    for name in _CHOICES:
+        os.environ[name] = os.pathsep.join(chosen)
+
+
+def manifests() -> list[str]:
+    """The driver manifests that the loader reads, in its order (LoaderDriverInterface.md, "Driver Discovery")."""
+    for name in _CHOICES:
+        if os.environ.get(name):
+            return _expanded(os.environ[name].split(os.pathsep))
+    home = os.environ.get("HOME", "/")
+    roots = [
+        os.environ.get("XDG_CONFIG_HOME") or os.path.join(home, ".config"),
+        *(os.environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(os.pathsep),
+        "/usr/local/etc",
+        "/etc",
+        os.environ.get("XDG_DATA_HOME") or os.path.join(home, ".local/share"),
+        *(os.environ.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share").split(os.pathsep),
+    ]
+    added = [one for one in os.environ.get("VK_ADD_DRIVER_FILES", "").split(os.pathsep) if one]
+    return _expanded([*added, *(f"{root}/vulkan/icd.d" for root in roots)])
+
+
+def _expanded(places: list[str]) -> list[str]:
+    """Files as they are, folders as the manifests in them; each once."""
+    found: list[str] = []
+    for place in places:
+        if os.path.isfile(place):
+            found.append(place)
+        with suppress(OSError):  # no folder either
+            found += sorted(os.path.join(place, name) for name in os.listdir(place) if name.endswith(".json"))
+    return list(dict.fromkeys(found))

@@ -1,0 +1,134 @@
+"""Messages between the parent and the child that holds the driver. Results travel by shared memory instead."""
+
+from typing import Any
+
+import msgspec
+
+from vkmapctl.model.base import Data, Note, Verdict
+from vkmapctl.model.case import Effort, Job
+from vkmapctl.model.device import Device, Proof
+from vkmapctl.model.measured import Histogram
+
+
+class Describe(Data, frozen=True, tag=True):
+    """Asks for every device: answered by Described."""
+
+
+class Prove(Data, frozen=True, tag=True):
+    """Asks for the live proof of one device: answered by Proved."""
+
+    device: int
+
+
+class Calibrate(Data, frozen=True, tag=True):
+    """Asks for the floor: null functions measured into the results of slot 0; answered by Calibrated."""
+
+
+class Measure(Data, frozen=True, tag=True):
+    """Asks for a group of jobs; job i goes to slot i. Answered by Round after each round, then by Measured."""
+
+    jobs: tuple[Job, ...]
+    effort: Effort
+
+
+class Try(Data, frozen=True, tag=True):
+    """Asks for one conformance check on one memory type: answered by Tried."""
+
+    check: str
+    device: int
+    memory_type: int
+
+
+class Finish(Data, frozen=True, tag=True):
+    """Asks to destroy everything that is open: answered by Finished."""
+
+
+Request = Describe | Prove | Calibrate | Measure | Try | Finish
+
+
+class Described(Data, frozen=True, tag=True):
+    """The devices. files: those mapped into the child, by which its active layers are known.
+
+    validation, here and below: new messages of the validation layer, as `VUID: text`.
+    """
+
+    loader: str
+    files: tuple[str, ...]
+    devices: tuple[Device, ...]
+    notes: tuple[Note, ...]
+    validation: tuple[str, ...] = ()
+
+
+class Proved(Data, frozen=True, tag=True):
+    """resolves: for each map2 name, whether vkGetDeviceProcAddr gives a pointer."""
+
+    resolves: dict[str, bool]
+    proofs: tuple[Proof, ...]
+    validation: tuple[str, ...] = ()
+
+
+class Calibrated(Data, frozen=True, tag=True):
+    """The clock's name, and back-to-back reads of it in ns."""
+
+    timer: str
+    reads: Histogram
+
+
+class Round(Data, frozen=True, tag=True):
+    """ns per pair of each job in one round; None for one that met a fault.
+
+    number: of how many rounds. usage: the child's resident bytes, mappings and files, where the job has a period;
+    leak: in words, what of it keeps growing.
+    """
+
+    ns_per_pair: tuple[float | None, ...]
+    number: int = 1
+    rounds: int = 1
+    usage: dict[str, int] = msgspec.field(default_factory=dict)
+    leak: str = ""
+
+
+class Measured(Data, frozen=True, tag=True):
+    """results[i]: name of the VkResult that ended job i, empty if none did."""
+
+    results: tuple[str, ...]
+    notes: tuple[Note, ...] = ()
+    validation: tuple[str, ...] = ()
+
+
+class Tried(Data, frozen=True, tag=True):
+    verdict: Verdict
+    validation: tuple[str, ...] = ()
+
+
+class Finished(Data, frozen=True, tag=True):
+    validation: tuple[str, ...] = ()
+
+
+class Refused(Data, frozen=True, tag=True):
+    """An error of vkmapctl.errors, to be raised in the parent."""
+
+    message: str
+    hints: tuple[str, ...]
+    exit_code: int
+
+
+Reply = Described | Proved | Calibrated | Round | Measured | Tried | Finished | Refused
+
+
+def pack(message: Request | Reply) -> dict[str, Any]:
+    """A message as builtin types, as a channel takes it."""
+    packed: dict[str, Any] = msgspec.to_builtins(message)
+    return packed
+
+
+def request_of(message: object) -> Request:
+    """What arrived in the child. Raises msgspec.ValidationError for anything but a request."""
+    request: Request = msgspec.convert(message, Request)
+    return request
+
+
+def reply_of(message: object) -> Reply:
+    """What arrived in the parent. Raises msgspec.ValidationError for anything but a reply."""
+    reply: Reply = msgspec.convert(message, Reply)
+    return reply

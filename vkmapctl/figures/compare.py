@@ -1,0 +1,349 @@
+"""One run against others: rows matched by job and parameters, deltas with confidence intervals, verdicts. Pure."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from itertools import product
+from statistics import median
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from vkmapctl.figures.stats import bin_middle
+from vkmapctl.model.base import Data
+from vkmapctl.model.device import Device
+from vkmapctl.model.documents import Run
+from vkmapctl.model.measured import Latency, Row
+
+Verdict = Literal["same", "slower", "faster", "unclear", "missing", "failed"]
+Group = Literal["device", "driver", "machine", "settings"]
+GROUPS: tuple[Group, ...] = ("device", "driver", "machine", "settings")
+Z = 1.96  # of a two-sided interval of 95 %
+LEAST_ROUNDS = 4
+_MACHINE = ("cpu_model", "cpu_count", "machine", "kernel", "governor", "clocksource", "virtualised")
+_MANY = ("sizes", "offsets", "jobs", "name", "question", "fail_if")  # not how rows are measured
+
+
+class Limits(Data, frozen=True):
+    """What counts as a change: by more than a share (`tail` for p99 and p99.9), and by more than absolute_ns.
+
+    The absolute limit is for calls that the clock timed one by one; ns_per_pair has no clock's steps in it.
+    """
+
+    relative: float = 0.10
+    absolute_ns: float = 20.0
+    tail: float = 0.25
+
+
+class Difference(Data, frozen=True):
+    """One fact in which two runs differ."""
+
+    group: Group
+    name: str
+    base: str
+    new: str
+
+
+class Delta(Data, frozen=True):
+    """One metric of one row in both runs.
+
+    change: NEW over BASE minus 1, so that 0.1 is 10 % more. low, high: an interval of 95 % for it, None where the runs
+    hold too little for one. Times are in ns, bandwidths in bytes per second.
+    """
+
+    metric: str
+    base: float
+    new: float
+    change: float
+    low: float | None
+    high: float | None
+    verdict: Verdict
+
+
+class Pair(Data, frozen=True):
+    """A row of BASE with the row of NEW that has the same job and parameters, if there is one."""
+
+    row: Row
+    found: bool
+    verdict: Verdict
+    reason: str = ""
+    deltas: tuple[Delta, ...] = ()
+
+
+class Comparison(Data, frozen=True):
+    """BASE against one other run. added: jobs that only NEW has."""
+
+    base: str
+    new: str
+    differences: tuple[Difference, ...]
+    pairs: tuple[Pair, ...]
+    added: tuple[str, ...] = ()
+
+    def worse(self) -> tuple[Pair, ...]:
+        """What a gate is about."""
+        return tuple(pair for pair in self.pairs if pair.verdict in ("slower", "failed", "missing"))
+
+
+class CompareReport(Data, frozen=True, tag_field="kind", tag="compare"):
+    """The document of `report compare --json`."""
+
+    schema: str
+    limits: Limits
+    gate: Literal["warn", "fail"]
+    comparisons: tuple[Comparison, ...]
+    exit_code: int
+
+
+class Metric(NamedTuple):
+    """How a metric is read from a row, with its interval. tail: has the wider tolerance. higher: more is better.
+
+    timed: each call by the clock, whose steps the absolute limit is for."""
+
+    name: str
+    value: Callable[[Row], float | None]
+    interval: Callable[[Row], tuple[float, float] | None]
+    tail: bool = False
+    higher: bool = False
+    timed: bool = False
+
+
+def quantile_interval(latency: Latency | None, quantile: float) -> tuple[float, float] | None:
+    """95 % interval in ns of a percentile, from order statistics: no shape of distribution is taken for granted.
+
+    None where the interval's rank lies beyond the largest sample.
+    """
+    if latency is None or latency.count == 0:
+        return None
+    middle = quantile * latency.count
+    spread = Z * math.sqrt(latency.count * quantile * (1 - quantile))
+    low, high = math.floor(middle - spread), math.ceil(middle + spread)
+    if high > latency.count:
+        return None
+    return _bin_at(latency, max(low, 1))[0], _bin_at(latency, high)[1]
+
+
+def _bin_at(latency: Latency, rank: int) -> tuple[float, float]:
+    """Both ends in ns of the bin that holds the sample of that rank: nothing finer is known."""
+    seen = 0
+    for edge, count in latency.histogram.bins:
+        seen += count
+        if seen >= rank:
+            return float(edge), 2 * bin_middle(edge) - edge
+    return float(latency.max_ns or 0), float(latency.max_ns or 0)
+
+
+def rounds_interval(base: Sequence[float], new: Sequence[float]) -> tuple[float, float] | None:
+    """95 % interval of NEW over BASE minus 1, from the rounds of both runs.
+
+    The Hodges-Lehmann interval of the Mann-Whitney test, on logarithms: rounds differ as much as runs do, which
+    single calls within a round do not show.
+    """
+    m, n = len(base), len(new)
+    if m < LEAST_ROUNDS or n < LEAST_ROUNDS or min(*base, *new) <= 0:
+        return None
+    shifts = sorted(math.log(b / a) for a, b in product(base, new))
+    skip = math.floor(m * n / 2 - Z * math.sqrt(m * n * (m + n + 1) / 12))
+    if skip < 0:
+        return None
+    return math.expm1(shifts[skip]), math.expm1(shifts[len(shifts) - 1 - skip])
+
+
+def _per_pair(row: Row) -> float | None:
+    """ns of the median round, which a round that something disturbed does not move."""
+    return median(row.rounds_ns_per_pair) if len(row.rounds_ns_per_pair) >= LEAST_ROUNDS else row.ns_per_pair
+
+
+def _latency_metric(call: str, name: str, quantile: float) -> Metric:
+    def latency(row: Row) -> Latency | None:
+        found: Latency | None = getattr(row, call)
+        return found
+
+    return Metric(
+        f"{call}.{name}",
+        lambda row: getattr(latency(row), f"{name}_ns", None),
+        lambda row: quantile_interval(latency(row), quantile),
+        tail=name != "p50",
+        timed=True,
+    )
+
+
+METRICS = (
+    Metric("ns_per_pair", _per_pair, lambda row: None),
+    *(
+        _latency_metric(call, name, quantile)
+        for call in ("map", "unmap", "response")
+        for name, quantile in (("p50", 0.5), ("p99", 0.99), ("p999", 0.999))
+    ),
+    Metric("write", lambda row: row.touch_bytes_per_second.write, lambda row: None, higher=True),
+    Metric("read", lambda row: row.touch_bytes_per_second.read, lambda row: None, higher=True),
+)
+
+
+def key(row: Row, *, across_devices: bool = False) -> tuple[object, ...]:
+    """What rows are matched by. across_devices: without the device and its number of the memory type."""
+    where = () if across_devices else (row.device, row.memory_type)
+    return (*where, row.part, row.memory_flags, row.allocation_size, str(row.offset), row.map_size, row.placed,
+            row.reserve, row.touch, row.threads, row.live, row.unmap_order, row.rate, row.steps, row.together,
+            row.api)  # fmt: skip
+
+
+def compare(base: tuple[str, Run], new: tuple[str, Run], limits: Limits) -> Comparison:
+    """Every row of BASE beside its like in NEW. The strings name the runs."""
+    across = _device_facts(base[1]) != _device_facts(new[1]) and len(base[1].devices) == len(new[1].devices) == 1
+    others = {key(row, across_devices=across): row for row in reversed(new[1].results)}
+    pairs = []
+    for row in base[1].results:
+        pairs.append(_pair(row, others.pop(key(row, across_devices=across), None), limits))
+    return Comparison(
+        base=base[0],
+        new=new[0],
+        differences=tuple(differences(base[1], new[1])),
+        pairs=tuple(pairs),
+        added=tuple(f"{row.job}, {row.api}" for row in reversed(others.values())),
+    )
+
+
+def _pair(row: Row, other: Row | None, limits: Limits) -> Pair:
+    if other is None:
+        return Pair(row, False, "missing", "NEW has no such row")
+    if row.status != "ok":
+        verdict: Verdict = "same" if other.status == row.status else "unclear"
+        return Pair(row, True, verdict, f"BASE: {row.status}, NEW: {other.status}")
+    if other.status != "ok":
+        return Pair(row, True, "failed", f"{other.status}: {other.reason}")
+    deltas = tuple(delta for metric in METRICS if (delta := _delta(metric, row, other, limits)))
+    verdicts = {delta.verdict for delta in deltas}
+    worst: tuple[Verdict, ...] = ("slower", "unclear", "faster")
+    return Pair(row, True, next((one for one in worst if one in verdicts), "same"), "", deltas)
+
+
+def _delta(metric: Metric, base: Row, new: Row, limits: Limits) -> Delta | None:
+    before, after = metric.value(base), metric.value(new)
+    if before is None or after is None or before <= 0 or after <= 0:
+        return None
+    change = after / before - 1
+    rounds = rounds_interval(base.rounds_ns_per_pair, new.rounds_ns_per_pair)
+    if metric.name == "ns_per_pair":
+        interval = rounds
+    elif metric.higher:
+        interval = _widened((change, change), rounds) if rounds else None
+    else:
+        interval = _widened(_ratio_interval(metric.interval(base), metric.interval(new)), rounds)
+    verdict = _verdict(metric, before, after, interval, limits)
+    low, high = interval or (None, None)
+    return Delta(metric.name, before, after, change, low, high, verdict)
+
+
+def _ratio_interval(base: tuple[float, float] | None, new: tuple[float, float] | None) -> tuple[float, float] | None:
+    """Of a ratio of two figures with intervals: their far ends, which is wider than 95 %."""
+    if base is None or new is None or base[0] <= 0:
+        return None
+    return new[0] / base[1] - 1, new[1] / base[0] - 1
+
+
+def _widened(interval: tuple[float, float] | None, rounds: tuple[float, float] | None) -> tuple[float, float] | None:
+    """The interval with the scatter of the rounds added: calls of one moment are alike, moments are not."""
+    if interval is None or rounds is None:
+        return interval
+    scatter = math.sqrt((1 + rounds[1]) / (1 + rounds[0]))  # a factor, so that no end falls below -100 %
+    return (1 + interval[0]) / scatter - 1, (1 + interval[1]) * scatter - 1
+
+
+def _verdict(
+    metric: Metric, before: float, after: float, interval: tuple[float, float] | None, limits: Limits
+) -> Verdict:
+    """`unclear`: beyond the limits, but the interval holds 0, or there is none."""
+    change = after / before - 1
+    is_time = not metric.higher
+    if abs(change) <= (limits.tail if metric.tail else limits.relative):
+        return "same"
+    if metric.timed and abs(after - before) <= limits.absolute_ns:
+        return "same"
+    if interval is None or interval[0] <= 0 <= interval[1]:
+        return "unclear"
+    return "slower" if (change > 0) == is_time else "faster"
+
+
+# --- what must be alike ---------------------------------------------------------------------------
+
+
+def differences(base: Run, new: Run) -> list[Difference]:
+    """Every fact that should be alike and is not."""
+    found: list[Difference] = []
+    for group, facts in (("device", _device_facts), ("driver", _driver_facts), ("machine", _machine_facts),
+                         ("settings", _settings)):  # fmt: skip
+        before, after = facts(base), facts(new)
+        for name in dict.fromkeys((*before, *after)):
+            if before.get(name) != after.get(name):
+                found.append(Difference(group, name, before.get(name, "none"), after.get(name, "none")))  # type: ignore[arg-type]
+    return found
+
+
+def _by_device(run: Run, facts: Callable[[Device], dict[str, str]]) -> dict[str, str]:
+    several = len(run.devices) > 1
+    return {
+        f"device {device.index} {name}" if several else name: value
+        for device in run.devices
+        for name, value in facts(device).items()
+    }
+
+
+def _device_facts(run: Run) -> dict[str, str]:
+    """A software device's UUID changes with its driver, so it says nothing about the device."""
+    return _by_device(
+        run,
+        lambda one: {
+            "name": one.name,
+            "type": one.type,
+            "UUID": "" if one.software else one.device_uuid,
+            "placed maps": "emulated" if one.placed.emulated else "the driver's own",
+        },
+    )
+
+
+def _driver_facts(run: Run) -> dict[str, str]:
+    facts = _by_device(
+        run,
+        lambda one: {
+            "driver": one.driver_name,
+            "driver info": one.driver_info,
+            "driver version": one.driver_version,
+            "Vulkan": one.api_version,
+        },
+    )
+    return {**facts, "loader": run.loader}
+
+
+def _machine_facts(run: Run) -> dict[str, str]:
+    return {name: str(run.host.get(name)) for name in _MACHINE}
+
+
+def _settings(run: Run) -> dict[str, str]:
+    """How the rows were measured; which rows there are is compared row by row."""
+    facts: dict[str, str] = {}
+    for part in run.workload.parts():
+        prefix = f"{part.name}: " if part.name else ""
+        for name, value in msgspec.structs.asdict(part).items():
+            if name not in _MANY:
+                shown = (
+                    value if isinstance(value, str | int | float | bool | None) else msgspec.json.encode(value).decode()
+                )
+                facts.setdefault(f"{prefix}{name}", str(shown))
+    if run.floor:
+        facts["timer"] = run.floor.timer
+    return facts
+
+
+def devices_side_by_side(runs: Iterable[tuple[str, Run]]) -> dict[tuple[object, ...], dict[str, Row]]:
+    """Rows of the same job and parameters by device, where the runs hold more than one device."""
+    table: dict[tuple[object, ...], dict[str, Row]] = {}
+    for _, run in runs:
+        names = {device.index: device_label(device) for device in run.devices}
+        for row in run.results:
+            table.setdefault(key(row, across_devices=True), {}).setdefault(names[row.device], row)
+    several = {name for rows in table.values() for name in rows}
+    return table if len(several) > 1 else {}
+
+
+def device_label(device: Device) -> str:
+    """Name and driver: what a column of its own is for."""
+    return f"{device.name}, {device.driver_info} [{device.index}]"

@@ -1,0 +1,92 @@
+"""Histograms to percentiles, rounds to ratios. Pure functions of counts."""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from statistics import median
+
+from vkmapctl.model.measured import Bins, Histogram, Latency
+
+FLOOR_FACTOR = 2.0
+PERCENTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
+
+
+def bin_middle(edge: int) -> float:
+    """Representative value of the bin that begins at `edge` ns: at most 1/128 from any value in it."""
+    if edge < 128:
+        return float(edge)
+    return edge + (1 << (edge.bit_length() - 7)) / 2
+
+
+def percentile(histogram: Histogram, quantile: float) -> float | None:
+    """Value in ns at a quantile in (0, 1), None where fewer samples exist than one beyond it.
+
+    A quantile among the overflowed samples is the largest sample.
+    """
+    if histogram.count == 0 or histogram.count * (1 - quantile) < 1 - 1e-9:
+        return None
+    rank, seen = math.ceil(quantile * histogram.count - 1e-9), 0
+    for edge, samples in histogram.bins:
+        seen += samples
+        if seen >= rank:
+            return min(max(bin_middle(edge), float(histogram.min_ns)), float(histogram.max_ns))
+    return float(histogram.max_ns)
+
+
+def timer_step(reads: Histogram) -> float:
+    """Smallest distance in ns between two values that a clock really gives: 1 where it has no steps.
+
+    Values that make up less than 1 % and neighbours 1 ns apart (rounding) do not count.
+    """
+    common = [edge for edge, samples in reads.bins if samples * 100 >= reads.count]
+    gaps = [b - a for a, b in pairwise(common) if b - a > 1]
+    return float(min(gaps, default=1))
+
+
+def latency(histogram: Histogram, floor_ns: float) -> Latency:
+    """The distribution as saved. floor_ns: p50 of a call that does nothing, by the same clock."""
+    values = {name: percentile(histogram, quantile) for name, quantile in PERCENTILES.items()}
+    some = histogram.count > 0
+    middle = values["p50"]
+    return Latency(
+        count=histogram.count,
+        min_ns=histogram.min_ns if some else None,
+        mean_ns=histogram.sum_ns / histogram.count if some else None,
+        p50_ns=middle,
+        p90_ns=values["p90"],
+        p99_ns=values["p99"],
+        p999_ns=values["p999"],
+        max_ns=histogram.max_ns if some else None,
+        at_floor=middle is not None and middle < FLOOR_FACTOR * floor_ns,
+        histogram=Bins(histogram.bins, histogram.overflow),
+    )
+
+
+def ratio_interval(values: Sequence[float], base: Sequence[float]) -> tuple[float, float, float] | None:
+    """Median of the rounds' ratios and its confidence interval of at least 95 %, None for fewer than 6 rounds.
+
+    The interval is the distribution-free one from order statistics of the paired ratios (David and Nagaraja,
+    Order Statistics, 7.1): rounds of one run are neighbours in time, so drift cancels in each ratio.
+    """
+    ratios = sorted(a / b for a, b in zip(values, base, strict=False) if b > 0)
+    n = len(ratios)
+    if n < 6:
+        return None
+    k = 0
+    while 1 - 2 * _binomial_below(k + 2, n) >= 0.95:
+        k += 1
+    return median(ratios), ratios[k], ratios[n - 1 - k]
+
+
+def _binomial_below(k: int, n: int) -> float:
+    """P(X < k) for n fair coins."""
+    return sum(math.comb(n, i) for i in range(k)) / 2.0**n
+
+
+def drift(rounds: Sequence[float]) -> float:
+    """Relative difference between the medians of the first and the last third of the rounds."""
+    third = len(rounds) // 3
+    if third < 2:
+        return 0.0
+    first, last = median(rounds[:third]), median(rounds[-third:])
+    return abs(last - first) / first if first else 0.0

@@ -1,0 +1,156 @@
+"""An open device: its functions and its memory, as integers."""
+
+import ctypes
+from typing import Any, Self
+
+from vkmapctl.errors import CallFailed
+from vkmapctl.inside.vkapi import PLACED_FEATURES, PLACED_FLAGS, Facts, PlacedFeatures, check, pointer_to, vk
+from vkmapctl.inside.whereabouts import at
+from vkmapctl.rules import MAP_CALLS, MAP_MEMORY2, MAP_PLACED, Api
+
+WHOLE_SIZE = (1 << 64) - 1
+_MAP_INFO, _UNMAP_INFO, _PLACED_INFO = 1000271000, 1000271001, 1000272002
+
+
+class _PlacedInfo(ctypes.Structure):
+    """VkMemoryMapPlacedInfoEXT."""
+
+    _fields_ = (("sType", ctypes.c_uint32), ("pNext", ctypes.c_void_p), ("pPlacedAddress", ctypes.c_void_p))
+
+
+class OpenDevice:
+    """A VkDevice with every mapping extension and feature that its driver has, enabled.
+
+    described: the device in builtin types (vkapi.describe). facts: the same as whoever opened it knows it, for those
+    who use it.
+    """
+
+    def __init__(self, physical: Any, described: Facts, facts: Any) -> None:
+        self.facts = facts
+        extensions, placed = described["extensions"], described["placed"]
+        ffi = vk.ffi
+        self.physical = physical
+        self.queue_family = self._transfer_queue_family()
+        enabled = [name for name in (MAP_MEMORY2, MAP_PLACED) if name in extensions]
+        names = [ffi.new("char[]", name.encode()) for name in enabled]
+        name_list = ffi.new("char *[]", names or [ffi.NULL])
+        queue = ffi.new("VkDeviceQueueCreateInfo *")
+        priority = ffi.new("float *", 1.0)
+        queue.sType = vk.VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO
+        queue.queueFamilyIndex, queue.queueCount, queue.pQueuePriorities = self.queue_family, 1, priority
+        features = PlacedFeatures(PLACED_FEATURES, None, *(placed[name] for name in PLACED_FLAGS))
+        info = ffi.new("VkDeviceCreateInfo *")
+        info.sType = vk.VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO
+        info.queueCreateInfoCount, info.pQueueCreateInfos = 1, queue
+        info.enabledExtensionCount, info.ppEnabledExtensionNames = len(names), name_list
+        if MAP_PLACED in extensions:
+            info.pNext = pointer_to(features)
+        handle = ffi.new("VkDevice *")
+        at("vkCreateDevice")
+        check("vkCreateDevice", vk.lib.vkCreateDevice(physical, info, ffi.NULL, handle))
+        self.handle = handle[0]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """vkDestroyDevice."""
+        at("vkDestroyDevice")
+        vk.lib.vkDestroyDevice(self.handle, vk.ffi.NULL)
+
+    def _transfer_queue_family(self) -> int:
+        """A family that copies: graphics and compute queues always do (Vulkan spec, VkQueueFlagBits)."""
+        count = vk.ffi.new("uint32_t *")
+        vk.lib.vkGetPhysicalDeviceQueueFamilyProperties(self.physical, count, vk.ffi.NULL)
+        families = vk.ffi.new("VkQueueFamilyProperties[]", max(count[0], 1))
+        vk.lib.vkGetPhysicalDeviceQueueFamilyProperties(self.physical, count, families)
+        copies = vk.VK_QUEUE_TRANSFER_BIT | vk.VK_QUEUE_GRAPHICS_BIT | vk.VK_QUEUE_COMPUTE_BIT
+        for i in range(count[0]):
+            if families[i].queueFlags & copies:
+                return i
+        return 0
+
+    @property
+    def address(self) -> int:
+        """The VkDevice as an integer."""
+        return int(vk.ffi.cast("uintptr_t", self.handle))
+
+    def function(self, name: str) -> int:
+        """Address that vkGetDeviceProcAddr gives for the name, 0 for NULL."""
+        pointer = vk.lib.vkGetDeviceProcAddr(self.handle, vk.ffi.new("char[]", name.encode()))
+        return int(vk.ffi.cast("uintptr_t", pointer))
+
+    def map_functions(self, api: Api) -> tuple[int, int]:
+        """Addresses of the map and the unmap function of `v1`, `khr` or `core`. Raises CallFailed on NULL."""
+        found = tuple(self.function(name) for name in MAP_CALLS[api])
+        for name, address in zip(MAP_CALLS[api], found, strict=True):
+            if not address:
+                raise CallFailed(f"vkGetDeviceProcAddr gives NULL for {name}, which this device must have")
+        return found[0], found[1]
+
+    def allocate(self, memory_type: int, size: int) -> int:
+        """A VkDeviceMemory of `size` bytes as an integer. Raises CallFailed with the VkResult's name."""
+        info = vk.ffi.new("VkMemoryAllocateInfo *")
+        info.sType = vk.VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO
+        info.allocationSize, info.memoryTypeIndex = size, memory_type
+        memory = vk.ffi.new("VkDeviceMemory *")
+        at("vkAllocateMemory")
+        check("vkAllocateMemory", vk.lib.vkAllocateMemory(self.handle, info, vk.ffi.NULL, memory))
+        return int(vk.ffi.cast("uintptr_t", memory[0]))
+
+    def free(self, memory: int) -> None:
+        """vkFreeMemory; a mapped object is unmapped by it."""
+        at("vkFreeMemory")
+        vk.lib.vkFreeMemory(self.handle, vk.ffi.cast("VkDeviceMemory", memory), vk.ffi.NULL)
+
+    def map(
+        self, api: Api, memory: int, offset: int = 0, size: int = WHOLE_SIZE, *, flags: int = 0, address: int = 0
+    ) -> tuple[int, int]:
+        """vkMapMemory or vkMapMemory2: the VkResult, and the pointer, 0 after a failure.
+
+        address: chains VkMemoryMapPlacedInfoEXT, which counts where flags hold PLACED.
+        """
+        function, handle = self.map_functions(api)[0], vk.ffi.cast("VkDeviceMemory", memory)
+        data = vk.ffi.new("void **")
+        if api == "v1":
+            call = vk.ffi.cast("PFN_vkMapMemory", function)
+            result = call(self.handle, handle, offset, size, 0, data)
+        else:
+            info = vk.ffi.new("VkMemoryMapInfoKHR *")
+            info.sType, info.flags, info.memory, info.offset, info.size = _MAP_INFO, flags, handle, offset, size
+            placed = _PlacedInfo(_PLACED_INFO, None, address)
+            if address:
+                info.pNext = pointer_to(placed)
+            result = vk.ffi.cast("PFN_vkMapMemory2KHR", function)(self.handle, info, data)
+        return result, int(vk.ffi.cast("uintptr_t", data[0])) if result == 0 else 0
+
+    def unmap(self, api: Api, memory: int, flags: int = 0) -> int:
+        """vkUnmapMemory or vkUnmapMemory2: the VkResult, VK_SUCCESS for the former, which returns nothing."""
+        function, handle = self.map_functions(api)[1], vk.ffi.cast("VkDeviceMemory", memory)
+        if api == "v1":
+            vk.ffi.cast("PFN_vkUnmapMemory", function)(self.handle, handle)
+            return 0
+        info = vk.ffi.new("VkMemoryUnmapInfoKHR *")
+        info.sType, info.flags, info.memory = _UNMAP_INFO, flags, handle
+        return int(vk.ffi.cast("PFN_vkUnmapMemory2KHR", function)(self.handle, info))
+
+    def flush(self, memory: int, offset: int = 0, size: int = WHOLE_SIZE) -> None:
+        """vkFlushMappedMemoryRanges; WHOLE_SIZE is to the end of the mapping. Raises CallFailed."""
+        self._with_range("vkFlushMappedMemoryRanges", memory, offset, size)
+
+    def invalidate(self, memory: int, offset: int = 0, size: int = WHOLE_SIZE) -> None:
+        """vkInvalidateMappedMemoryRanges. Raises CallFailed."""
+        self._with_range("vkInvalidateMappedMemoryRanges", memory, offset, size)
+
+    def _with_range(self, name: str, memory: int, offset: int, size: int) -> None:
+        at(name)
+        mapped = vk.ffi.new("VkMappedMemoryRange *")
+        mapped.sType, mapped.memory = (
+            vk.VK_STRUCTURE_TYPE_MAPPED_MEMORY_RANGE,
+            vk.ffi.cast("VkDeviceMemory", memory),
+        )
+        mapped.offset, mapped.size = offset, size
+        check(name, getattr(vk.lib, name)(self.handle, 1, mapped))

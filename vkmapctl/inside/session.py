@@ -1,0 +1,119 @@
+"""The child's side: the instance and its devices, described and proved on request.
+
+Answers in builtin types, in the shape that driver/messages gives them in the parent.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from vkmapctl.errors import Unsupported
+from vkmapctl.inside.elevated import refuse_switches
+from vkmapctl.inside.layer import TestLayer, use_test_layer
+from vkmapctl.inside.process import files_mapped
+from vkmapctl.rules import MAP_PLACED
+
+if TYPE_CHECKING:  # a session is made where no driver may be loaded yet
+    from vkmapctl.inside.device import OpenDevice
+    from vkmapctl.inside.fork import Channel
+    from vkmapctl.inside.vkapi import Facts, Instance
+
+
+def serve(channel: "Channel", layer: TestLayer | None = None) -> None:
+    """The whole life of a child that only describes and proves, for child.Child."""
+    Session(channel, layer).serve()
+
+
+class Session:
+    """One child's life: the instance and its devices, and the validation layer's messages."""
+
+    def __init__(self, channel: "Channel", layer: TestLayer | None = None) -> None:
+        from vkmapctl.inside import vkapi  # here, so that only this process loads the driver
+
+        self.channel, self.layer, self.vk = channel, layer, vkapi
+        self._instance: Instance | None = None
+        self._messages: Any = None
+        self._physical: list[Any] = []
+        self._devices: list[Facts] = []
+        self._opened: dict[int, OpenDevice] = {}
+
+    def serve(self) -> None:
+        """Until the parent closes its pipe."""
+        try:
+            for request in self.channel.requests():
+                self.answer(request)
+        finally:
+            self.close()
+
+    def answer(self, request: dict[str, Any]) -> None:
+        """Does what one request asks, and replies."""
+        match request:
+            case {"type": "Describe"}:
+                self.reply(self.describe())
+            case {"type": "Prove", "device": index}:
+                self.reply(self.prove(index))
+            case {"type": "Finish"}:
+                self.close()
+                self.reply({"type": "Finished"})
+
+    def reply(self, reply: dict[str, Any]) -> None:
+        """Sends it, with what the validation layer has said since the last one."""
+        said = self._messages.take() if self._messages else ()
+        self.channel.send({**reply, "validation": said})
+
+    def close(self) -> None:
+        """Destroys everything that is open, the last first."""
+        while self._opened:
+            self._opened.popitem()[1].close()
+        if self._instance:
+            self._instance.close()
+            self._instance = None
+
+    def describe(self) -> dict[str, Any]:
+        """The devices, as protocol.Described; asked once."""
+        refuse_switches(self.layer)
+        emulates = self.layer is not None and self.layer.emulate != "none"
+        own = self.vk.placed_natively() if emulates else []
+        wanted = use_test_layer(self.layer) if self.layer and self.layer.own else ()
+        if self.layer and self.layer.validate:
+            from vkmapctl.inside import validation
+
+            wanted = (validation.require(self.vk.layer_versions()), *wanted)  # the first is next to us
+            self._messages = validation.Messages()
+        self._instance = self.vk.Instance(wanted, self._messages)
+        files = files_mapped()
+        self._physical = self.vk.physical_devices(self._instance.handle)
+        notes = []
+        for index, physical in enumerate(self._physical):
+            device, filled = self.vk.describe(index, physical, emulated=emulates and not own[index])
+            self._devices.append(device)
+            if not filled:
+                text = f"{device['name']} advertises {MAP_PLACED} but leaves its features unfilled"
+                notes.append({"code": "features-unfilled", "message": text})
+        if not self._devices:
+            raise Unsupported(
+                "the Vulkan drivers on this machine offer no device", "vulkaninfo --summary shows the same"
+            )
+        return {
+            "type": "Described",
+            "loader": self.vk.loader_version(),
+            "files": files,
+            "devices": self._devices,
+            "notes": notes,
+        }
+
+    def device(self, index: int) -> Any:
+        """The open device of an index."""
+        if index not in self._opened:
+            self._opened[index] = self.open(self._physical[index], self._devices[index])
+        return self._opened[index]
+
+    def open(self, physical: Any, facts: "Facts") -> "OpenDevice":
+        """vkCreateDevice; what a session does with the device decides how it is held."""
+        from vkmapctl.inside.device import OpenDevice
+
+        return OpenDevice(physical, facts, facts)
+
+    def prove(self, index: int) -> dict[str, Any]:
+        """The live proof of one device, as protocol.Proved."""
+        from vkmapctl.inside.proof import prove
+
+        return {"type": "Proved", **prove(self.device(index), self._devices[index])}

@@ -1,0 +1,324 @@
+"""The only module that imports `vulkan`: instances, and their devices described in builtin types.
+
+The binding knows Vulkan 1.3.275. What it lacks is declared here: the 1.4 names, and the structures of
+VK_EXT_map_memory_placed (vk.xml; layouts as on every LP64 system). Its wrappers are passed by in favour of the
+raw functions, because they raise without the VkResult and cannot express VK_WHOLE_SIZE.
+"""
+
+import ctypes
+import sys
+from collections.abc import Callable, Sequence
+from importlib.machinery import PathFinder
+from typing import Any, Self
+
+from vkmapctl.errors import CallFailed, Unsupported
+from vkmapctl.inside.whereabouts import at
+from vkmapctl.rules import MAP_MEMORY2, MAP_PLACED
+
+Facts = dict[str, Any]  # a device, in the shape of model.device.Device
+
+
+class _Binding:
+    """What this module uses of the package: `ffi`, `lib`, and the constants, which the library object knows too."""
+
+    def __init__(self, ffi: Any) -> None:
+        self.ffi = ffi
+        self.lib = _opened(lambda: ffi.dlopen("libvulkan.so.1"))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.lib, name)
+
+
+def _opened(open_loader: Callable[[], Any]) -> Any:
+    """What open_loader gives. Raises Unsupported where there is no loader."""
+    try:
+        return open_loader()
+    except OSError as error:
+        raise Unsupported(
+            "no Vulkan loader (libvulkan.so.1) on this machine",
+            "Debian, Ubuntu: apt install libvulkan1, and mesa-vulkan-drivers or your GPU's driver",
+            "Fedora: dnf install vulkan-loader; Arch: pacman -S vulkan-icd-loader",
+        ) from error
+
+
+def _binding() -> Any:
+    """The package's declarations without its wrappers: 22,000 lines that no one here calls, and 20 ms of each start.
+
+    Loaded under its own name, so that the package shares it; the package as a whole where it is laid out otherwise.
+    """
+    name = "vulkan._vulkancache"
+    package = PathFinder.find_spec("vulkan")
+    spec = PathFinder.find_spec(name, package.submodule_search_locations) if package else None
+    if spec is None or spec.loader is None or name in sys.modules:
+        return _opened(_whole_package)
+    module = sys.modules[name] = type(sys)(name)
+    module.__spec__ = spec
+    spec.loader.exec_module(module)
+    return _Binding(module.ffi)
+
+
+def _whole_package() -> Any:
+    import vulkan
+
+    return vulkan
+
+
+vk = _binding()
+
+API_1_4 = 1 << 22 | 4 << 12
+MEMORY_BUDGET = "VK_EXT_memory_budget"
+PCI_BUS_INFO = "VK_EXT_pci_bus_info"
+EXTERNAL_MEMORY_HOST = "VK_EXT_external_memory_host"
+SHOWN_EXTENSIONS = (MAP_MEMORY2, MAP_PLACED, MEMORY_BUDGET, PCI_BUS_INFO, EXTERNAL_MEMORY_HOST)
+
+PLACED_FEATURES, _PLACED_PROPERTIES = 1000272000, 1000272001
+_UNFILLED = 0xA5A5A5A5
+PLACED_FLAGS = ("memory_map_placed", "memory_map_range_placed", "memory_unmap_reserve")
+_FLAG_NAMES = ("De", "Vi", "Co", "Ca", "La", "Pr", "Dc", "Du", "Rd")
+_TYPE_NAMES = ("other", "integrated", "discrete", "virtual", "cpu")
+_RESULTS: dict[int, str] = vk.ffi.typeof("VkResult").elements
+_DRIVER_IDS: dict[int, str] = vk.ffi.typeof("VkDriverId").elements
+
+
+class PlacedFeatures(ctypes.Structure):
+    """VkPhysicalDeviceMapMemoryPlacedFeaturesEXT."""
+
+    _fields_ = (
+        ("sType", ctypes.c_uint32),
+        ("pNext", ctypes.c_void_p),
+        ("memoryMapPlaced", ctypes.c_uint32),
+        ("memoryMapRangePlaced", ctypes.c_uint32),
+        ("memoryUnmapReserve", ctypes.c_uint32),
+    )
+
+
+class _PlacedProperties(ctypes.Structure):
+    """VkPhysicalDeviceMapMemoryPlacedPropertiesEXT."""
+
+    _fields_ = (
+        ("sType", ctypes.c_uint32),
+        ("pNext", ctypes.c_void_p),
+        ("minPlacedMemoryMapAlignment", ctypes.c_uint64),
+    )
+
+
+def result_name(result: int) -> str:
+    """`VK_ERROR_MEMORY_MAP_FAILED` for -5; the number for one that the binding does not know."""
+    return _RESULTS.get(result, f"VkResult {result}")
+
+
+def check(call: str, result: int) -> None:
+    """Raises CallFailed unless result is VK_SUCCESS."""
+    if result:
+        raise CallFailed(f"{call} failed: {result_name(result)}")
+
+
+def pointer_to(structure: ctypes.Structure) -> Any:
+    """For a pNext; the structure must outlive it."""
+    return vk.ffi.cast("void *", ctypes.addressof(structure))
+
+
+def _enumerate(call: str, item: str, *leading: Any) -> list[Any]:
+    """The two-call idiom of vkEnumerate…."""
+    at(call)
+    function, count = getattr(vk.lib, call), vk.ffi.new("uint32_t *")
+    check(call, function(*leading, count, vk.ffi.NULL))
+    items = vk.ffi.new(f"{item}[]", max(count[0], 1))
+    check(call, function(*leading, count, items))
+    return [items[i] for i in range(count[0])]
+
+
+def version_text(version: int) -> str:
+    """`1.4.305`."""
+    return f"{version >> 22 & 0x7F}.{version >> 12 & 0x3FF}.{version & 0xFFF}"
+
+
+def driver_version_text(vendor_id: int, version: int) -> str:
+    """VkPhysicalDeviceProperties::driverVersion, which each vendor packs its own way."""
+    if vendor_id == 0x10DE:
+        return f"{version >> 22}.{version >> 14 & 0xFF}.{version >> 6 & 0xFF}.{version & 0x3F}"
+    return version_text(version)
+
+
+def loader_version() -> str:
+    """vkEnumerateInstanceVersion, such as `1.3.239`."""
+    version = vk.ffi.new("uint32_t *")
+    check("vkEnumerateInstanceVersion", vk.lib.vkEnumerateInstanceVersion(version))
+    return version_text(version[0])
+
+
+def layer_versions() -> dict[str, str]:
+    """Layers that the loader offers, with the version of Vulkan each was written for."""
+    layers = _enumerate("vkEnumerateInstanceLayerProperties", "VkLayerProperties")
+    return {vk.ffi.string(layer.layerName).decode(): version_text(layer.specVersion) for layer in layers}
+
+
+class Instance:
+    """A VkInstance for Vulkan 1.4, whatever the loader's own version: devices then offer all they have.
+
+    messages: a validation.Messages to which the validation layer's errors go. Raises Unsupported without any driver.
+    """
+
+    def __init__(self, layers: Sequence[str] = (), messages: Any = None) -> None:
+        ffi = vk.ffi
+        application = ffi.new("VkApplicationInfo *")
+        application.sType, application.apiVersion = vk.VK_STRUCTURE_TYPE_APPLICATION_INFO, API_1_4
+        names = [ffi.new("char[]", layer.encode()) for layer in layers]
+        name_list = ffi.new("char *[]", names or [ffi.NULL])
+        info = ffi.new("VkInstanceCreateInfo *")
+        info.sType, info.pApplicationInfo = vk.VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO, application
+        info.enabledLayerCount, info.ppEnabledLayerNames = len(names), name_list
+        extension = ffi.new("char[]", b"VK_EXT_debug_utils")
+        extensions = ffi.new("char *[]", [extension])
+        if messages:
+            info.pNext, info.enabledExtensionCount, info.ppEnabledExtensionNames = messages.info, 1, extensions
+        handle = ffi.new("VkInstance *")
+        at("vkCreateInstance")
+        result = vk.lib.vkCreateInstance(info, ffi.NULL, handle)
+        if result == vk.VK_ERROR_INCOMPATIBLE_DRIVER:
+            raise Unsupported(
+                "the Vulkan loader found no usable driver",
+                "install a driver: mesa-vulkan-drivers has one for every CPU, a GPU's own comes with its package",
+                "VK_DRIVER_FILES, VK_ICD_FILENAMES or VK_LOADER_DRIVERS_SELECT may hide it",
+                "VK_LOADER_DEBUG=error,warn tells what the loader tried",
+            )
+        check("vkCreateInstance", result)
+        self.handle = handle[0]
+        self._messages = messages
+        self._messenger = messages.listen(self.handle) if messages else None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """vkDestroyInstance."""
+        if self._messages:
+            self._messages.stop(self.handle, self._messenger)
+        vk.lib.vkDestroyInstance(self.handle, vk.ffi.NULL)
+
+
+def physical_devices(handle: Any) -> list[Any]:
+    """VkPhysicalDevice handles in the loader's order."""
+    return _enumerate("vkEnumeratePhysicalDevices", "VkPhysicalDevice", handle)
+
+
+def placed_natively() -> list[bool]:
+    """For each device, in order, whether its driver has placed maps of its own, without any layer of ours."""
+    with Instance() as plain:
+        return [MAP_PLACED in _extensions(physical) for physical in physical_devices(plain.handle)]
+
+
+def _extensions(physical: Any) -> dict[str, int]:
+    """All device extensions and their spec versions."""
+    found = _enumerate("vkEnumerateDeviceExtensionProperties", "VkExtensionProperties", physical, vk.ffi.NULL)
+    return {vk.ffi.string(one.extensionName).decode(): one.specVersion for one in found}
+
+
+def _placed(physical: Any, *, advertised: bool, emulated: bool) -> tuple[Facts, bool]:
+    """model.Placed, and whether the driver filled the feature structure at all."""
+    if not advertised:
+        none = {"min_placed_memory_map_alignment": None, "emulated": False}
+        return {**dict.fromkeys(PLACED_FLAGS, False), **none}, True
+    features = PlacedFeatures(PLACED_FEATURES, None, _UNFILLED, _UNFILLED, _UNFILLED)
+    query = vk.ffi.new("VkPhysicalDeviceFeatures2 *")
+    query.sType, query.pNext = vk.VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, pointer_to(features)
+    vk.lib.vkGetPhysicalDeviceFeatures2(physical, query)
+    limits = _PlacedProperties(_PLACED_PROPERTIES, None, 0)
+    properties = vk.ffi.new("VkPhysicalDeviceProperties2 *")
+    properties.sType, properties.pNext = vk.VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, pointer_to(limits)
+    vk.lib.vkGetPhysicalDeviceProperties2(physical, properties)
+    placed = {
+        "memory_map_placed": features.memoryMapPlaced == 1,
+        "memory_map_range_placed": features.memoryMapRangePlaced == 1,
+        "memory_unmap_reserve": features.memoryUnmapReserve == 1,
+        "min_placed_memory_map_alignment": limits.minPlacedMemoryMapAlignment or None,
+        "emulated": emulated,
+    }
+    return placed, features.memoryMapPlaced != _UNFILLED
+
+
+def _memory(physical: Any, budget_known: bool) -> tuple[list[Facts], list[Facts]]:
+    """The heaps as model.MemoryHeap, the types as model.MemoryType."""
+    budget = vk.ffi.new("VkPhysicalDeviceMemoryBudgetPropertiesEXT *")
+    budget.sType = vk.VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT
+    query = vk.ffi.new("VkPhysicalDeviceMemoryProperties2 *")
+    query.sType = vk.VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2
+    if budget_known:
+        query.pNext = budget
+    vk.lib.vkGetPhysicalDeviceMemoryProperties2(physical, query)
+    memory = query.memoryProperties
+    heaps = [
+        {
+            "index": i,
+            "size": memory.memoryHeaps[i].size,
+            "device_local": bool(memory.memoryHeaps[i].flags & vk.VK_MEMORY_HEAP_DEVICE_LOCAL_BIT),
+            "budget": budget.heapBudget[i] if budget_known else None,
+            "usage": budget.heapUsage[i] if budget_known else None,
+        }
+        for i in range(memory.memoryHeapCount)
+    ]
+    types = [
+        {
+            "index": i,
+            "heap": memory.memoryTypes[i].heapIndex,
+            "flags": [n for bit, n in enumerate(_FLAG_NAMES) if memory.memoryTypes[i].propertyFlags >> bit & 1],
+        }
+        for i in range(memory.memoryTypeCount)
+    ]
+    return heaps, types
+
+
+def describe(index: int, physical: Any, *, emulated: bool = False) -> tuple[Facts, bool]:
+    """A physical device, and whether its placed features were filled by the driver."""
+    ffi = vk.ffi
+    extensions = _extensions(physical)
+    at("vkGetPhysicalDeviceProperties2")
+    pci = ffi.new("VkPhysicalDevicePCIBusInfoPropertiesEXT *")
+    pci.sType = vk.VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PCI_BUS_INFO_PROPERTIES_EXT
+    driver = ffi.new("VkPhysicalDeviceDriverProperties *")
+    driver.sType = vk.VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES
+    driver.pNext = pci if PCI_BUS_INFO in extensions else ffi.NULL
+    ids = ffi.new("VkPhysicalDeviceIDProperties *")
+    ids.sType, ids.pNext = vk.VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_ID_PROPERTIES, driver
+    sizes = ffi.new("VkPhysicalDeviceMaintenance3Properties *")
+    sizes.sType, sizes.pNext = vk.VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_3_PROPERTIES, ids
+    query = ffi.new("VkPhysicalDeviceProperties2 *")
+    query.sType, query.pNext = vk.VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, sizes
+    vk.lib.vkGetPhysicalDeviceProperties2(physical, query)
+    properties = query.properties
+    placed, filled = _placed(physical, advertised=MAP_PLACED in extensions, emulated=emulated)
+    heaps, types = _memory(physical, MEMORY_BUDGET in extensions)
+    map2 = "khr" if MAP_MEMORY2 in extensions else "none"
+    conformance = driver.conformanceVersion
+    pci_address = f"{pci.pciDomain:04x}:{pci.pciBus:02x}:{pci.pciDevice:02x}.{pci.pciFunction}"
+    device = {
+        "index": index,
+        "name": ffi.string(properties.deviceName).decode(errors="replace"),
+        "type": _TYPE_NAMES[properties.deviceType] if properties.deviceType < len(_TYPE_NAMES) else "other",
+        "vendor_id": properties.vendorID,
+        "device_id": properties.deviceID,
+        "api_version": version_text(properties.apiVersion),
+        "driver_version": driver_version_text(properties.vendorID, properties.driverVersion),
+        "driver_id": _DRIVER_IDS.get(driver.driverID, str(driver.driverID)).removeprefix("VK_DRIVER_ID_"),
+        "driver_name": ffi.string(driver.driverName).decode(errors="replace"),
+        "driver_info": ffi.string(driver.driverInfo).decode(errors="replace"),
+        "conformance_version": f"{conformance.major}.{conformance.minor}.{conformance.subminor}.{conformance.patch}",
+        "device_uuid": bytes(ids.deviceUUID).hex(),
+        "driver_uuid": bytes(ids.driverUUID).hex(),
+        "heaps": heaps,
+        "memory_types": types,
+        "limits": {
+            "min_memory_map_alignment": properties.limits.minMemoryMapAlignment,
+            "non_coherent_atom_size": properties.limits.nonCoherentAtomSize,
+            "max_memory_allocation_count": properties.limits.maxMemoryAllocationCount,
+            "max_memory_allocation_size": sizes.maxMemoryAllocationSize,
+        },
+        "extensions": {name: extensions[name] for name in SHOWN_EXTENSIONS if name in extensions},
+        "route": "core" if properties.apiVersion >= API_1_4 else map2,
+        "placed": placed,
+        "pci_address": pci_address if PCI_BUS_INFO in extensions else None,
+    }
+    return device, filled

@@ -1,0 +1,158 @@
+"""A physical device as plain data: what it is, its memory, and what a probe proved of it."""
+
+from typing import Literal
+
+from vkmapctl import rules
+from vkmapctl.model.base import Data, Note, Status
+from vkmapctl.rules import Api
+
+
+class MemoryHeap(Data, frozen=True):
+    """VkMemoryHeap; sizes in bytes. Budget and usage from VK_EXT_memory_budget, or None."""
+
+    index: int
+    size: int
+    device_local: bool
+    budget: int | None = None
+    usage: int | None = None
+
+
+class MemoryType(Data, frozen=True):
+    """VkMemoryType. flags: De(vice local), Vi(sible to the host), Co(herent), Ca(ched), La(zy), Pr(otected), …
+
+    The type of index MALLOC is no Vulkan memory: the C library's, as a reference to measure against.
+    """
+
+    index: int
+    heap: int
+    flags: tuple[str, ...]
+
+    @property
+    def host_visible(self) -> bool:
+        return "Vi" in self.flags
+
+    @property
+    def coherent(self) -> bool:
+        return "Co" in self.flags
+
+    @property
+    def usable(self) -> bool:
+        """Mappable with nothing but vkAllocateMemory and vkMapMemory: protected memory is not."""
+        return rules.usable(self.flags)
+
+    @property
+    def label(self) -> str:
+        return "malloc" if self.index == MALLOC else f"#{self.index} {' '.join(self.flags)}"
+
+
+MALLOC = -1
+
+MALLOC_TYPE = MemoryType(MALLOC, MALLOC, ("Vi", "Co", "Ca"))
+
+
+class Limits(Data, frozen=True):
+    """The limits that mapping depends on, in bytes (VkPhysicalDeviceLimits, VkPhysicalDeviceMaintenance3Properties).
+
+    max_memory_allocation_size: a driver may grant more, but need not; None where a saved run does not tell.
+    """
+
+    min_memory_map_alignment: int
+    non_coherent_atom_size: int
+    max_memory_allocation_count: int
+    max_memory_allocation_size: int | None = None
+
+
+class Room(Data, frozen=True):
+    """What the machine can still give this process: bytes of memory, and mappings (vm.max_map_count)."""
+
+    memory: int
+    mappings: int
+
+
+class Placed(Data, frozen=True):
+    """VK_EXT_map_memory_placed: features and limit. emulated: by a layer of this project, not the driver."""
+
+    memory_map_placed: bool = False
+    memory_map_range_placed: bool = False
+    memory_unmap_reserve: bool = False
+    min_placed_memory_map_alignment: int | None = None
+    emulated: bool = False
+
+
+class Device(Data, frozen=True):
+    """A physical device: vulkaninfo's summary block and what mapping needs.
+
+    `extensions` holds the spec versions of the extensions that matter here. `route` is how map2 is reached
+    by the specification's rules: `core` (Vulkan 1.4), `khr` (VK_KHR_map_memory2) or `none`.
+    """
+
+    index: int
+    name: str
+    type: str
+    vendor_id: int
+    device_id: int
+    api_version: str
+    driver_version: str
+    driver_id: str
+    driver_name: str
+    driver_info: str
+    conformance_version: str
+    device_uuid: str
+    driver_uuid: str
+    heaps: tuple[MemoryHeap, ...]
+    memory_types: tuple[MemoryType, ...]
+    limits: Limits
+    extensions: dict[str, int]
+    route: Literal["core", "khr", "none"]
+    placed: Placed
+    pci_address: str | None = None
+
+    @property
+    def software(self) -> bool:
+        return self.type == "cpu"
+
+    def memory_type(self, index: int) -> MemoryType:
+        """The type of that index, or the reference that stands for malloc."""
+        return MALLOC_TYPE if index == MALLOC else self.memory_types[index]
+
+    def apis(self) -> tuple[Api, ...]:
+        """The ways to map on this device, newest first."""
+        return rules.apis(self.route, self.extensions)
+
+    def version(self) -> tuple[int, ...]:
+        return tuple(int(part) for part in self.api_version.split("."))
+
+
+class EntryPoint(Data, frozen=True):
+    """One name's answer from vkGetDeviceProcAddr beside what the specification says of it.
+
+    `rule`: `pointer` (must be one), `null` (must be NULL) or `unspecified` (may be anything, must not be called).
+    """
+
+    name: str
+    found: bool
+    rule: Literal["pointer", "null", "unspecified"]
+    callable: bool
+
+    @property
+    def agrees(self) -> bool:
+        return self.rule == "unspecified" or self.found == (self.rule == "pointer")
+
+
+class Proof(Data, frozen=True):
+    """One live map, write, unmap, map, read. by: through which functions, or placed, or unmapped with reserve."""
+
+    by: Literal["v1", "khr", "core", "placed", "reserve"]
+    status: Status
+    detail: str = ""
+
+
+class Probe(Data, frozen=True):
+    """What probe found out about one device."""
+
+    device: Device | None
+    entry_points: tuple[EntryPoint, ...] = ()
+    proofs: tuple[Proof, ...] = ()
+    notes: tuple["Note", ...] = ()
+    status: Status = "ok"
+    reason: str = ""

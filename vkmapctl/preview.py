@@ -1,0 +1,90 @@
+"""A workload resolved against this machine's devices without running it: rows, memory and time."""
+
+from functools import partial
+
+from vkmapctl.driver.process import Child, Interrupts
+from vkmapctl.errors import ExitCode, Unsupported
+from vkmapctl.inside.layer import TestLayer
+from vkmapctl.machine import host
+from vkmapctl.model.base import Data
+from vkmapctl.model.case import Effort, Job, Workload
+from vkmapctl.model.device import Device
+from vkmapctl.model.documents import SCHEMA
+from vkmapctl.plans import patience, workload
+from vkmapctl.plans.selectors import select
+from vkmapctl.worker.serve import serve
+
+GROUP_SECONDS = 0.05  # to set up and end a group
+
+
+class PlannedRow(Data, frozen=True):
+    """A row to come: what it measures, the memory of all its objects, and its time in seconds (None: by iterations)."""
+
+    job: Job
+    memory_bytes: int
+    seconds: float | None
+
+
+class Refusal(Data, frozen=True):
+    """A part that a device cannot run."""
+
+    device: int
+    part: str
+    reason: str
+
+
+class PlanReport(Data, frozen=True, tag_field="kind", tag="plan"):
+    """What `workloads check` prints. memory_bytes: the most at one time."""
+
+    schema: str
+    workload: Workload
+    devices: tuple[Device, ...]
+    rows: tuple[PlannedRow, ...]
+    refused: tuple[Refusal, ...]
+    memory_bytes: int
+    seconds: float
+    exit_code: int
+
+
+def plan(
+    wanted: Workload, *, selector: str | None = None, timeout: float | None = None, layer: TestLayer | None = None
+) -> PlanReport:
+    """Raises VkmapError where there is no driver, or where what is asked for makes no sense on a device."""
+    devices = _devices(selector, timeout, layer)
+    room = host.room()
+    rows: list[PlannedRow] = []
+    refused: list[Refusal] = []
+    groups = 0
+    for device in devices:
+        for part in wanted.parts():
+            try:
+                found = workload.resolve(part, device, room)
+            except Unsupported as error:
+                refused.append(Refusal(device.index, part.name, error.message))
+                continue
+            groups += len(found.groups)
+            rows += [_row(job, found.effort) for group in found.groups for job in group]
+    return PlanReport(
+        schema=SCHEMA,
+        workload=wanted,
+        devices=tuple(devices),
+        rows=tuple(rows),
+        refused=tuple(refused),
+        memory_bytes=max((row.memory_bytes for row in rows), default=0),
+        seconds=sum(row.seconds or 0.0 for row in rows) + groups * GROUP_SECONDS,
+        exit_code=ExitCode.UNSUPPORTED if refused else ExitCode.OK,
+    )
+
+
+def _devices(selector: str | None, timeout: float | None, layer: TestLayer | None) -> list[Device]:
+    with Interrupts().caught() as interrupts:
+        child = Child(partial(serve, layer=layer), timeout=timeout or patience.BASE_SECONDS, interrupts=interrupts)
+        try:
+            return select(child.describe().devices, selector)
+        finally:
+            child.close()
+
+
+def _row(job: Job, effort: Effort) -> PlannedRow:
+    seconds = None if effort.iterations is not None else effort.seconds + effort.warmup_seconds
+    return PlannedRow(job, job.memory_bytes, seconds)

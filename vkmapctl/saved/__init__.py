@@ -1,0 +1,1 @@
+"""Files: saved documents written by rename and read without trust. What is in them is model/'s."""

@@ -1,0 +1,1 @@
+"""Measuring, in the process that holds the driver: its memory, its addresses, the passes of the loop."""

@@ -1,0 +1,270 @@
+"""The child's measuring: allocations and programs for each job, then passes in turns."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
+from pathlib import Path
+
+from vkmapctl import native
+from vkmapctl.driver import layers
+from vkmapctl.driver.messages import Calibrated, Measured, Round, pack
+from vkmapctl.inside.device import OpenDevice
+from vkmapctl.inside.fork import Channel
+from vkmapctl.inside.process import files_mapped
+from vkmapctl.inside.vkapi import result_name
+from vkmapctl.machine import cpus
+from vkmapctl.machine.addresses import areas
+from vkmapctl.machine.ranges import LOWEST_ADDRESS, filled, reserve_for, reserved
+from vkmapctl.model.base import Note
+from vkmapctl.model.case import Effort, Job
+from vkmapctl.model.device import MALLOC
+from vkmapctl.native import Fault, Pass
+from vkmapctl.plans.program import cycles_of, page_ceil, thread_seed
+from vkmapctl.plans.script import ranges_of
+from vkmapctl.worker.leaks import Leaks, process_usage
+from vkmapctl.worker.objects import allocated, scripted_cycle
+
+ROUNDS = 10
+MAPPINGS_SLACK = 64  # a driver's own pools and caches
+FLOOR_NS = 60_000_000
+
+
+class Measuring:
+    """What measures jobs in a child. device: gives the open device of an index."""
+
+    def __init__(
+        self,
+        channel: Channel,
+        results: Sequence[native.Results],
+        device: Callable[[int], OpenDevice],
+    ) -> None:
+        self.channel, self.results, self._device = channel, results, device
+        self._clock: native.Clock | None = None
+        self._layers_told: set[tuple[int, str]] = set()
+
+    @property
+    def clock(self) -> native.Clock:
+        if self._clock is None:
+            self._clock = native.Clock(counter_is_trusted())
+        return self._clock
+
+    @cached_property
+    def _layers(self) -> list[layers.Layer]:
+        return layers.active(files_mapped())
+
+    def calibrate(self) -> Calibrated:
+        """The same loop on functions that do nothing, into the results of slot 0."""
+        reads = self.clock.floor()
+        steps = [native.Step(native.Op.MAP, size=4096, whole=True), native.Step(native.Op.UNMAP)]
+        program = native.Program(native.null_driver(2), [(1 << 30, 4096)], [steps])
+        results = self.results[0]
+        run_threads([program], self.clock, results, Pass.RATE, {"ns": FLOOR_NS})  # warm-up
+        results.clear()
+        for kind in (Pass.RATE, Pass.LATENCY):
+            run_threads([program], self.clock, results, kind, {"ns": FLOOR_NS})
+        return Calibrated(self.clock.name, reads)
+
+    def measure(self, jobs: Sequence[Job], effort: Effort) -> Measured:
+        """Allocates once for the group, then runs its jobs in turns: check, warm-up, rounds of rate and latency."""
+        self._device(jobs[0].device)
+        mappings = len(areas())
+        with ExitStack() as held:
+            turns = [
+                Turn(job, programs, results)
+                for job, programs, results in zip(jobs, self._programs(jobs, held), self.results, strict=False)
+            ]
+            for turn in turns:
+                turn.results.clear()
+                turn.run(self.clock, Pass.CHECK, {"iterations": 1})
+                if effort.warmup_seconds:
+                    turn.run(self.clock, Pass.RATE, {"ns": int(effort.warmup_seconds * 1e9)}, discard=True)
+            self._rounds(turns, effort)
+            names = tuple(result_name(turn.results.fault()[1]) if turn.results.fault()[1] else "" for turn in turns)
+        notes = self._layer_notes(jobs)
+        left = len(areas()) - mappings
+        if left > MAPPINGS_SLACK:
+            text = f"{jobs[0].name}: {left} mappings more in the process than before the job"
+            notes.append(Note("mappings-left", text))
+        return Measured(names, tuple(notes))
+
+    def _layer_notes(self, jobs: Sequence[Job]) -> list[Note]:
+        """A warning for each layer that answers the measured calls before the driver does."""
+        found: list[Note] = []
+        for job in jobs:
+            which = (job.device, job.api)
+            if which not in self._layers_told:
+                addresses = self._device(job.device).map_functions(job.api)
+                self._layers_told.add(which)
+                found += [layers.note(layer) for layer in layers.in_path(self._layers, areas(), addresses)]
+        return found
+
+    def _rounds(self, turns: "list[Turn]", effort: Effort) -> None:
+        """Each round gives every job a rate slice and a latency slice; the order rotates so that drift is shared."""
+        rounds = rounds_of(effort, paced=bool(turns[0].job.rate))
+        kinds = (Pass.LATENCY,) if turns[0].job.rate else (Pass.RATE, Pass.LATENCY)
+        budget_ns = int(effort.seconds * 1e9 * len(turns))
+        begin = self.clock.ns()
+        leaks = Leaks()
+        for number in range(rounds):
+            order = turns[number % len(turns) :] + turns[: number % len(turns)]
+            for kind in kinds:
+                for turn in order:
+                    turn.run(self.clock, kind, _limits(effort, effort.seconds / len(kinds), rounds, number))
+            usage = process_usage() if effort.period_seconds else {}
+            leaked = leaks.after_round(usage)
+            nanoseconds = tuple(turn.latest_ns_per_pair() for turn in turns)
+            self.channel.send(pack(Round(nanoseconds, number + 1, rounds, usage, leaked)))
+            if leaked:
+                return
+            stopped = any(turn.results.control.stop for turn in turns)
+            out_of_time = effort.iterations is None and self.clock.ns() - begin > budget_ns
+            if stopped or out_of_time or all(turn.fault for turn in turns):
+                return
+
+    def _programs(self, jobs: Sequence[Job], held: ExitStack) -> list[list[native.Program]]:
+        """programs[job][thread], over the same allocations and addresses for every job of the group."""
+        first = jobs[0]
+        device = self._device(first.device)
+        facts = device.facts
+        threads = []
+        with ExitStack() as chosen:
+            for thread in range(first.threads):
+                objects = held.enter_context(allocated(device, first))
+                if first.steps:
+                    addresses = {
+                        name: chosen.enter_context(reserved(one.wanted, one.size))
+                        for name, one in ranges_of(first.steps).items()
+                    }
+                    threads.append((objects, [scripted_cycle(first, facts, addresses, thread)]))
+                    continue
+                places = held.enter_context(_placed_at(first)) if first.placed else []
+                threads.append((objects, cycles_of(first, facts, places, thread)))
+            if first.fill:
+                held.enter_context(filled(first.placed or "low4g"))
+        programs = []
+        for job in jobs:
+            functions = self._functions(device, job)
+            programs.append(
+                [
+                    held.enter_context(
+                        _unwound(
+                            native.Program(
+                                functions,
+                                objects,
+                                cycles,
+                                map_alignment=facts.limits.min_memory_map_alignment,
+                                seed=thread_seed(job, thread),
+                                interval_ns=1e9 / job.rate if job.rate else 0.0,
+                            ),
+                            job,
+                        )
+                    )
+                    for thread, (objects, cycles) in enumerate(threads)
+                ]
+            )
+        return programs
+
+    def _functions(self, device: OpenDevice, job: Job) -> native.Functions:
+        if job.memory_type == MALLOC:
+            return native.null_driver(1 if job.api == "v1" else 2)
+        map_function, unmap_function = device.map_functions(job.api)
+        return native.Functions(
+            device.address,
+            map_function,
+            unmap_function,
+            device.function("vkFlushMappedMemoryRanges"),
+            device.function("vkInvalidateMappedMemoryRanges"),
+            1 if job.api == "v1" else 2,
+            device.function("vkAllocateMemory"),
+            device.function("vkFreeMemory"),
+            job.memory_type,
+        )
+
+
+class Turn:
+    """One job's programs, a thread each, and where their results go."""
+
+    def __init__(self, job: Job, programs: list[native.Program], results: native.Results) -> None:
+        self.job, self.programs, self.results = job, programs, results
+        self.fault = Fault.OK
+
+    def run(self, clock: native.Clock, kind: Pass, limits: dict[str, int], *, discard: bool = False) -> None:
+        """One pass, unless an earlier one met a fault. discard: forgets what the pass counted."""
+        if self.fault:
+            return
+        for program in self.programs:
+            program.forget_writes()
+        run_threads(self.programs, clock, self.results, kind, limits)
+        self.fault = self.results.fault()[0]
+        if discard and not self.fault:
+            self.results.clear()
+
+    def latest_ns_per_pair(self) -> float | None:
+        pairs = self.results.total("slice_pairs")
+        return self.results.total("slice_ns") / pairs if pairs and not self.fault else None
+
+
+def run_threads(
+    programs: Sequence[native.Program],
+    clock: native.Clock,
+    results: native.Results,
+    kind: Pass,
+    limits: dict[str, int],
+) -> None:
+    """Runs each program in a thread and on a core of its own, with a common start; a single one right here."""
+    results.control.threads, results.control.arrived = len(programs), 0
+    cpus.in_threads(len(programs), lambda i: programs[i].run(clock, results, i, kind, **limits))
+
+
+def rounds_of(effort: Effort, *, paced: bool) -> int:
+    """Rounds of a group. Paced cycles have one, since what is still due when a round ends would not be counted."""
+    if effort.period_seconds and effort.iterations is None:
+        return max(1, round(effort.seconds / effort.period_seconds))
+    if paced:
+        return 1
+    return ROUNDS if effort.iterations is None else min(ROUNDS, effort.iterations)
+
+
+def _limits(effort: Effort, seconds: float, rounds: int, number: int) -> dict[str, int]:
+    """A slice's share of the effort: time, or iterations spread over the rounds."""
+    if effort.iterations is None:
+        return {"ns": max(int(seconds * 1e9 / rounds), 1)}
+    share = effort.iterations * (number + 1) // rounds - effort.iterations * number // rounds
+    return {"iterations": share}
+
+
+@contextmanager
+def _placed_at(job: Job) -> Iterator[list[int]]:
+    """Reserved address ranges, one for each live object."""
+    length = page_ceil(job.allocation_size if job.map_size is None else job.map_size)
+    reserved: list[int] = []
+    try:
+        lowest = LOWEST_ADDRESS
+        for _ in range(job.live):
+            address = reserve_for(job.placed or "any", length, lowest)
+            lowest = address + length
+            reserved.append(address)
+        yield reserved
+    finally:
+        for address in reserved:
+            native.release_range(address, length)
+
+
+@contextmanager
+def _unwound(program: native.Program, job: Job) -> Iterator[native.Program]:
+    """Leaves nothing mapped, and no range reserved but the placed ones, which _placed_at releases."""
+    try:
+        yield program
+    finally:
+        program.unwind()
+        if not job.placed and not job.steps:
+            program.release_kept()
+
+
+def counter_is_trusted() -> bool:
+    """Whether the kernel itself still offers the CPU's counter as a clock source (it drops a bad one)."""
+    try:
+        sources = Path("/sys/devices/system/clocksource/clocksource0/available_clocksource").read_text().split()
+    except OSError:
+        return False
+    return bool({"tsc", "arch_sys_counter"} & set(sources))
