@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from vkmapctl import native
-from vkmapctl.inside.layer import TestLayer
+from vkmapctl.inside.layer import LayerChoice
 from vkmapctl.machine import cpus
 from vkmapctl.model.device import Device
 from vkmapctl.native import Pass
@@ -169,7 +169,7 @@ def opened(folder: Path, *, emulate: bool) -> Iterator[Machine]:
     from vkmapctl.inside.layer import use_test_layer
     from vkmapctl.plans.selectors import best
 
-    layers = use_test_layer(TestLayer("placed")) if emulate else ()
+    layers = use_test_layer(LayerChoice("placed")) if emulate else ()
     with vkapi.Instance(layers) as instance:
         physical = vkapi.physical_devices(instance.handle)
         if not physical:

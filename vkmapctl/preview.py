@@ -4,7 +4,7 @@ from functools import partial
 
 from vkmapctl.driver.process import Child, Interrupts
 from vkmapctl.errors import ExitCode, Unsupported
-from vkmapctl.inside.layer import TestLayer
+from vkmapctl.inside.layer import LayerChoice
 from vkmapctl.machine import host
 from vkmapctl.model.base import Data
 from vkmapctl.model.case import Effort, Job, Workload
@@ -47,7 +47,7 @@ class PlanReport(Data, frozen=True, tag_field="kind", tag="plan"):
 
 
 def plan(
-    wanted: Workload, *, selector: str | None = None, timeout: float | None = None, layer: TestLayer | None = None
+    wanted: Workload, *, selector: str | None = None, timeout: float | None = None, layer: LayerChoice | None = None
 ) -> PlanReport:
     """Raises VkmapError where there is no driver, or where what is asked for makes no sense on a device."""
     devices = _devices(selector, timeout, layer)
@@ -76,7 +76,7 @@ def plan(
     )
 
 
-def _devices(selector: str | None, timeout: float | None, layer: TestLayer | None) -> list[Device]:
+def _devices(selector: str | None, timeout: float | None, layer: LayerChoice | None) -> list[Device]:
     with Interrupts().caught() as interrupts:
         child = Child(partial(serve, layer=layer), timeout=timeout or patience.BASE_SECONDS, interrupts=interrupts)
         try:

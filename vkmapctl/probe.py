@@ -14,7 +14,7 @@ from vkmapctl.errors import VkmapError
 from vkmapctl.figures import outcomes
 from vkmapctl.figures.proved import probe_of
 from vkmapctl.inside.fork import Channel
-from vkmapctl.inside.layer import TestLayer
+from vkmapctl.inside.layer import LayerChoice
 from vkmapctl.machine import host
 from vkmapctl.model.base import Note, Outcome
 from vkmapctl.model.device import Device, Probe
@@ -31,7 +31,7 @@ def probe(
     requirements: Sequence[str] = (),
     expected_driver: str | None = None,
     timeout: float | None = None,
-    layer: TestLayer | None = None,
+    layer: LayerChoice | None = None,
     command: Sequence[str] = (),
     version: str = "",
     meanwhile: Callable[[], object] | None = None,

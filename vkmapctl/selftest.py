@@ -7,7 +7,7 @@ from vkmapctl.checks import registry
 from vkmapctl.driver.injection import faults
 from vkmapctl.driver.process import Interrupts
 from vkmapctl.errors import Unsupported, VkmapError
-from vkmapctl.inside.layer import TestLayer
+from vkmapctl.inside.layer import LayerChoice
 from vkmapctl.model.case import Touch, Workload
 from vkmapctl.model.device import Device, MemoryType
 from vkmapctl.model.documents import SCHEMA, SelftestReport, Tool, Trial
@@ -78,7 +78,7 @@ class Selftest:
             return select(self._attempts("").describe().devices, self._selector)[0]
 
     def _attempts(self, fault: str) -> Attempts:
-        layer = TestLayer("placed", fault)
+        layer = LayerChoice("placed", fault)
         return Attempts(timeout=HANG_SECONDS, layer=layer, interrupts=self._interrupts)
 
     def baseline(self) -> list[str]:
@@ -120,7 +120,7 @@ class Selftest:
             selector=str(self.device.index),
             thresholds=[parse_threshold(load.fail_if)] if load.fail_if else (),
             timeout=HANG_SECONDS,
-            layer=TestLayer("placed", f"{fault}:{load.period}" if fault else ""),
+            layer=LayerChoice("placed", f"{fault}:{load.period}" if fault else ""),
         ).run()
         seen = [row.reason for row in run.results if row.reason]
         seen += [note.message for note in run.warnings if note.code == "threshold"]

@@ -22,7 +22,7 @@ from vkmapctl.errors import ExitCode, Unsupported, VkmapError
 from vkmapctl.figures import outcomes, stats, trust
 from vkmapctl.figures.rows import measured_row, refused_row
 from vkmapctl.inside.faults import explain
-from vkmapctl.inside.layer import TestLayer
+from vkmapctl.inside.layer import LayerChoice
 from vkmapctl.machine import host
 from vkmapctl.model.base import Note, Outcome, Status
 from vkmapctl.model.case import Effort, Job, Plan, Workload
@@ -72,7 +72,7 @@ class Stress:
         selector: str | None = None,
         thresholds: Sequence[Threshold] = (),
         timeout: float | None = None,
-        layer: TestLayer | None = None,
+        layer: LayerChoice | None = None,
         command: Sequence[str] = (),
         save: Callable[[Run], None] = lambda run: None,
         watcher: Watcher | None = None,

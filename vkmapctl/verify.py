@@ -14,7 +14,7 @@ from vkmapctl.driver.messages import Described, Finish, Finished, Tried, Try
 from vkmapctl.driver.process import Child, Died, Interrupted, Interrupts
 from vkmapctl.errors import ExitCode, UsageProblem, VkmapError
 from vkmapctl.figures import outcomes
-from vkmapctl.inside.layer import TestLayer
+from vkmapctl.inside.layer import LayerChoice
 from vkmapctl.machine import host
 from vkmapctl.model.base import Note, Outcome, Verdict
 from vkmapctl.model.device import Device, MemoryType
@@ -45,7 +45,7 @@ def choose(identifiers: Sequence[str], quirks: Sequence[str]) -> list[Check]:
 class Attempts:
     """Runs single checks, each in a fresh child with the same driver, layer and timeout."""
 
-    def __init__(self, *, timeout: float, layer: TestLayer | None, interrupts: Interrupts) -> None:
+    def __init__(self, *, timeout: float, layer: LayerChoice | None, interrupts: Interrupts) -> None:
         self._injects = layer is not None and bool(layer.fault)
         self._validate = layer is not None and layer.validate
         self._start = partial(Child, partial(serve, layer=layer), timeout=timeout, interrupts=interrupts)
@@ -124,7 +124,7 @@ def verify(
     quirks: Sequence[str] = (),
     known_failures: Sequence[str] = (),
     timeout: float | None = None,
-    layer: TestLayer | None = None,
+    layer: LayerChoice | None = None,
     command: Sequence[str] = (),
     version: str = "",
     on_row: Callable[[CheckRow], None] = lambda row: None,

@@ -8,7 +8,7 @@ import pytest
 
 from vkmapctl.driver.messages import Measure, Measured
 from vkmapctl.driver.process import Child, Interrupts
-from vkmapctl.inside.layer import TestLayer
+from vkmapctl.inside.layer import LayerChoice
 from vkmapctl.model.case import Effort
 from vkmapctl.native import Results
 from vkmapctl.worker.serve import serve
@@ -29,7 +29,7 @@ def resident(pid):
 def test_memory_does_not_depend_on_the_number_of_samples(emulate, touch, monkeypatch):
     monkeypatch.setenv("VK_LOADER_DRIVERS_SELECT", "*lvp*")
     results = [Results(2) for _ in range(3)]
-    layer = TestLayer(emulate) if emulate != "none" else None
+    layer = LayerChoice(emulate) if emulate != "none" else None
     job = builders.a_job(
         allocation_size=16 << 10, threads=2, live=2, offset=0, touch=touch,
         placed="any" if emulate == "placed" else None, reserve=emulate == "placed",

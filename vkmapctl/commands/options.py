@@ -69,6 +69,6 @@ def test_layer(emulate: str | None, inject: str | None, validate: bool) -> Any:
         from vkmapctl.driver.injection import check_fault
 
         check_fault(inject)
-    from vkmapctl.inside.layer import TestLayer
+    from vkmapctl.inside.layer import LayerChoice
 
-    return TestLayer(emulate or "none", inject or "", validate)
+    return LayerChoice(emulate or "none", inject or "", validate)

@@ -3,7 +3,7 @@
 import os
 
 from vkmapctl.errors import UsageProblem
-from vkmapctl.inside.layer import TestLayer
+from vkmapctl.inside.layer import LayerChoice
 from vkmapctl.inside.process import is_elevated
 
 SWITCHES = (
@@ -13,7 +13,7 @@ SWITCHES = (
 )  # fmt: skip
 
 
-def refuse_switches(layer: TestLayer | None) -> None:
+def refuse_switches(layer: LayerChoice | None) -> None:
     """Raises UsageProblem where an elevated run asks for layers, by flags or by the environment."""
     named = [name for name in SWITCHES if name in os.environ]
     if (layer or named) and is_elevated():

@@ -9,7 +9,7 @@ NAME = "VK_LAYER_VKMAPCTL_test"
 _FOLDERS = tuple(f"{root}/vulkan/explicit_layer.d" for root in ("/usr/local/share", "/usr/share", "/etc"))
 
 
-class TestLayer(NamedTuple):
+class LayerChoice(NamedTuple):
     """Layers between loader and driver: this project's own, and the Khronos validation layer.
 
     emulate: `none`, `placed` or `range`; fault: `NAME[:PERIOD]`.
@@ -25,7 +25,7 @@ class TestLayer(NamedTuple):
         return self.emulate != "none" or bool(self.fault)
 
 
-def use_test_layer(layer: TestLayer) -> tuple[str, ...]:
+def use_test_layer(layer: LayerChoice) -> tuple[str, ...]:
     """Lets the loader find this project's layer, with its settings; returns the layers to enable.
 
     Only for a process of its own, before an instance is made.

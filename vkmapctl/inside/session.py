@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from vkmapctl.errors import Unsupported
 from vkmapctl.inside.elevated import refuse_switches
-from vkmapctl.inside.layer import TestLayer, use_test_layer
+from vkmapctl.inside.layer import LayerChoice, use_test_layer
 from vkmapctl.inside.process import files_mapped
 from vkmapctl.rules import MAP_PLACED
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # a session is made where no driver may be loaded yet
     from vkmapctl.inside.vkapi import Facts, Instance
 
 
-def serve(channel: "Channel", layer: TestLayer | None = None) -> None:
+def serve(channel: "Channel", layer: LayerChoice | None = None) -> None:
     """The whole life of a child that only describes and proves, for child.Child."""
     Session(channel, layer).serve()
 
@@ -25,7 +25,7 @@ def serve(channel: "Channel", layer: TestLayer | None = None) -> None:
 class Session:
     """One child's life: the instance and its devices, and the validation layer's messages."""
 
-    def __init__(self, channel: "Channel", layer: TestLayer | None = None) -> None:
+    def __init__(self, channel: "Channel", layer: LayerChoice | None = None) -> None:
         from vkmapctl.inside import vkapi  # here, so that only this process loads the driver
 
         self.channel, self.layer, self.vk = channel, layer, vkapi

@@ -10,7 +10,7 @@ import msgspec
 from vkmapctl import native
 from vkmapctl.driver.messages import Calibrate, Measure, Tried, Try, pack, request_of
 from vkmapctl.inside.fork import Channel
-from vkmapctl.inside.layer import TestLayer
+from vkmapctl.inside.layer import LayerChoice
 from vkmapctl.inside.session import Session
 from vkmapctl.model.device import Device
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from vkmapctl.worker.measuring import Measuring
 
 
-def serve(channel: Channel, results: Sequence[native.Results] = (), layer: TestLayer | None = None) -> None:
+def serve(channel: Channel, results: Sequence[native.Results] = (), layer: LayerChoice | None = None) -> None:
     """The whole life of a child, for child.Child."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # some drivers hold a file for each allocation
@@ -29,7 +29,7 @@ def serve(channel: Channel, results: Sequence[native.Results] = (), layer: TestL
 class Worker(Session):
     """A session that also measures and checks. results: shared with the parent, one for each running job."""
 
-    def __init__(self, channel: Channel, results: Sequence[native.Results], layer: TestLayer | None) -> None:
+    def __init__(self, channel: Channel, results: Sequence[native.Results], layer: LayerChoice | None) -> None:
         super().__init__(channel, layer)
         self.results = results
 
