@@ -12,7 +12,8 @@ from vkmapctl import native, units
 from vkmapctl.figures import stats
 from vkmapctl.machine.ranges import QUIET_ADDRESS, reserve_for
 from vkmapctl.model.device import MemoryType
-from vkmapctl.native import Op, Pass, Step
+from vkmapctl.model.loop import LoopStep, Op
+from vkmapctl.native import Pass
 from vkmapctl.rules import PLACED, RESERVE
 
 ROUND_NS = 5_000_000
@@ -101,10 +102,10 @@ def _rows(
 
 
 def _program(machine: Machine, way: Way, size: int, place: Place) -> native.Program:
-    steps = [Step(Op.MAP, 0, size=size, whole=True, flags=PLACED if way.placed else 0, address=place.address)]
-    steps.append(Step(Op.UNMAP, 0, flags=RESERVE if way.reserve else 0))
+    steps = [LoopStep(Op.MAP, 0, size=size, whole=True, flags=PLACED if way.placed else 0, address=place.address)]
+    steps.append(LoopStep(Op.UNMAP, 0, flags=RESERVE if way.reserve else 0))
     if way.placed and not way.reserve:
-        steps.append(Step(Op.HOLD, 0, size=size, address=place.address))
+        steps.append(LoopStep(Op.HOLD, 0, size=size, address=place.address))
     return machine.laid_out(machine.facts.apis()[0], [(place.memory, size)], steps)
 
 

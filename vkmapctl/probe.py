@@ -16,7 +16,7 @@ from vkmapctl.figures.proved import probe_of
 from vkmapctl.inside.fork import Channel
 from vkmapctl.inside.layer import LayerChoice
 from vkmapctl.machine import host
-from vkmapctl.model.base import Note, Outcome
+from vkmapctl.model.base import Note, Status
 from vkmapctl.model.device import Device, Probe
 from vkmapctl.model.documents import SCHEMA, ProbeReport, Tool
 from vkmapctl.plans import patience
@@ -83,7 +83,7 @@ def _report(
     )
 
 
-def _outcome(probes: Sequence[Probe], gap: bool) -> Outcome:
+def _outcome(probes: Sequence[Probe], gap: bool) -> Status:
     """A gate that does not hold comes before a call that failed, and after a driver that died."""
     statuses = [one.status for one in probes]
     if "interrupted" in statuses:
@@ -124,7 +124,7 @@ def _prove(child: Child, device: Device) -> Probe:
             return found
         return replace(found, status="failed", reason="; ".join(proved.validation))
     except VkmapError as error:
-        return Probe(device=device, status=outcomes.of_failure(error.message), reason=error.message)
+        return Probe(device=device, status=outcomes.of_error(error), reason=error.message)
     except Interrupted:
         return Probe(device=device, status="interrupted", reason="stopped by the user")
     except Died as died:

@@ -8,9 +8,10 @@ from vkmapctl.driver.injection import faults
 from vkmapctl.driver.process import Interrupts
 from vkmapctl.errors import Unsupported, VkmapError
 from vkmapctl.inside.layer import LayerChoice
-from vkmapctl.model.case import Touch, Workload
+from vkmapctl.model.case import Touch
 from vkmapctl.model.device import Device, MemoryType
 from vkmapctl.model.documents import SCHEMA, SelftestReport, Tool, Trial
+from vkmapctl.model.workload import Workload
 from vkmapctl.plans.gates import parse_threshold
 from vkmapctl.plans.selectors import select
 from vkmapctl.stress import Stress

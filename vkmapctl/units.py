@@ -9,6 +9,7 @@ _RANGE = r"(?a)([^.\s][^*\s]*?)\.\.([^*.\s][^*\s]*)(?:\*(\d+))?"
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 _SIZE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 PLACES = {"any": 1 << 47, "low4g": 1 << 32, "low2g": 1 << 31}  # where a placed map may end
+NONE = "-"  # a value that there is not
 _LARGEST = 1 << 63
 _LONGEST = 1e9  # seconds: some 30 years, well inside 64-bit nanoseconds
 
@@ -111,6 +112,17 @@ def size(value: int) -> str:
     if value < 10 * 1024:
         return f"{value} B"
     return f"{_three_digits(scaled)} {_SIZE_UNITS[exponent]}"
+
+
+def exact_size(value: int) -> str:
+    """In the largest unit that it is a whole number of: two sizes never read alike."""
+    exponent = next(k for k in reversed(range(len(_SIZE_UNITS))) if value % 1024**k == 0) if value else 0
+    return f"{value >> 10 * exponent} {_SIZE_UNITS[exponent]}"
+
+
+def exact(value: float) -> str:
+    """A number as short as it can be without loss: two numbers never read alike."""
+    return f"{value:g}" if float(f"{value:g}") == value else repr(value)
 
 
 def duration(ns: float) -> str:

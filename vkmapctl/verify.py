@@ -16,7 +16,7 @@ from vkmapctl.errors import ExitCode, UsageProblem, VkmapError
 from vkmapctl.figures import outcomes
 from vkmapctl.inside.layer import LayerChoice
 from vkmapctl.machine import host
-from vkmapctl.model.base import Note, Outcome, Verdict
+from vkmapctl.model.base import Note, Status, Verdict
 from vkmapctl.model.device import Device, MemoryType
 from vkmapctl.model.documents import SCHEMA, CheckRow, Tool, VerifyReport
 from vkmapctl.plans import patience
@@ -153,7 +153,7 @@ def verify(
             warnings=described.notes,
         )
         save(report)
-        outcome: Outcome | None = None
+        outcome: Status | None = None
         try:
             for device in devices:
                 for row in rows(chosen, device, attempts):
@@ -184,7 +184,7 @@ def _unexpected_passes(known_failures: Sequence[str], results: Sequence[CheckRow
     return notes
 
 
-def _outcome(results: Sequence[CheckRow]) -> Outcome:
+def _outcome(results: Sequence[CheckRow]) -> Status:
     statuses = {row.status for row in results}
     if statuses <= {"skip"}:
         return "unsupported"

@@ -7,9 +7,9 @@ from pages import ROOT
 from rich.console import Console
 
 from vkmapctl.commands import console
+from vkmapctl.report import view
 from vkmapctl.reports.drawing import drawn
 from vkmapctl.reports.elements import Block, Fitted, Table, Text
-from vkmapctl.reports.views import view
 from vkmapctl.saved.files import load
 
 RESULTS = ROOT / "docs/results"

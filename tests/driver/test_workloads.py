@@ -135,7 +135,7 @@ def test_memory_that_cannot_be_had_ends_a_script_in_words(tmp_path: Path) -> Non
     result = vkmapctl("stress", in_file(tmp_path, text), *SHORT, "--inject", "out-of-memory:3", "--json")
     (row,) = result.json()["results"]
     assert result.code == 6
-    assert "VK_ERROR_OUT_OF_DEVICE_MEMORY in allocate (step 0)" in row["reason"]
+    assert "VK_ERROR_OUT_OF_DEVICE_MEMORY in vkAllocateMemory (step 0" in row["reason"]
 
 
 def test_the_same_file_and_seed_give_the_same_calls(tmp_path: Path) -> None:

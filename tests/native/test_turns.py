@@ -3,10 +3,16 @@
 import pytest
 from driving import CLOCK, Memory, a_program, one_thread
 
-from vkmapctl.native import PAGE, Fault, Op, Pass, Step
+from vkmapctl.model.loop import Fault, LoopStep, Op
+from vkmapctl.native import PAGE, Pass
 from vkmapctl.worker.measuring import Turn
 
-CHECK_THEN_WRITE = (Step(Op.MAP, size=PAGE), Step(Op.VERIFY, size=PAGE), Step(Op.WRITE, size=PAGE), Step(Op.UNMAP))
+CHECK_THEN_WRITE = (
+    LoopStep(Op.MAP, size=PAGE),
+    LoopStep(Op.VERIFY, size=PAGE),
+    LoopStep(Op.WRITE, size=PAGE),
+    LoopStep(Op.UNMAP),
+)
 
 
 @pytest.mark.parametrize("kind", Pass)
@@ -22,7 +28,7 @@ def test_another_turns_writes_are_no_mismatch(kind):
 
 def test_a_turn_that_met_a_fault_runs_no_more():
     memory, results = Memory(PAGE), one_thread()
-    turn = Turn(None, [a_program(memory, (Step(Op.MAP, size=PAGE), Step(Op.UNMAP)))], results)
+    turn = Turn(None, [a_program(memory, (LoopStep(Op.MAP, size=PAGE), LoopStep(Op.UNMAP)))], results)
     turn.fault = Fault.MISMATCH
     turn.run(CLOCK, Pass.RATE, {"iterations": 5})
     assert results.total("rate_pairs") == 0

@@ -24,7 +24,7 @@ from vkmapctl.checks import registry
 from vkmapctl.cli import cli, main
 from vkmapctl.commands import console
 from vkmapctl.errors import UsageProblem
-from vkmapctl.reports.views import view
+from vkmapctl.report import view
 from vkmapctl.saved.files import Sink, load
 
 TIMES = int(os.environ.get("VKMAPCTL_CASES", "1"))

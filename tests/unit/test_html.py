@@ -11,7 +11,7 @@ from chromium import Chromium
 
 from vkmapctl.model.base import Note
 from vkmapctl.model.measured import Bins, TouchRate
-from vkmapctl.reports.export import export
+from vkmapctl.report import export
 from vkmapctl.saved.files import load
 
 ROOT = Path(__file__).parents[2]

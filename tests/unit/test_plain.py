@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 from rich.measure import Measurement
 
-from vkmapctl import report
 from vkmapctl.commands import console
 from vkmapctl.reports import plain, probing
+from vkmapctl.reports import stress as report
 from vkmapctl.reports.drawing import drawn
 from vkmapctl.reports.elements import Block, Column, Table, Text, grid, table
 

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vkmapctl.model.device import Limits, Placed
-from vkmapctl.native import PAGE, Op, Program, null_driver
+from vkmapctl.model.loop import Op
+from vkmapctl.native import PAGE, Program, null_driver
 from vkmapctl.plans.program import RANDOM_CYCLES, atom_range, cycles_of, offsets_of
 from vkmapctl.rules import PLACED, RESERVE
 

@@ -116,7 +116,7 @@ def test_what_was_saved_is_loaded(tmp_path, document):
 def test_the_document_is_json_with_the_promised_keys(tmp_path):
     document = json.loads(to_json(RUN))
     assert document["schema"] == SCHEMA
-    assert {"tool", "host", "device", "workload", "floor", "results", "warnings", "outcome", "exit_code"} <= set(
+    assert {"tool", "host", "devices", "workload", "floor", "results", "warnings", "outcome", "exit_code"} <= set(
         document
     )
     assert document["results"][0]["map"]["p50_ns"] == 35.0

@@ -5,8 +5,9 @@ from builders import FULLY_PLACED, GIB, KHR_ONLY, KIB, MIB, NON_COHERENT, a_devi
 from msgspec.structs import replace
 
 from vkmapctl.errors import Unsupported, UsageProblem
-from vkmapctl.model.case import Workload
+from vkmapctl.model.case import labels
 from vkmapctl.model.device import Limits, MemoryHeap, MemoryType, Placed, Room
+from vkmapctl.model.workload import Workload
 from vkmapctl.plans.program import cycles_of
 from vkmapctl.plans.workload import resolve
 from vkmapctl.units import parse_place
@@ -79,13 +80,13 @@ def test_sizes_and_offsets_make_a_row_each_with_a_name_of_its_own():
     plan = planned(sizes=(MIB, 2 * MIB), offsets=(0, 4096, "random"))
     ranges = [(job.allocation_size, job.offset) for job in jobs(plan)]
     assert ranges == [(size, offset) for size in (MIB, 2 * MIB) for offset in (0, 4096, "random")]
-    assert len({job.name for job in jobs(plan)}) == len(ranges)
+    assert len(set(labels(jobs(plan)))) == len(ranges)
 
 
 def test_sizes_that_look_alike_keep_different_names():
     """A comparison of two runs finds rows by name."""
     plan = planned(sizes=(10 * MIB + 4096, 10 * MIB + 8192))
-    assert len({job.name for job in jobs(plan)}) == 2
+    assert labels(jobs(plan)) == ["10244 KiB", "10248 KiB"]
 
 
 @pytest.mark.parametrize(
@@ -308,9 +309,10 @@ def test_random_ranges_on_memory_that_is_not_coherent_have_equal_cycles_or_are_r
 # --- effort ---------------------------------------------------------------------------------------
 
 
-def test_the_effort_travels_with_the_plan():
+def test_how_long_is_asked_of_each_job():
     plan = planned(seconds=0.5, iterations=7, warmup_seconds=0.0)
-    assert (plan.effort.seconds, plan.effort.iterations, plan.effort.warmup_seconds) == (0.5, 7, 0.0)
+    (job,) = jobs(plan)
+    assert (job.duration_seconds, job.iterations, job.warmup_seconds) == (0.5, 7, 0.0)
 
 
 def test_placed_without_reserve_says_what_is_timed():

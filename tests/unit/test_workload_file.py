@@ -7,8 +7,8 @@ import jsonschema
 import pytest
 
 from vkmapctl.errors import UsageProblem
-from vkmapctl.model.case import Workload
 from vkmapctl.model.documents import to_json
+from vkmapctl.model.workload import Workload
 from vkmapctl.plans import workload_file
 from vkmapctl.plans.workload_file import load, presets, read, schema
 

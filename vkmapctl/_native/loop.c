@@ -180,12 +180,14 @@ static inline int unmap_step(struct runner *r, uint32_t i, const int timed)
     return VKM_OK;
 }
 
-static void touch_first(unsigned char *bytes, uint64_t size, uint64_t page, unsigned char value)
+/* Returns the pages touched. */
+static uint64_t touch_first(unsigned char *bytes, uint64_t size, uint64_t page, unsigned char value)
 {
-    uint64_t to_next_page = page - ((uint64_t)(uintptr_t)bytes & (page - 1));
+    uint64_t to_next_page = page - ((uint64_t)(uintptr_t)bytes & (page - 1)), pages = 1;
     *(volatile unsigned char *)bytes = value;
-    for (uint64_t at = to_next_page; at < size; at += page)
+    for (uint64_t at = to_next_page; at < size; at += page, pages++)
         ((volatile unsigned char *)bytes)[at] = value;
+    return pages;
 }
 
 static void write_range(struct runner *r, const struct vkm_step *step, unsigned char *bytes)
@@ -230,10 +232,10 @@ static inline int touch_step(struct runner *r, const struct vkm_step *step, cons
     struct vkm_stats *stats = r->stats;
     struct vkm_object *object = &r->program->objects[step->object];
     unsigned char *bytes = (unsigned char *)(uintptr_t)(object->pointer + (step->offset - object->mapped_offset));
-    int fault = VKM_OK, writes = step->op == VKM_FIRST || step->op == VKM_WRITE;
+    int fault = VKM_OK;
     uint64_t touched = step->size, t0 = timed ? vkm_ticks(r->clock) : 0;
     if (step->op == VKM_FIRST)
-        touch_first(bytes, step->size, r->program->page_size, (unsigned char)++object->round);
+        touched = touch_first(bytes, step->size, r->program->page_size, (unsigned char)++object->round);
     else if (step->op == VKM_WRITE)
         write_range(r, step, bytes);
     else if (step->op == VKM_READ)
@@ -242,8 +244,9 @@ static inline int touch_step(struct runner *r, const struct vkm_step *step, cons
         touched = verify_range(r, step, bytes, &fault);
     if (timed && r->record) {
         uint64_t ns = vkm_ticks_to_ns(r->clock, vkm_ticks(r->clock) - t0);
-        *(writes ? &stats->write_ns : &stats->read_ns) += ns;
-        *(writes ? &stats->write_bytes : &stats->read_bytes) += touched;
+        int writes = step->op == VKM_WRITE;
+        *(step->op == VKM_FIRST ? &stats->first_ns : writes ? &stats->write_ns : &stats->read_ns) += ns;
+        *(step->op == VKM_FIRST ? &stats->first_pages : writes ? &stats->write_bytes : &stats->read_bytes) += touched;
     }
     return fault;
 }
@@ -276,6 +279,7 @@ static inline __attribute__((always_inline)) int run_step(struct runner *r, uint
     volatile struct vkm_stats *at = r->stats;
     at->at_step = i;
     at->at_op = step->op;
+    at->at_object = step->object;
     switch (step->op) {
     case VKM_MAP: return map_step(r, i, timed);
     case VKM_UNMAP: return unmap_step(r, i, timed);
@@ -422,6 +426,7 @@ static int rate_pass(struct runner *r, const struct vkm_control *control, uint64
     int plain = is_plain_pair(r->program), fault = VKM_OK;
     uint64_t begin = vkm_ticks(r->clock), last_ns = 0;
     stats->slice_pairs = stats->slice_ns = 0;
+    stats->at_object = r->program->steps[0].object; /* a plain pair says no more than its step and op */
     while (!fault && total < max_iterations && last_ns < max_ns && !stop_wanted(control)) {
         uint64_t done = 0, wanted = chunk < max_iterations - total ? chunk : max_iterations - total;
         if (!plain)

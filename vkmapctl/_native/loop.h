@@ -95,13 +95,14 @@ struct vkm_histogram {
 
 /* One thread's results of one job. Lives in memory shared with the parent process. */
 struct vkm_stats {
-    uint32_t at_step, at_op, running; /* what the thread is doing: read by the parent when it dies */
+    uint32_t at_step, at_op, at_object, running; /* what the thread is doing: read by the parent when it dies */
     uint32_t fault, fault_step;
     int32_t result;
     uint64_t iterations;              /* all passes: the parent's heartbeat */
     uint64_t rate_pairs, rate_ns;
     uint64_t slice_pairs, slice_ns;   /* the latest rate pass alone */
     uint64_t write_bytes, write_ns, read_bytes, read_ns;
+    uint64_t first_pages, first_ns; /* by VKM_FIRST, which is no bandwidth */
     uint64_t verified_bytes, mismatches, bad_offset, bad_expected, bad_found;
     uint64_t minor_faults, major_faults;
     uint64_t missed_cycles; /* were due, but the pass was long over its time */

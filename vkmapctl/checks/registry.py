@@ -166,7 +166,7 @@ def missing_need(one: Check, facts: Device) -> str | None:
 
 def verdict_of(error: VkmapError) -> Literal["lost", "out-of-memory"] | None:
     """The verdict on a call that failed because nothing can go on, None on any other."""
-    status = outcomes.of_failure(error.message)
+    status = outcomes.of_error(error)
     return status if status == "lost" or status == "out-of-memory" else None
 
 

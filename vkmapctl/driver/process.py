@@ -10,34 +10,16 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Literal, NoReturn, TypeVar
+from typing import Literal, NoReturn
 
 from vkmapctl.driver.messages import Describe, Described, Refused, Reply, Request, pack, reply_of
-from vkmapctl.errors import DriverDied, VkmapError
+from vkmapctl.driver.protocol import Died, Interrupted, ReplyT
+from vkmapctl.errors import DriverDied, refusal
 from vkmapctl.inside import whereabouts
 from vkmapctl.inside.fork import Channel, Parent, fork, live
 
-ReplyT = TypeVar("ReplyT", bound=Reply)
-
 _KEPT_OUTPUT = 4096
 _GRACE_SECONDS = 2.0
-
-
-class Died(Exception):
-    """The child ended by itself, or made no progress. kind: `crashed` or `hung`; call: what it was doing, if known."""
-
-    def __init__(self, kind: Literal["crashed", "hung"], how: str, output: str, call: str = "") -> None:
-        super().__init__(how)
-        self.kind, self.how, self.output, self.call = kind, how, output, call
-
-    @property
-    def where(self) -> str:
-        """`killed by SIGSEGV in vkCreateDevice`."""
-        return f"{self.how} in {self.call}" if self.call else self.how
-
-
-class Interrupted(KeyboardInterrupt):
-    """SIGINT or SIGTERM reached the parent while it waited for a child."""
 
 
 class Interrupts:
@@ -102,9 +84,8 @@ class Child:
         while True:
             reply = reply_of(self._next_message(timeout or self._timeout))
             if isinstance(reply, Refused):
-                error = VkmapError(reply.message, *reply.hints, *self._said().splitlines()[-5:])
-                error.exit_code = reply.exit_code
-                raise error
+                hints = (*reply.hints, *self._said().splitlines()[-5:])
+                raise refusal(reply.message, hints, reply.exit_code, reply.call, reply.result)
             yield reply
 
     def answer(self, request: Request, kind: type[ReplyT]) -> ReplyT:
@@ -189,6 +170,9 @@ class Child:
             self._released = True
             self._channel.close()
 
+    def end(self) -> None:
+        self.close()
+
     def close(self, grace: float = _GRACE_SECONDS) -> None:
         """Lets the child finish, then ends it. Leaves no process behind."""
         if self._closed:
@@ -207,3 +191,6 @@ def _signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
+
+
+DriverProcess = Child

@@ -110,7 +110,8 @@ def result_name(result: int) -> str:
 def check(call: str, result: int) -> None:
     """Raises CallFailed unless result is VK_SUCCESS."""
     if result:
-        raise CallFailed(f"{call} failed: {result_name(result)}")
+        name = result_name(result)
+        raise CallFailed(f"{call} failed: {name}", call=call, result=name)
 
 
 def pointer_to(structure: ctypes.Structure) -> Any:

@@ -97,12 +97,11 @@ def missed(thresholds: Iterable[Threshold], rows: Iterable[Row]) -> list[str]:
     for row in rows:
         for threshold in thresholds:
             value = value_of(threshold.metric, row)
-            where = f"{row.job}, {row.api}"
             if value is None:
                 why = "only --rate gives it" if threshold.metric.startswith("response.") else "too few samples"
-                lines.append(f"{where}: {threshold.metric} could not be judged: {why}")
+                lines.append(f"{row.job}: {threshold.metric} could not be judged: {why}")
             elif _COMPARE[threshold.comparison](value, threshold.limit):
-                lines.append(f"{where}: {threshold.text}: it is {_shown(threshold.metric, value)}")
+                lines.append(f"{row.job}: {threshold.text}: it is {_shown(threshold.metric, value)}")
     return lines
 
 

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from vkmapctl import units
 from vkmapctl.model.device import Device
+from vkmapctl.model.loop import LoopStep, Op
 from vkmapctl.model.script import (
     Allocate,
     AnyStep,
@@ -28,7 +29,6 @@ from vkmapctl.model.script import (
     Write,
     walk,
 )
-from vkmapctl.native import Op, Step
 from vkmapctl.plans.program import page_ceil
 from vkmapctl.rules import PLACED, RESERVE
 
@@ -147,13 +147,13 @@ def cycle_of(
     draws: int | None = None,
     seed: int = 0,
     device: Device | None = None,
-) -> list[Step]:
+) -> list[LoopStep]:
     """One whole cycle. addresses: of each named range. Without a device its limits are not checked.
 
     With `draws`, the steps are drawn by weight so many times among those that are possible, and the cycle ends by
     undoing what is left. The same arguments give the same steps. Raises Impossible.
     """
-    machine = Machine(steps, sizes, addresses, random.Random(seed), device)
+    machine = Walk(steps, sizes, addresses, random.Random(seed), device)
     if draws is None:
         machine.sequence(steps, "steps")
         machine.check_end()
@@ -163,7 +163,7 @@ def cycle_of(
     return machine.emitted
 
 
-class Machine:
+class Walk:
     """Walks steps, keeps the state that they lead to, and emits the loop's steps."""
 
     def __init__(
@@ -181,7 +181,7 @@ class Machine:
         for name, one in self._ranges.items():
             one.address = addresses.get(name, 0)
         self._random, self._device = generator, device
-        self.emitted: list[Step] = []
+        self.emitted: list[LoopStep] = []
 
     def sequence(self, steps: Sequence[AnyStep], path: str) -> None:
         """Every step in order."""
@@ -276,7 +276,7 @@ class Machine:
     def _emit(self, *arguments: int, **more: int | bool) -> None:
         if len(self.emitted) >= LONGEST_CYCLE:
             raise Impossible(f"a cycle has at most {LONGEST_CYCLE} steps, repeats counted", "steps")
-        self.emitted.append(Step(*arguments, **more))  # type: ignore[arg-type]
+        self.emitted.append(LoopStep(*arguments, **more))  # type: ignore[arg-type]
 
     def _apply(self, step: AnyStep, i: int) -> None:
         """Checks one step, changes the state, and emits; raises Impossible before it changes anything."""

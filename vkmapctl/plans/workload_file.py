@@ -17,8 +17,8 @@ from msgspec import UNSET, Meta, UnsetType
 
 from vkmapctl import units
 from vkmapctl.errors import UsageProblem
-from vkmapctl.model.case import Workload
 from vkmapctl.model.script import AnyStep
+from vkmapctl.model.workload import Workload
 from vkmapctl.plans import gates, script
 from vkmapctl.plans.choices import APIS, TOUCHES, UNMAP_ORDERS
 from vkmapctl.saved.reading import read_bytes

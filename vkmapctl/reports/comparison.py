@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable, Mapping
 from vkmapctl import units
 from vkmapctl.figures.compare import CompareReport, Comparison, Delta, Difference, Pair
 from vkmapctl.model.measured import Row
-from vkmapctl.reports.elements import NONE, Block, Column, Element, Table, Text, table
+from vkmapctl.reports.elements import Block, Column, Element, Table, Text, table
+from vkmapctl.units import NONE
 
 _STYLES = {"slower": "bold red", "failed": "bold red", "missing": "bold red", "faster": "green", "unclear": "yellow"}
 
@@ -31,7 +32,7 @@ def _comparison_view(comparison: Comparison) -> Iterable[Element]:
     yield Text(f"NEW  {comparison.new}", style="bold")
     for difference in comparison.differences:
         yield Text(f"  {difference_line(difference)}", style="yellow")
-    what = [Column("job", folds=False), Column("api", folds=False), Column("metric")]
+    what = [Column("row"), Column("metric", folds=False)]
     figures = [Column(title, right=True, folds=False) for title in ("BASE", "NEW", "change", "interval of 95 %")]
     made = Table([*what, *figures, Column("verdict", folds=False)])
     for pair in comparison.pairs:
@@ -39,7 +40,7 @@ def _comparison_view(comparison: Comparison) -> Iterable[Element]:
     yield Block(made, above=1)
     for pair in comparison.pairs:
         if pair.reason:
-            yield Text.of("  ", _verdict(pair.verdict), f": {pair.row.job}, {pair.row.api}: {pair.reason}")
+            yield Text.of("  ", _verdict(pair.verdict), f": {pair.row.job}: {pair.reason}")
     for name in comparison.added:
         yield Text(f"  new in NEW: {name}")
 
@@ -55,10 +56,9 @@ def _verdict(verdict: str) -> Text:
 
 def _add_pair(made: Table, pair: Pair) -> None:
     for i, delta in enumerate(pair.deltas):
-        what = (pair.row.job, pair.row.api) if i == 0 else ("", "")
-        made.add(*what, delta.metric, *_figures(delta), _verdict(delta.verdict))
+        made.add(pair.row.job if i == 0 else "", delta.metric, *_figures(delta), _verdict(delta.verdict))
     if not pair.deltas:
-        made.add(pair.row.job, pair.row.api, NONE, NONE, NONE, NONE, NONE, _verdict(pair.verdict))
+        made.add(pair.row.job, NONE, NONE, NONE, NONE, NONE, _verdict(pair.verdict))
 
 
 def _figures(delta: Delta) -> tuple[str, str, str, str]:
@@ -73,10 +73,10 @@ def devices_view(side_by_side: Mapping[tuple[object, ...], Mapping[str, Row]]) -
     yield Text("\nDevices side by side: p50 of map, p50 of unmap, time of a pair", style="bold")
     for number, name in enumerate(names, 1):
         yield Text(f"  {number}: {name}")
-    made = table("job", "api", *(f"device {number}" for number in range(1, len(names) + 1)), numeric_from=2)
+    made = table("row", *(f"device {number}" for number in range(1, len(names) + 1)), numeric_from=1)
     for rows in side_by_side.values():
         first = next(iter(rows.values()))
-        made.add(first.job, first.api, *(_cell(rows.get(name)) for name in names))
+        made.add(first.job, *(_cell(rows.get(name)) for name in names))
     yield Block(made, above=1)
 
 

@@ -6,11 +6,11 @@ from typing import Any
 
 from vkmapctl import units
 from vkmapctl.errors import UsageProblem
-from vkmapctl.figures.findings import sweep_label, sweeps
+from vkmapctl.figures.findings import sweep_labels, sweeps
 from vkmapctl.model.documents import Run
 from vkmapctl.reports.charts import decades, powers
 from vkmapctl.reports.elements import Text
-from vkmapctl.reports.html import label, shares
+from vkmapctl.reports.html import shares
 
 MOST_LINES = 6
 HEIGHT = 18
@@ -23,7 +23,7 @@ def plots(run: Run) -> Iterable[Text]:
     plotter = _library()
     among = sweeps(run.results)
     for call in ("map", "unmap"):
-        lines = [(sweep_label(swept, among), _medians(swept, call)) for swept in among]
+        lines = [(label, _medians(swept, call)) for label, swept in zip(sweep_labels(among), among, strict=True)]
         lines = [line for line in lines if len(line[1]) > 1]
         if lines:
             yield _drawn(plotter, f"p50 of {call} by size", lines, _size_ticks(lines), times_across=False)
@@ -32,7 +32,7 @@ def plots(run: Run) -> Iterable[Text]:
         for row in run.results:
             latency = getattr(row, call)
             if latency and latency.histogram.bins:
-                found.append((label(row, run.results), [(ns, share * 100) for ns, share in shares(latency)]))
+                found.append((row.job, [(ns, share * 100) for ns, share in shares(latency)]))
         if found:
             yield _drawn(plotter, f"% of {call} calls by time", found, _time_ticks(found, 0), times_across=True)
 

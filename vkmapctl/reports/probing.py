@@ -6,8 +6,9 @@ from vkmapctl import units
 from vkmapctl.model.device import Device, Probe, Proof
 from vkmapctl.model.documents import ProbeReport
 from vkmapctl.reports.common import notes_view, status_text
-from vkmapctl.reports.elements import NONE, Block, Element, Table, Text, grid, table
+from vkmapctl.reports.elements import Block, Element, Table, Text, grid, table
 from vkmapctl.rules import Api
+from vkmapctl.units import NONE
 
 
 def probe_view(report: ProbeReport) -> list[Element]:

@@ -3,41 +3,9 @@
 from collections.abc import Iterable, Sequence
 
 from vkmapctl.model.documents import CheckRow, SelftestReport, VerifyReport
-from vkmapctl.reports.common import device_head, notes_view
-from vkmapctl.reports.common import status_text as outcome_text
-from vkmapctl.reports.elements import NONE, Element, Text, table
-
-_STYLES = {
-    "pass": "green",
-    "fail": "bold red",
-    "crashed": "bold red",
-    "hung": "bold red",
-    "lost": "bold red",
-    "out-of-memory": "bold red",
-    "known": "yellow",
-    "quality": "yellow",
-    "skip": "dim",
-}
-KINDS = {  # of a JUnit case
-    "pass": "passed",
-    "quality": "passed",
-    "known": "passed",
-    "fail": "failure",
-    "crashed": "error",
-    "hung": "error",
-    "lost": "error",
-    "out-of-memory": "error",
-    "skip": "skipped",
-}
-
-
-def _status(status: str) -> Text:
-    return Text(status, style=_STYLES.get(status, ""))
-
-
-def memory_label(row: CheckRow) -> str:
-    """`#0 De Vi Co Ca`, or a dash where no memory type was involved."""
-    return NONE if row.memory_type is None else f"#{row.memory_type} {' '.join(row.memory_flags)}"
+from vkmapctl.reports.common import KINDS, check_label, device_head, notes_view, status_text
+from vkmapctl.reports.elements import Element, Text, table
+from vkmapctl.units import NONE
 
 
 def verify_view(report: VerifyReport) -> Iterable[Element]:
@@ -47,21 +15,21 @@ def verify_view(report: VerifyReport) -> Iterable[Element]:
         rows = [row for row in report.results if row.device == device.index]
         checks = table("check", "what it tests", "memory type", "verdict", "seen", numeric_from=99)
         for row in rows:
-            checks.add(row.id, row.title, memory_label(row), _status(row.status), row.detail)
+            checks.add(row.id, row.title, check_label(row), status_text(row.status), row.detail)
         yield Text("")
         yield checks
-        counts = {status: sum(row.status == status for row in rows) for status in _STYLES}
+        counts = {status: sum(row.status == status for row in rows) for status in KINDS}
         yield Text("\n" + ", ".join(f"{count} {status}" for status, count in counts.items() if count))
     broken = [row for row in report.results if KINDS[row.status] in ("failure", "error")]
     for row in broken:
-        yield Text.of(_status(row.status), f": {row.id} on {memory_label(row)}: rule: {row.rule}")
+        yield Text.of(status_text(row.status), f": {row.id} on {check_label(row)}: rule: {row.rule}")
     yield from notes_view(report.warnings)
-    yield Text.of("\n", outcome_text(report.outcome), f" (exit code {report.exit_code})")
+    yield Text.of("\n", status_text(report.outcome), f" (exit code {report.exit_code})")
 
 
 def check_line(row: CheckRow) -> str:
     """A finished check in one line, for progress without a terminal."""
-    return f"{row.id} {memory_label(row)}: {row.status}{': ' + row.detail if row.detail else ''}"
+    return f"{row.id} {check_label(row)}: {row.status}{': ' + row.detail if row.detail else ''}"
 
 
 def catalogue_view(rows: Sequence[tuple[str, str, str, str, str]]) -> Iterable[Element]:
@@ -86,4 +54,4 @@ def selftest_view(report: SelftestReport) -> Iterable[Element]:
     missed = [trial.fault for trial in report.trials if trial.caught is False]
     count = len({trial.fault for trial in report.trials})
     yield Text(f"\n{count} faults, {len(missed)} uncaught" + (f": {', '.join(missed)}" if missed else ""))
-    yield Text.of(outcome_text(report.outcome), f" (exit code {report.exit_code})")
+    yield Text.of(status_text(report.outcome), f" (exit code {report.exit_code})")
