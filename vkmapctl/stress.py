@@ -17,11 +17,11 @@ from msgspec.structs import replace
 from vkmapctl.driver import layers
 from vkmapctl.driver import listing as drivers
 from vkmapctl.driver.messages import Calibrate, Calibrated, Described, Finish, Finished, Measure, Measured, Round
-from vkmapctl.driver.process import Child, Died, Interrupted, Interrupts
+from vkmapctl.driver.process import DriverProcess, Interrupts
+from vkmapctl.driver.protocol import Died, Interrupted
 from vkmapctl.errors import ExitCode, Unsupported, VkmapError
 from vkmapctl.figures import outcomes, stats, trust
 from vkmapctl.figures.rows import measured_row, refused_row
-from vkmapctl.inside.faults import explain
 from vkmapctl.inside.layer import LayerChoice
 from vkmapctl.machine import host
 from vkmapctl.model.base import Note, Outcome, Status
@@ -34,6 +34,7 @@ from vkmapctl.plans import patience, workload
 from vkmapctl.plans.gates import Threshold, missed, parse_threshold
 from vkmapctl.plans.selectors import select
 from vkmapctl.rules import Api
+from vkmapctl.worker.faults import explain
 from vkmapctl.worker.serve import serve
 
 VARIANTS = 3  # v1, khr, core
@@ -88,7 +89,7 @@ class Stress:
         self._results = [Results(threads) for _ in range(VARIANTS)]
         self._group: tuple[Job, ...] = ()
         self._interrupts = interrupts or Interrupts()
-        self._child: Child | None = None
+        self._child: DriverProcess | None = None
         self._latencies_floor = 0.0
         self._noted: set[Note] = set()
         self._next_save = 0.0
@@ -283,8 +284,8 @@ class Stress:
         self._note(*validation_notes(described.validation))
         return described
 
-    def _new_child(self) -> Child:
-        return Child(
+    def _new_child(self) -> DriverProcess:
+        return DriverProcess(
             partial(serve, results=self._results, layer=self._layer),
             timeout=self._timeout or patience.BASE_SECONDS,
             interrupts=self._interrupts,

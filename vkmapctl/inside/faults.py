@@ -1,10 +1,4 @@
-"""What is wrong with a driver that the C loop or the live proof has found out, in words."""
-
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from vkmapctl.native import Fault
+"""What can be wrong with a driver's maps, in words. Which of it was found: inside/proof, worker/faults."""
 
 TEXTS = {  # by the names of native.Fault
     "NULL_POINTER": "the map succeeded but gave no pointer",
@@ -16,17 +10,6 @@ TEXTS = {  # by the names of native.Fault
     "HOLD_FAILED": "another mapping took the address range between unmap and map",
     "RELEASE_FAILED": "the reserved range could not be given back",
 }
-
-
-def explain(fault: "Fault", result_name: str, place: Mapping[str, int]) -> str:
-    """One line for a fault. result_name: the VkResult of a failed call; place: as native.Results.fault gives it."""
-    from vkmapctl.native import Fault, Op
-
-    if fault is Fault.CALL_FAILED:
-        return f"{result_name} in {Op(place['op']).name.lower()} (step {place['step']})"
-    if fault is Fault.MISMATCH:
-        return mismatch(place["offset"], place["found"], place["expected"])
-    return TEXTS[fault.name]
 
 
 def mismatch(offset: int, found: int, expected: int) -> str:

@@ -1,0 +1,57 @@
+"""What a runner needs of the driver's process, and how that process may fail it: declared here, met by DriverProcess.
+
+No process, pipe or signal is in here, so that a runner can be tested with a driver made of answers.
+"""
+
+from collections.abc import Iterator
+from typing import Literal, Protocol, TypeVar
+
+from vkmapctl.driver.messages import Described, Reply, Request
+
+ReplyT = TypeVar("ReplyT", bound=Reply)
+
+
+class Died(Exception):
+    """The process ended by itself, or made no progress.
+
+    kind: `crashed` or `hung`; output: what it printed last; call: what it was doing, if that is known.
+    """
+
+    def __init__(self, kind: Literal["crashed", "hung"], how: str, output: str, call: str = "") -> None:
+        super().__init__(how)
+        self.kind, self.how, self.output, self.call = kind, how, output, call
+
+    @property
+    def where(self) -> str:
+        """`killed by SIGSEGV in vkCreateDevice`."""
+        return f"{self.how} in {self.call}" if self.call else self.how
+
+
+class Interrupted(KeyboardInterrupt):
+    """SIGINT or SIGTERM reached the parent while it waited for the driver's process."""
+
+
+class Driver(Protocol):
+    """A process that holds the driver."""
+
+    def describe(self) -> Described:
+        """The devices: the first thing to ask. Raises VkmapError where the driver dies while they are listed."""
+
+    def ask(self, request: Request, *, timeout: float | None = None) -> Iterator[Reply]:
+        """Sends a request and yields the replies as they come; the caller knows which is the last.
+
+        timeout: seconds without progress, for this request. Raises Died, Interrupted, or the VkmapError that the
+        process refused with.
+        """
+
+    def answer(self, request: Request, kind: type[ReplyT]) -> ReplyT:
+        """Sends a request and returns its one reply. Raises as `ask` does."""
+
+    def end(self) -> None:
+        """Lets the process destroy what is open, unload its driver and exit.
+
+        Raises Died where it crashes or hangs on the way, Interrupted, or the VkmapError that it refused with.
+        """
+
+    def close(self, grace: float = ...) -> None:
+        """Leaves no process behind; one that has not ended has `grace` seconds for it."""
