@@ -44,7 +44,7 @@ def start_up(effort: Effort) -> Iterator[Figures]:
         folder, tool = Path(name), command("vkmapctl")
         own = lambda *more: lambda: wall([tool, *more], folder) * 1e3  # noqa: E731
         for row, arguments, others, limit in (
-            ("probe", ("probe",), ("--summary",), 1.5),
+            ("probe", ("probe",), ("--summary",), 1.8),
             ("probe --json", ("probe", "--json", "--quiet"), ("-j", "-o", "vulkaninfo.json"), 0.0),
         ):
             what = f"against vulkaninfo {' '.join(others[:1])}"

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from machine import Effort, Figures, Machine, Missing, in_threads, interleaved, judge, ratio
 from vkmapctl import native, units
 from vkmapctl.figures import stats
+from vkmapctl.machine.addresses import unmap_pages
 from vkmapctl.machine.ranges import QUIET_ADDRESS, reserve_for
 from vkmapctl.model.device import MemoryType
 from vkmapctl.model.loop import LoopStep, Op
@@ -72,7 +73,7 @@ def _places(machine: Machine, way: Way, memory_type: int, size: int, threads: in
             memory = held.enter_context(machine.allocation(size, memory_type))
             address = reserve_for("any", size, QUIET_ADDRESS) if way.placed else 0
             if address:
-                held.callback(native.release_range, address, size)
+                held.callback(unmap_pages, address, size)
             places.append(Place(memory, address))
         yield places
 

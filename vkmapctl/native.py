@@ -228,7 +228,7 @@ class Program:
         for i in range(self.raw.object_count):
             kept = self._objects[i]
             if kept.kept_end > kept.kept_begin:
-                release_range(kept.kept_begin, kept.kept_end - kept.kept_begin)
+                lib.vkm_release_range(kept.kept_begin, kept.kept_end - kept.kept_begin)
 
 
 def null_driver(version: int, *, faulty: bool = False) -> Functions:
@@ -249,21 +249,6 @@ def host_buffer(size: int) -> Iterator[int]:
 def inject(fault: str, call: int) -> None:
     """Lets the faulty driver's call-th map or unmap from now fail; fault as in enum vkm_null_fault: `MAP_FAILS`, …"""
     lib.vkm_null_inject(getattr(lib, f"VKM_NULL_{fault}"), call)
-
-
-def reserve_range(length: int, address: int = 0) -> int:
-    """Reserves address space (PROT_NONE): anywhere, or at exactly `address`; 0 where that is taken."""
-    return int(lib.vkm_reserve_range(address, length))
-
-
-def release_range(address: int, length: int) -> None:
-    """Gives reserved address space back."""
-    lib.vkm_release_range(address, length)
-
-
-def range_is_reserved(address: int, length: int) -> bool:
-    """False if an ordinary mapping could land in the range."""
-    return bool(lib.vkm_range_is_reserved(address, length))
 
 
 def refuse_fixed_maps() -> bool:

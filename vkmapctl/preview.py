@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from vkmapctl.driver.process import Child, Interrupts
+from vkmapctl.driver.process import DriverProcess, Interrupts
 from vkmapctl.errors import ExitCode, Unsupported
 from vkmapctl.inside.layer import LayerChoice
 from vkmapctl.machine import host
@@ -50,7 +50,9 @@ def plan(
 
 def _devices(selector: str | None, timeout: float | None, layer: LayerChoice | None) -> list[Device]:
     with Interrupts().caught() as interrupts:
-        child = Child(partial(serve, layer=layer), timeout=timeout or patience.BASE_SECONDS, interrupts=interrupts)
+        child = DriverProcess(
+            partial(serve, layer=layer), timeout=timeout or patience.BASE_SECONDS, interrupts=interrupts
+        )
         try:
             return select(child.describe().devices, selector)
         finally:

@@ -1,19 +1,21 @@
 """The parent of a probe: every device described and proved, one broken one never hiding another."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 from msgspec.structs import replace
 
 from vkmapctl.driver import layers
 from vkmapctl.driver import listing as drivers
 from vkmapctl.driver.messages import Described, Prove, Proved
-from vkmapctl.driver.process import Child, Died, Interrupted, Interrupts
+from vkmapctl.driver.process import DriverProcess, Interrupts
+from vkmapctl.driver.protocol import Died, Driver, Interrupted
 from vkmapctl.errors import VkmapError
 from vkmapctl.figures import outcomes
 from vkmapctl.figures.proved import probe_of
-from vkmapctl.inside.fork import Channel
+from vkmapctl.inside import server
+from vkmapctl.inside.fork import Started
 from vkmapctl.inside.layer import LayerChoice
 from vkmapctl.machine import host
 from vkmapctl.model.base import Note, Status
@@ -24,7 +26,6 @@ from vkmapctl.plans.gates import missing
 from vkmapctl.plans.selectors import select
 
 
-@contextmanager
 def probe(
     *,
     selector: str | None = None,
@@ -34,45 +35,34 @@ def probe(
     layer: LayerChoice | None = None,
     command: Sequence[str] = (),
     version: str = "",
-    meanwhile: Callable[[], object] | None = None,
-) -> Iterator[ProbeReport]:
-    """Describes and proves the selected devices, all by default. meanwhile: called while the driver is loading.
-
-    The driver's process ends while the caller shows the report. A gate holds where one device meets all of it. Raises
-    VkmapError where no device can be described.
-    """
-    interrupts = Interrupts()
-    patient = timeout or patience.BASE_SECONDS
-
-    def serve(channel: Channel) -> None:
-        from vkmapctl.inside import session  # here, so that only the child imports it
-
-        session.serve(channel, layer)
-
-    def start() -> Child:
-        return Child(serve, timeout=patient, interrupts=interrupts, meanwhile=meanwhile)
-
-    with ExitStack() as held:
-        with interrupts.caught():
-            described, probes = _probe_devices(selector, start, held, alone=bool(layer and layer.fault))
-        yield _report(described, probes, requirements, expected_driver, Tool("vkmapctl", version, tuple(command)))
-
-
-def _report(
-    described: Described,
-    probes: Sequence[Probe],
-    requirements: Sequence[str],
-    expected_driver: str | None,
-    tool: Tool,
+    started: Started | None = None,
 ) -> ProbeReport:
+    """Describes and proves the selected devices, all by default. started: a process that serves the layer already.
+
+    A gate holds where one device meets all of it. Raises VkmapError where no device can be described.
+    """
+    machine = host.describe()  # while the driver loads
+    interrupts = Interrupts()
+    early = [started] if started else []
+
+    def start() -> DriverProcess:
+        return DriverProcess(
+            partial(server.serve, layer=layer),
+            timeout=timeout or patience.BASE_SECONDS,
+            interrupts=interrupts,
+            started=early.pop() if early else None,
+        )
+
+    with interrupts.caught():
+        described, probes, at_end = _probe_devices(selector, start, alone=bool(layer and layer.fault))
     lacking = [missing(requirements, expected_driver, one) for one in probes]
     gap = tuple(sorted(lacking, key=len)[0]) if lacking else ()
-    outcome = _outcome(probes, bool(gap))
+    outcome = _outcome([*(one.status for one in probes), at_end], bool(gap))
     return ProbeReport(
         schema=SCHEMA,
-        tool=tool,
+        tool=Tool("vkmapctl", version, tuple(command)),
         started=datetime.now(UTC).isoformat(timespec="seconds"),
-        host=host.describe(),
+        host=machine,
         loader=described.loader,
         devices=tuple(probes),
         outcome=outcome,
@@ -83,9 +73,8 @@ def _report(
     )
 
 
-def _outcome(probes: Sequence[Probe], gap: bool) -> Status:
+def _outcome(statuses: Sequence[Status], gap: bool) -> Status:
     """A gate that does not hold comes before a call that failed, and after a driver that died."""
-    statuses = [one.status for one in probes]
     if "interrupted" in statuses:
         return "interrupted"
     outcome = outcomes.worst(statuses)
@@ -93,32 +82,41 @@ def _outcome(probes: Sequence[Probe], gap: bool) -> Status:
 
 
 def _probe_devices(
-    selector: str | None, start: Callable[[], Child], held: ExitStack, *, alone: bool
-) -> tuple[Described, list[Probe]]:
-    """Every selected device, proved. What remains of a child is released, and closed with `held`."""
-    child, described = drivers.describe(start, alone=alone)
-    held.callback(child.close)
-    probes: list[Probe] = []
-    if selector in (None, "all"):
-        left_out = [note.message for note in described.notes if note.code == drivers.BROKEN]
-        probes += [Probe(device=None, status="crashed", reason=reason) for reason in left_out]
-    for device in select(described.devices, selector or "all"):
-        if probes and probes[-1].device and probes[-1].status != "ok":
-            child.close(0)
-            child = start()
-            held.callback(child.close)
-            child.describe()
-        probes.append(_prove(child, device))
-        if probes[-1].status == "interrupted":
-            break
-    child.release()
-    return described, probes
+    selector: str | None, start: Callable[[], Driver], *, alone: bool
+) -> tuple[Described, list[Probe], Status]:
+    """Every selected device, proved, and how the driver's process ended."""
+    driver, described = drivers.describe(start, alone=alone)
+    try:
+        probes: list[Probe] = []
+        if selector in (None, "all"):
+            left_out = [note.message for note in described.notes if note.code == drivers.BROKEN]
+            probes += [Probe(device=None, status="crashed", reason=reason) for reason in left_out]
+        for device in select(described.devices, selector or "all"):
+            if probes and probes[-1].device and probes[-1].status != "ok":
+                driver.close(0)
+                driver = start()
+                driver.describe()
+            probes.append(_prove(driver, device))
+            if probes[-1].status == "interrupted":
+                break
+        if probes[-1].status in ("hung", "interrupted"):
+            return described, probes, "ok"
+        try:
+            driver.end()
+        except Died as died:
+            note = Note("died-at-end", f"the driver {died.kind} when it was to end: {died.where}")
+            return replace(described, notes=(*described.notes, note)), probes, died.kind
+        except Interrupted:
+            return described, probes, "interrupted"
+        return described, probes, "ok"
+    finally:
+        driver.close(0)
 
 
-def _prove(child: Child, device: Device) -> Probe:
+def _prove(driver: Driver, device: Device) -> Probe:
     """The live proof of one device, however its driver behaves."""
     try:
-        proved = child.answer(Prove(device.index), Proved)
+        proved = driver.answer(Prove(device.index), Proved)
         found = probe_of(device, proved.resolves, proved.proofs)
         if not proved.validation:
             return found

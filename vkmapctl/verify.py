@@ -11,7 +11,8 @@ from vkmapctl.checks import registry
 from vkmapctl.checks.registry import Check
 from vkmapctl.driver import listing as drivers
 from vkmapctl.driver.messages import Described, Finish, Finished, Tried, Try
-from vkmapctl.driver.process import Child, Died, Interrupted, Interrupts
+from vkmapctl.driver.process import DriverProcess, Interrupts
+from vkmapctl.driver.protocol import Died, Interrupted
 from vkmapctl.errors import ExitCode, UsageProblem, VkmapError
 from vkmapctl.figures import outcomes
 from vkmapctl.inside.layer import LayerChoice
@@ -48,7 +49,7 @@ class Attempts:
     def __init__(self, *, timeout: float, layer: LayerChoice | None, interrupts: Interrupts) -> None:
         self._injects = layer is not None and bool(layer.fault)
         self._validate = layer is not None and layer.validate
-        self._start = partial(Child, partial(serve, layer=layer), timeout=timeout, interrupts=interrupts)
+        self._start = partial(DriverProcess, partial(serve, layer=layer), timeout=timeout, interrupts=interrupts)
 
     def describe(self) -> Described:
         """The devices. Raises VkmapError where there are none or the driver dies."""

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from vkmapctl.driver.messages import Measure, Measured
-from vkmapctl.driver.process import Child, Interrupts
+from vkmapctl.driver.process import DriverProcess, Interrupts
 from vkmapctl.inside.layer import LayerChoice
 from vkmapctl.native import Results
 from vkmapctl.worker.serve import serve
@@ -34,7 +34,7 @@ def test_memory_does_not_depend_on_the_number_of_samples(emulate, touch, monkeyp
         warmup_seconds=0.0, allocation_size=16 << 10, threads=2, live=2, offset=0, touch=touch,
         placed="any" if emulate == "placed" else None, reserve=emulate == "placed",
     )  # fmt: skip
-    child = Child(partial(serve, results=results, layer=layer), timeout=60, interrupts=Interrupts())
+    child = DriverProcess(partial(serve, results=results, layer=layer), timeout=60, interrupts=Interrupts())
     few = 200
 
     def measure(iterations):

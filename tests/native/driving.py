@@ -8,6 +8,7 @@ from typing import NamedTuple
 from vkmapctl._loop import ffi
 
 from vkmapctl import native
+from vkmapctl.machine import addresses
 from vkmapctl.model.loop import LoopStep, Op
 from vkmapctl.native import PAGE, Clock, Functions, Pass, Program, Results
 
@@ -159,12 +160,12 @@ def one_thread():
 @contextmanager
 def hole(pages):
     """Address of so many free pages between reserved ones, so that nothing larger lands there meanwhile."""
-    begin = native.reserve_range((pages + 2) * PAGE)
-    native.release_range(begin + PAGE, pages * PAGE)
+    begin = addresses.map_pages((pages + 2) * PAGE, addresses.NONE)
+    addresses.unmap_pages(begin + PAGE, pages * PAGE)
     try:
         yield begin + PAGE
     finally:
-        native.release_range(begin, (pages + 2) * PAGE)
+        addresses.unmap_pages(begin, (pages + 2) * PAGE)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from driving import (
 from vkmapctl._loop import lib
 
 from vkmapctl import native
+from vkmapctl.machine.addresses import covered, map_if_free, unmap_pages
 from vkmapctl.model.loop import Fault, LoopStep, Op
 from vkmapctl.native import FOREVER, PAGE, Pass, Program, Results
 from vkmapctl.rules import PLACED, RESERVE
@@ -393,16 +394,16 @@ def reserving(address, *, size=PAGE, offset=0, placed=False, release_first=True)
 def test_a_reservation_that_is_kept_or_lost(kind):
     with hole(1) as address:
         program, results = reserving(address, placed=True), one_thread()
-        native.reserve_range(PAGE, address)
+        map_if_free(PAGE, address)
         assert run(program, results, kind, iterations=3) is Fault.OK
-        native.release_range(address, PAGE)
+        unmap_pages(address, PAGE)
         assert run(program, results, kind, iterations=3) is Fault.RESERVATION_LOST
 
 
 @pytest.mark.parametrize("kind", Pass)
 def test_a_map_into_a_range_that_is_still_reserved_is_found(kind):
     with hole(1) as address:
-        native.reserve_range(PAGE, address)
+        map_if_free(PAGE, address)
         results = one_thread()
         assert run(reserving(address), results, kind, iterations=5) is Fault.RESERVATION_REUSED
         assert results.total("iterations") == 1
@@ -412,24 +413,24 @@ def test_a_map_into_a_range_that_is_still_reserved_is_found(kind):
 def test_a_release_gives_the_reserved_pages_back(kind):
     """The mapping begins in one page and ends in the next."""
     with hole(2) as address:
-        native.reserve_range(2 * PAGE, address)
+        map_if_free(2 * PAGE, address)
         assert run(reserving(address, offset=64, release_first=False), one_thread(), kind, iterations=1) is Fault.OK
-        assert native.reserve_range(2 * PAGE, address) == address
+        assert map_if_free(2 * PAGE, address)
 
 
 def test_what_the_last_unmap_kept_is_released_at_the_end():
     with hole(1) as address:
-        native.reserve_range(PAGE, address)
+        map_if_free(PAGE, address)
         program = reserving(address)
         run(program, one_thread(), iterations=1)
         program.release_kept()
-        assert native.reserve_range(PAGE, address) == address
+        assert map_if_free(PAGE, address)
 
 
 def test_a_release_without_a_reservation_does_nothing(memory):
     cycle = [LoopStep(Op.MAP, size=PAGE), LoopStep(Op.RELEASE), LoopStep(Op.UNMAP), LoopStep(Op.RELEASE)]
     assert run(a_program(memory, cycle), one_thread(), iterations=3) is Fault.OK
-    assert native.range_is_reserved(memory.address, memory.size)
+    assert covered(memory.address, memory.address + memory.size)
 
 
 def test_a_release_that_the_kernel_refuses():
@@ -447,7 +448,7 @@ def test_a_hold_takes_the_range_or_says_that_it_cannot(kind):
         results = one_thread()
         program = Program(native.null_driver(2), [(address, PAGE)], [cycle])
         assert run(program, results, kind, iterations=1) is Fault.OK
-        assert native.range_is_reserved(address, PAGE)
+        assert covered(address, address + PAGE)
         assert run(program, results, kind, iterations=1) is Fault.HOLD_FAILED
 
 

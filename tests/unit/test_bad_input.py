@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 import pytest
 from damage import saved_runs, words, workload_files
-from fake_child import FakeChild
+from fake_driver import FakeDriver
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -205,7 +205,8 @@ def confined_to(folder):
 def world(tmp_path, monkeypatch):
     monkeypatch.setattr(Sink, "_write", confined_to(tmp_path))
     for module in ("stress", "probe", "verify", "preview"):
-        monkeypatch.setattr(f"vkmapctl.{module}.Child", FakeChild)
+        monkeypatch.setattr(f"vkmapctl.{module}.DriverProcess", FakeDriver)
+    monkeypatch.setattr("vkmapctl.inside.fork.start", lambda serve: None)
     some = {name: one for name, one in registry.load().items() if name in ("M1", "P1", "R1")}
     monkeypatch.setattr("vkmapctl.checks.registry.REGISTRY", some)
     monkeypatch.setattr("vkmapctl.commands.console.print_view", seldom(console.print_view))

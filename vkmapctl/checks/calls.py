@@ -3,9 +3,9 @@
 from typing import Any, NamedTuple
 
 from vkmapctl.errors import CallFailed
+from vkmapctl.inside.current_call import at
 from vkmapctl.inside.device import WHOLE_SIZE, OpenDevice
 from vkmapctl.inside.vkapi import result_name
-from vkmapctl.inside.whereabouts import at
 from vkmapctl.model.device import MemoryType
 from vkmapctl.rules import MAP_CALLS, PLACED, RESERVE, Api
 

@@ -4,8 +4,8 @@ from typing import Any
 
 from vkmapctl.checks.registry import Ground, Skip
 from vkmapctl.inside import vkapi
+from vkmapctl.inside.current_call import at
 from vkmapctl.inside.vkapi import check
-from vkmapctl.inside.whereabouts import at
 
 vk: Any = vkapi.vk  # the binding itself stays vkapi's import
 _TIMEOUT_NS = 10_000_000_000

@@ -1,6 +1,7 @@
 """`vkmapctl probe`."""
 
 import sys
+from functools import partial
 from typing import Any
 
 import click
@@ -9,6 +10,7 @@ from vkmapctl import __version__
 from vkmapctl.commands import params
 from vkmapctl.commands.options import common_options, layer_options, test_layer, timeout_option
 from vkmapctl.commands.output import conclude, printer, sink_of
+from vkmapctl.inside import fork, server
 
 
 @click.command()
@@ -35,25 +37,23 @@ def probe(
     **output: Any,
 ) -> int:
     """Show each device's mapping features, and prove them live."""
+    sink = sink_of(output)
+    layer = test_layer(emulate, inject, validate)
+    started = fork.start(partial(server.serve, layer=layer))  # the driver loads while the rest is imported
     from vkmapctl import probe as prober
 
-    sink = sink_of(output)
-    with prober.probe(
+    if printer(output):
+        from vkmapctl.reports import plain, probing  # noqa: F401
+    report = prober.probe(
         selector=device,
         requirements=requirements,
         expected_driver=expect_driver,
         timeout=timeout,
-        layer=test_layer(emulate, inject, validate),
+        layer=layer,
         command=sys.argv[1:],
         version=__version__,
-        meanwhile=lambda: _import_tables(output),
-    ) as report:
-        if sink:
-            sink.save(report)
-        return conclude(report, output, sink)
-
-
-def _import_tables(output: dict[str, Any]) -> None:
-    """What the report will be drawn with, while the driver is loading."""
-    if printer(output):
-        from vkmapctl.reports import plain, probing  # noqa: F401
+        started=started,
+    )
+    if sink:
+        sink.save(report)
+    return conclude(report, output, sink)

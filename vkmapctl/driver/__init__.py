@@ -1,1 +1,4 @@
-"""What lives in the child that holds the driver, and the parent's hold on it."""
+"""The parent's hold on the driver's process: its messages, its end, and which drivers and layers are behind it.
+
+What runs in that process: inside/, worker/.
+"""

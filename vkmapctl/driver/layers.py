@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from vkmapctl.inside import search_path
 from vkmapctl.model.base import Data, Note
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ _LISTS = {
     "explicit": ("VK_LAYER_PATH", "VK_ADD_LAYER_PATH"),
 }
 _LARGEST_MANIFEST = 1 << 20
-_OWN = os.path.join(os.path.dirname(os.path.dirname(__file__)), "layer")  # see vkapi.use_test_layer
+_OWN = os.path.join(os.path.dirname(os.path.dirname(__file__)), "layer")  # see inside/layer
 
 
 class Layer(Data, frozen=True):
@@ -37,17 +38,11 @@ class Layer(Data, frozen=True):
 
 
 def folders(environment: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Where the loader looks for manifests on Linux, as (kind, folder)."""
-    home = environment.get("HOME", "")
-    roots = [environment.get("XDG_CONFIG_HOME") or f"{home}/.config"]
-    roots += [*(environment.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":"), "/etc", "/usr/local/etc"]
-    roots += [environment.get("XDG_DATA_HOME") or f"{home}/.local/share"]
-    roots += (environment.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share").split(":")
+    """Where the loader may look for manifests, as (kind, folder); it leaves out some where a variable replaces them."""
     found = []
     for kind, below in _FOLDERS.items():
-        listed = [part for name in _LISTS[kind] for part in environment.get(name, "").split(":")]
-        found += [(kind, os.path.join(root, below)) for root in roots if root]
-        found += [(kind, part) for part in listed if part]
+        listed = [part for name in _LISTS[kind] for part in environment.get(name, "").split(":") if part]
+        found += [(kind, folder) for folder in [*listed, *search_path.folders(environment, below)]]
     return list(dict.fromkeys([*found, ("explicit", _OWN)]))
 
 

@@ -3,57 +3,61 @@
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from typing import TypeVar
 
 from msgspec.structs import replace
 
 from vkmapctl.driver.messages import Described
-from vkmapctl.driver.process import Child
+from vkmapctl.driver.protocol import Driver
 from vkmapctl.errors import DriverDied, VkmapError
+from vkmapctl.inside import search_path
 from vkmapctl.model.base import Note
+
+DriverT = TypeVar("DriverT", bound=Driver)
 
 BROKEN = "driver-left-out"
 _CHOICES = ("VK_DRIVER_FILES", "VK_ICD_FILENAMES")  # the newer name wins; older loaders know the other alone
 
 
-def describe(start: Callable[[], Child], *, alone: bool = False) -> tuple[Child, Described]:
-    """A child with its devices described.
+def describe(start: Callable[[], DriverT], *, alone: bool = False) -> tuple[DriverT, Described]:
+    """A process with its devices described.
 
     Where the drivers together die of being listed, those that live alone are chosen for the rest of this process, and
     each of the others is noted as `driver-left-out`. alone: with a fault injected, each would die alike. Raises
-    VkmapError as Child.describe does where no driver is left.
+    VkmapError as Driver.describe does where no driver is left.
     """
-    child = start()
+    driver = start()
     try:
-        return child, child.describe()
+        return driver, driver.describe()
     except DriverDied as together:
-        child.close(0)
+        driver.close(0)
         notes = () if alone else _choose_living(start)
         if not notes:
             raise together from None
     except BaseException:
-        child.close(0)
+        driver.close(0)
         raise
-    child = start()
-    described = child.describe()
-    return child, replace(described, notes=(*notes, *described.notes))
+    driver = start()
+    described = driver.describe()
+    return driver, replace(described, notes=(*notes, *described.notes))
 
 
-def _choose_living(start: Callable[[], Child]) -> tuple[Note, ...]:
+def _choose_living(start: Callable[[], Driver]) -> tuple[Note, ...]:
     """Leaves out, by the environment, each driver that dies when it is listed alone. Nothing where all do or none."""
     before = {name: os.environ.get(name) for name in _CHOICES}
     living, notes = [], []
     for manifest in manifests():
         _choose([manifest])
-        child = start()
+        driver = start()
         try:
-            child.describe()
+            driver.describe()
             living.append(manifest)
         except DriverDied as died:
             notes.append(Note(BROKEN, f"{manifest}: {died.message}"))
         except VkmapError:
             pass  # it has no device here
         finally:
-            child.close(0)
+            driver.close(0)
     _choose(living)
     if living and notes:
         return tuple(notes)
@@ -74,17 +78,8 @@ def manifests() -> list[str]:
     for name in _CHOICES:
         if os.environ.get(name):
             return _expanded(os.environ[name].split(os.pathsep))
-    home = os.environ.get("HOME", "/")
-    roots = [
-        os.environ.get("XDG_CONFIG_HOME") or os.path.join(home, ".config"),
-        *(os.environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(os.pathsep),
-        "/usr/local/etc",
-        "/etc",
-        os.environ.get("XDG_DATA_HOME") or os.path.join(home, ".local/share"),
-        *(os.environ.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share").split(os.pathsep),
-    ]
     added = [one for one in os.environ.get("VK_ADD_DRIVER_FILES", "").split(os.pathsep) if one]
-    return _expanded([*added, *(f"{root}/vulkan/icd.d" for root in roots)])
+    return _expanded([*added, *search_path.folders(os.environ, "vulkan/icd.d")])
 
 
 def _expanded(places: list[str]) -> list[str]:

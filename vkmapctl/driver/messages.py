@@ -1,4 +1,4 @@
-"""Messages between the parent and the child that holds the driver. Results travel by shared memory instead."""
+"""Messages between the parent and the driver's process. What is measured travels by shared memory instead."""
 
 from typing import Any
 
@@ -8,10 +8,6 @@ from vkmapctl.model.base import Data, Note, Verdict
 from vkmapctl.model.device import Device, Proof
 from vkmapctl.model.measured import Cause, Histogram
 from vkmapctl.model.workload import Job
-
-
-class Describe(Data, frozen=True, tag=True):
-    """Asks for every device: answered by Described."""
 
 
 class Prove(Data, frozen=True, tag=True):
@@ -42,11 +38,11 @@ class Finish(Data, frozen=True, tag=True):
     """Asks to destroy everything that is open: answered by Finished."""
 
 
-Request = Describe | Prove | Calibrate | Measure | Try | Finish
+Request = Prove | Calibrate | Measure | Try | Finish
 
 
 class Described(Data, frozen=True, tag=True):
-    """The devices. files: those mapped into the child, by which its active layers are known.
+    """Every device: what the process says first, unasked. files: those mapped into it, by which layers are known.
 
     validation, here and below: new messages of the validation layer, as `VUID: text`.
     """
@@ -76,7 +72,7 @@ class Calibrated(Data, frozen=True, tag=True):
 class Round(Data, frozen=True, tag=True):
     """ns per pair of each job in one round; None for one that met a fault.
 
-    number: of how many rounds. usage: the child's resident bytes, mappings and files, where the job has a period;
+    number: of how many rounds. usage: the process's resident bytes, mappings and files, where the job has a period;
     leak: in words, what of it keeps growing.
     """
 
@@ -124,7 +120,7 @@ def pack(message: Request | Reply) -> dict[str, Any]:
 
 
 def request_of(message: object) -> Request:
-    """What arrived in the child. Raises msgspec.ValidationError for anything but a request."""
+    """What arrived in the driver's process. Raises msgspec.ValidationError for anything but a request."""
     request: Request = msgspec.convert(message, Request)
     return request
 

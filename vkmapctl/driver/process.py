@@ -1,6 +1,6 @@
-"""A forked process that holds the driver, seen from the parent: messages, its end, and its last words.
+"""The parent's hold on the driver's process: messages, its end, and its last words. How it is forked: inside/fork.
 
-The child shares anonymous memory with the parent, so nothing has to be named or cleaned up, and it dies with the
+The process shares anonymous memory with the parent, so nothing has to be named or cleaned up, and it dies with the
 parent however that ends.
 """
 
@@ -10,20 +10,20 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Literal, NoReturn
+from typing import Literal
 
-from vkmapctl.driver.messages import Describe, Described, Refused, Reply, Request, pack, reply_of
+from vkmapctl.driver.messages import Described, Refused, Reply, Request, pack, reply_of
 from vkmapctl.driver.protocol import Died, Interrupted, ReplyT
 from vkmapctl.errors import DriverDied, refusal
-from vkmapctl.inside import whereabouts
-from vkmapctl.inside.fork import Channel, Parent, fork, live
+from vkmapctl.inside import current_call
+from vkmapctl.inside.fork import Channel, Started, start
 
 _KEPT_OUTPUT = 4096
 _GRACE_SECONDS = 2.0
 
 
 class Interrupts:
-    """Turns SIGINT and SIGTERM into a flag while the parent waits for a child."""
+    """Turns SIGINT and SIGTERM into a flag while the parent waits for the driver."""
 
     def __init__(self) -> None:
         self.pending = False
@@ -41,11 +41,11 @@ class Interrupts:
                 signal.signal(number, handler)
 
 
-class Child:
-    """serve(channel) runs in the forked process; its standard output and error come here.
+class DriverProcess:
+    """A process that runs serve(channel), as inside/fork starts it, or that runs it already: `started`.
 
-    timeout: seconds without progress after which it counts as hung.
-    meanwhile: called once, while the first answer is awaited.
+    timeout: seconds without progress after which it counts as hung. heartbeat: changes with progress that is no call.
+    on_tick: called every tenth of a second while an answer is awaited.
     """
 
     def __init__(
@@ -56,37 +56,43 @@ class Child:
         interrupts: Interrupts,
         heartbeat: Callable[[], object] = lambda: None,
         on_tick: Callable[[], None] = lambda: None,
-        meanwhile: Callable[[], object] | None = None,
+        started: Started | None = None,
     ) -> None:
         self._timeout, self._interrupts = timeout, interrupts
         self._heartbeat, self._on_tick = heartbeat, on_tick
-        self._output, self._meanwhile = b"", meanwhile
-        self._released = self._closed = False
-        side = fork()
-        if isinstance(side, Parent):
-            live(serve, side)
-        self.pid = side.pid
-        self._channel = Channel(side.replies, side.requests)
-        self._output_fd, self._calls = side.output, side.calls
+        self._output = b""
+        self._closed = False
+        process = started or start(serve)
+        self.pid, self._channel = process.pid, process.channel
+        self._output_fd, self._calls = process.output, process.calls
         os.set_blocking(self._output_fd, False)
+
+    def describe(self) -> Described:
+        """The devices, which the process tells unasked and once, before anything else.
+
+        Raises VkmapError where the driver dies while they are listed.
+        """
+        try:
+            described = self._next_reply(self._timeout)
+        except Died as died:
+            raise DriverDied(
+                f"the driver {died.kind} while its devices were listed: {died.where}",
+                *died.output.splitlines()[-5:],
+                "VK_LOADER_DRIVERS_SELECT or VK_DRIVER_FILES can leave a broken driver out",
+            ) from None
+        assert isinstance(described, Described), described
+        return described
 
     def ask(self, request: Request, *, timeout: float | None = None) -> Iterator[Reply]:
         """Sends a request and yields the replies as they come; the caller knows which is the last.
 
-        timeout: for this request, where it may take longer. Raises Died, Interrupted, or the error that the child
+        timeout: for this request, where it may take longer. Raises Died, Interrupted, or the error that the process
         refused with.
         """
         with suppress(BrokenPipeError):  # it has ended, but its last words may still be in the pipe
             self._channel.send(pack(request))
-        if self._meanwhile is not None:
-            self._meanwhile()
-            self._meanwhile = None
         while True:
-            reply = reply_of(self._next_message(timeout or self._timeout))
-            if isinstance(reply, Refused):
-                hints = (*reply.hints, *self._said().splitlines()[-5:])
-                raise refusal(reply.message, hints, reply.exit_code, reply.call, reply.result)
-            yield reply
+            yield self._next_reply(timeout or self._timeout)
 
     def answer(self, request: Request, kind: type[ReplyT]) -> ReplyT:
         """Sends a request and returns its one reply. Raises as `ask` does."""
@@ -94,18 +100,33 @@ class Child:
         assert isinstance(reply, kind), reply
         return reply
 
-    def describe(self) -> Described:
-        """The child's devices. Raises VkmapError where the driver dies while they are listed."""
-        try:
-            return self.answer(Describe(), Described)
-        except Died as died:
-            raise DriverDied(
-                f"the driver {died.kind} while its devices were listed: {died.where}",
-                *died.output.splitlines()[-5:],
-                "VK_LOADER_DRIVERS_SELECT or VK_DRIVER_FILES can leave a broken driver out",
-            ) from None
+    def end(self) -> None:
+        """Lets the process destroy what is open, unload its driver and exit.
+
+        Raises Died where it crashes or hangs on the way, Interrupted, or the error that it refused with.
+        """
+        self._channel.close_write()
+        while (message := self._next_message(self._timeout)) is not None:
+            self._reply_of(message)
+        status = self._reap(_GRACE_SECONDS)
+        if status != 0:
+            raise self._death(status)
+
+    def _next_reply(self, timeout: float) -> Reply:
+        message = self._next_message(timeout)
+        if message is None:
+            raise self._death(self._reap(_GRACE_SECONDS))
+        return self._reply_of(message)
+
+    def _reply_of(self, message: object) -> Reply:
+        reply = reply_of(message)
+        if isinstance(reply, Refused):
+            hints = (*reply.hints, *self._said().splitlines()[-5:])
+            raise refusal(reply.message, hints, reply.exit_code, reply.call, reply.result)
+        return reply
 
     def _next_message(self, timeout: float) -> object:
+        """None once the process has closed its pipe, which is when it has ended. Raises Died where it hangs."""
         last_beat, last_change = self._beat(), time.monotonic()
         while True:
             message = self._channel.take()
@@ -114,7 +135,7 @@ class Child:
             readable, _, _ = select.select([self._channel.read_fd, self._output_fd], [], [], 0.1)
             self._take_output()
             if self._channel.read_fd in readable and not self._channel.feed():
-                self._raise_died()
+                return None
             if self._interrupts.pending:
                 raise Interrupted
             self._on_tick()
@@ -126,7 +147,7 @@ class Child:
 
     def _beat(self) -> object:
         """Changes with each call into the driver, and with each step of the loop."""
-        return whereabouts.count(self._calls), self._heartbeat()
+        return current_call.count(self._calls), self._heartbeat()
 
     def _take_output(self) -> None:
         try:
@@ -140,45 +161,36 @@ class Child:
         return self._output.decode(errors="replace").strip()
 
     def _died(self, kind: Literal["crashed", "hung"], how: str) -> Died:
-        return Died(kind, how, self._said(), whereabouts.last(self._calls))
+        return Died(kind, how, self._said(), current_call.last(self._calls))
 
-    def _raise_died(self) -> NoReturn:
-        status = self._reap(_GRACE_SECONDS)
+    def _death(self, status: int | None) -> Died:
+        """How the process ended, which has closed its pipe. status: of waitpid, None where it lives on."""
         if status is None:
-            raise self._died("hung", "it closed its pipe but did not end")
+            return self._died("hung", "it closed its pipe but did not end")
         if os.WIFSIGNALED(status):
-            raise self._died("crashed", f"killed by {_signal_name(os.WTERMSIG(status))}")
-        raise self._died("crashed", f"ended with status {os.waitstatus_to_exitcode(status)}")
+            return self._died("crashed", f"killed by {_signal_name(os.WTERMSIG(status))}")
+        return self._died("crashed", f"ended with status {os.waitstatus_to_exitcode(status)}")
 
     def _reap(self, seconds: float) -> int | None:
-        """Waits for the child's end; its wait status, None if it lives on."""
+        """Waits for its end; the wait status, None if it lives on."""
         deadline = time.monotonic() + seconds
         while self.pid:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
                 self.pid = 0
                 return status
-            self._take_output()  # a child must not wait for us to read while we wait for it to end
+            self._take_output()  # it must not wait for us to read while we wait for it to end
             if time.monotonic() > deadline:
                 return None
             time.sleep(0.0005)
         return 0
 
-    def release(self) -> None:
-        """Asks nothing more: the child takes its driver down while the caller does something else."""
-        if not self._released:
-            self._released = True
-            self._channel.close()
-
-    def end(self) -> None:
-        self.close()
-
     def close(self, grace: float = _GRACE_SECONDS) -> None:
-        """Lets the child finish, then ends it. Leaves no process behind."""
+        """Lets the process finish, then ends it. Leaves no process behind."""
         if self._closed:
             return
         self._closed = True
-        self.release()
+        self._channel.close()
         if self.pid and self._reap(grace) is None:
             os.kill(self.pid, signal.SIGKILL)
             self._reap(60)
@@ -191,6 +203,3 @@ def _signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
-
-
-DriverProcess = Child

@@ -12,7 +12,10 @@ ReplyT = TypeVar("ReplyT", bound=Reply)
 
 
 class Died(Exception):
-    """The process ended by itself, or made no progress. kind: `crashed` or `hung`; call: what it was doing, if known."""
+    """The process ended by itself, or made no progress.
+
+    kind: `crashed` or `hung`; output: what it printed last; call: what it was doing, if that is known.
+    """
 
     def __init__(self, kind: Literal["crashed", "hung"], how: str, output: str, call: str = "") -> None:
         super().__init__(how)

@@ -4,8 +4,8 @@ import ctypes
 from typing import Any, Self
 
 from vkmapctl.errors import CallFailed
+from vkmapctl.inside.current_call import at
 from vkmapctl.inside.vkapi import PLACED_FEATURES, PLACED_FLAGS, Facts, PlacedFeatures, check, pointer_to, vk
-from vkmapctl.inside.whereabouts import at
 from vkmapctl.rules import MAP_CALLS, MAP_MEMORY2, MAP_PLACED, Api
 
 WHOLE_SIZE = (1 << 64) - 1

@@ -1,55 +1,23 @@
-"""A forked process, the pipes to it, and its life up to the first request."""
+"""Forking the driver's process: the pipes between it and its parent, and how it begins and ends.
+
+What goes through the pipes is builtin types here; driver/messages says what they mean.
+"""
 
 import marshal
 import os
-import struct
 from collections.abc import Callable, Iterator
 from mmap import mmap
 from typing import Any, NoReturn
 
 from vkmapctl.errors import ExitCode, VkmapError
-from vkmapctl.inside import whereabouts
+from vkmapctl.inside import current_call
 
-_LENGTH = struct.Struct("<I")
-
-
-class Forked:
-    """A forked child from the parent's side: its id, the pipes to and from it, and the page where it says its calls."""
-
-    def __init__(self, pid: int, replies: int, requests: int, output: int, calls: mmap) -> None:
-        self.pid, self.replies, self.requests, self.output, self.calls = pid, replies, requests, output, calls
-
-
-class Parent:
-    """The same pipes from the child's side: what it prints goes there already."""
-
-    def __init__(self, pid: int, requests: int, replies: int) -> None:
-        self.pid, self.requests, self.replies = pid, requests, replies
-
-
-def fork() -> Forked | Parent:
-    """Forks with a pipe each way and one for the child's standard output and error; returns in both processes."""
-    requests, replies, output = os.pipe(), os.pipe(), os.pipe()
-    calls = whereabouts.page()
-    parent = os.getpid()
-    pid = os.fork()
-    if pid == 0:
-        whereabouts.take(calls)
-        os.dup2(output[1], 1)
-        os.dup2(output[1], 2)
-        for fd in (requests[1], replies[0], *output):
-            os.close(fd)
-        return Parent(parent, requests[0], replies[1])
-    for fd in (requests[0], replies[1], output[1]):
-        os.close(fd)
-    return Forked(pid, replies[0], requests[1], output[0], calls)
+BROKEN = 70  # exit status of a process that could not even report its error
+_LENGTH = 4  # bytes that say how long a message is
 
 
 class Channel:
-    """Messages over a pair of pipes, in builtin types: what they mean is driver/protocol's, which a child may lack.
-
-    marshal serves because both ends are this process and its own fork.
-    """
+    """Messages over a pair of pipes. marshal serves because both ends are one program and its own fork."""
 
     def __init__(self, read_fd: int, write_fd: int) -> None:
         self.read_fd, self._write_fd = read_fd, write_fd
@@ -58,7 +26,7 @@ class Channel:
     def send(self, message: dict[str, Any]) -> None:
         """Waits until all of it is in the pipe. Raises BrokenPipeError where nobody reads any more."""
         data = marshal.dumps(message)
-        data = _LENGTH.pack(len(data)) + data
+        data = len(data).to_bytes(_LENGTH, "little") + data
         while data:
             data = data[os.write(self._write_fd, data) :]
 
@@ -70,42 +38,74 @@ class Channel:
 
     def take(self) -> Any:
         """The next whole message, None if none has arrived."""
-        if len(self._buffer) < _LENGTH.size:
+        end = _LENGTH + int.from_bytes(self._buffer[:_LENGTH], "little")
+        if len(self._buffer) < max(end, _LENGTH + 1):
             return None
-        end = _LENGTH.size + _LENGTH.unpack_from(self._buffer)[0]
-        if len(self._buffer) < end:
-            return None
-        message, self._buffer = self._buffer[_LENGTH.size : end], self._buffer[end:]
+        message, self._buffer = self._buffer[_LENGTH:end], self._buffer[end:]
         return marshal.loads(message)
 
     def requests(self) -> Iterator[Any]:
-        """In the child: what the parent asks, until it closes the pipe."""
+        """In the driver's process: what the parent asks, until it closes the pipe."""
         while True:
             while (message := self.take()) is not None:
                 yield message
             if not self.feed():
                 return
 
+    def close_write(self) -> None:
+        """The other side's requests end here."""
+        if self._write_fd >= 0:
+            os.close(self._write_fd)
+            self._write_fd = -1
+
     def close(self) -> None:
+        """Both directions."""
+        self.close_write()
         os.close(self.read_fd)
-        os.close(self._write_fd)
 
 
-def live(serve: Callable[[Channel], None], side: Parent) -> NoReturn:
-    """The child's life. Never returns: no cleanup of the parent's may run in the child."""
-    status = 70
+class Started:
+    """A driver's process that runs: its id, the channel to it, what it prints, and the page that names its calls."""
+
+    def __init__(self, pid: int, channel: Channel, output: int, calls: mmap) -> None:
+        self.pid, self.channel, self.output, self.calls = pid, channel, output, calls
+
+
+def start(serve: Callable[[Channel], None]) -> Started:
+    """Forks a process that runs serve(channel) and ends; its standard output and error go to a pipe of their own."""
+    requests, replies, output = os.pipe(), os.pipe(), os.pipe()
+    calls, parent = current_call.new_page(), os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        current_call.write_to(calls)
+        os.dup2(output[1], 1)
+        os.dup2(output[1], 2)
+        for fd in (requests[1], replies[0], *output):
+            os.close(fd)
+        _live(serve, Channel(requests[0], replies[1]), parent)
+    for fd in (requests[0], replies[1], output[1]):
+        os.close(fd)
+    return Started(pid, Channel(replies[0], requests[1]), output[0], calls)
+
+
+def _live(serve: Callable[[Channel], None], channel: Channel, parent: int) -> NoReturn:
+    """All that the driver's process does. Never returns: no cleanup of the parent's Python may run in it.
+
+    It ends as a C program does, so that a driver's destructors and exit handlers run while the parent looks on.
+    """
     try:
         from vkmapctl.inside import process
 
         process.die_with_parent()
-        if os.getppid() != side.pid:
-            os._exit(status)
+        if os.getppid() != parent:
+            os._exit(BROKEN)
         process.default_signals()
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        _serve_or_refuse(serve, Channel(side.requests, side.replies))
-        status = 0
+        _serve_or_refuse(serve, channel)
+        current_call.at("exit")
+        process.exit(0)
     finally:
-        os._exit(status)
+        os._exit(BROKEN)
 
 
 def _serve_or_refuse(serve: Callable[[Channel], None], channel: Channel) -> None:

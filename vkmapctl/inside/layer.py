@@ -4,9 +4,9 @@ import os
 from typing import NamedTuple
 
 from vkmapctl.errors import Unsupported
+from vkmapctl.inside import search_path
 
 NAME = "VK_LAYER_VKMAPCTL_test"
-_FOLDERS = tuple(f"{root}/vulkan/explicit_layer.d" for root in ("/usr/local/share", "/usr/share", "/etc"))
 
 
 class LayerChoice(NamedTuple):
@@ -34,7 +34,7 @@ def use_test_layer(layer: LayerChoice) -> tuple[str, ...]:
     folder = os.path.join(package, "layer")
     if not os.path.exists(os.path.join(package, "_layer.abi3.so")):
         raise Unsupported("vkmapctl's test layer is not built", "install vkmapctl from its wheel or source")
-    known = os.environ.get("VK_LAYER_PATH") or ":".join(_FOLDERS)
+    known = os.environ.get("VK_LAYER_PATH") or ":".join(search_path.folders(os.environ, "vulkan/explicit_layer.d"))
     os.environ["VK_LAYER_PATH"] = f"{folder}:{known}"  # it replaces the loader's own list
     os.environ["VK_ADD_LAYER_PATH"] = folder
     os.environ["VKMAPCTL_LAYER_EMULATE"] = layer.emulate

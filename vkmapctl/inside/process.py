@@ -10,7 +10,7 @@ _SIG_DFL, _SIG_IGN = 0, 1
 
 _libc = ctypes.CDLL(None)
 # Looked up here and now: while a thread loads the drivers, the dynamic linker has no time for anyone else.
-_getauxval, _prctl, _signal = _libc.getauxval, _libc.prctl, _libc.signal
+_getauxval, _prctl, _signal, _exit = _libc.getauxval, _libc.prctl, _libc.signal, _libc.exit
 
 
 def is_elevated() -> bool:
@@ -31,6 +31,11 @@ def default_signals() -> None:
     """
     for number, action in ((_SIGINT, _SIG_IGN), (_SIGTERM, _SIG_DFL), (_SIGPIPE, _SIG_DFL)):
         _signal(number, ctypes.c_void_p(action))
+
+
+def exit(status: int) -> None:
+    """exit(3): the exit handlers and destructors of every library run, but nothing of Python's."""
+    _exit(status)
 
 
 def files_mapped() -> list[str]:

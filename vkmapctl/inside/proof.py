@@ -8,9 +8,10 @@ import os
 from typing import Any
 
 from vkmapctl.errors import CallFailed
+from vkmapctl.inside.current_call import at
 from vkmapctl.inside.device import OpenDevice
 from vkmapctl.inside.vkapi import Facts, result_name
-from vkmapctl.inside.whereabouts import at
+from vkmapctl.machine import addresses
 from vkmapctl.rules import MAP_CALLS, PLACED, RESERVE, Api, apis, usable
 
 SIZE = 64 << 10
@@ -119,16 +120,15 @@ def _at_our_address(attempt: _Attempt, *, reserve: bool) -> None:
 
     A range that was lost is left alone: what stands in it now may be another's.
     """
-    from vkmapctl import native  # here, because few devices can do it
-
-    base = native.reserve_range(SIZE + attempt.placed_alignment)
+    length = SIZE + attempt.placed_alignment
+    base = addresses.map_pages(length, addresses.NONE)
     attempt.address = -(-base // attempt.placed_alignment) * attempt.placed_alignment
     attempt.unmap_flags = RESERVE if reserve else 0
     for half in (attempt.write, attempt.read):
         half()
         attempt.unmap()
-        if reserve and not native.range_is_reserved(attempt.address, SIZE):
+        if reserve and not addresses.covered(attempt.address, attempt.address + SIZE):
             raise Wrong("reservation-lost")
-        if not reserve and not native.reserve_range(SIZE, attempt.address):
+        if not reserve and not addresses.map_if_free(SIZE, attempt.address):
             raise Wrong("hold-failed")
-    native.release_range(base, SIZE + attempt.placed_alignment)
+    addresses.unmap_pages(base, length)

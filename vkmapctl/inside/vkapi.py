@@ -12,7 +12,7 @@ from importlib.machinery import PathFinder
 from typing import Any, Self
 
 from vkmapctl.errors import CallFailed, Unsupported
-from vkmapctl.inside.whereabouts import at
+from vkmapctl.inside.current_call import at
 from vkmapctl.rules import MAP_MEMORY2, MAP_PLACED
 
 Facts = dict[str, Any]  # a device, in the shape of model.device.Device
@@ -64,6 +64,13 @@ def _whole_package() -> Any:
 
 
 vk = _binding()
+
+
+def unload() -> None:
+    """dlclose of the loader, which unloads the drivers; no function may be called afterwards."""
+    at("dlclose of the Vulkan loader")
+    vk.ffi.dlclose(vk.lib)
+
 
 API_1_4 = 1 << 22 | 4 << 12
 MEMORY_BUDGET = "VK_EXT_memory_budget"
@@ -198,6 +205,7 @@ class Instance:
         """vkDestroyInstance."""
         if self._messages:
             self._messages.stop(self.handle, self._messenger)
+        at("vkDestroyInstance")
         vk.lib.vkDestroyInstance(self.handle, vk.ffi.NULL)
 
 

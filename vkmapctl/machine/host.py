@@ -1,7 +1,7 @@
 """The machine that a run was made on, as far as it can change the figures."""
 
 import os
-import platform
+import sys
 
 from vkmapctl.model.device import Room
 from vkmapctl.model.documents import Facts
@@ -23,9 +23,9 @@ def _cpu_model() -> str:
     try:
         lines = _text("/proc/cpuinfo").splitlines()
     except OSError:
-        return platform.machine()
+        return os.uname().machine
     names = (line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "Model")))
-    return next(names, platform.machine())
+    return next(names, os.uname().machine)
 
 
 def _virtualised() -> str | None:
@@ -79,13 +79,13 @@ def describe() -> Facts:
     """Plain facts for the saved document; None for what this machine does not tell."""
     cpu0 = "/sys/devices/system/cpu/cpu0/cpufreq"
     return {
-        "hostname": platform.node(),
+        "hostname": os.uname().nodename,
         "machine_id": _first_line("/etc/machine-id"),
         "boot_id": _first_line("/proc/sys/kernel/random/boot_id"),
         "container": _container(),
-        "kernel": platform.release(),
-        "machine": platform.machine(),
-        "python": platform.python_version(),
+        "kernel": os.uname().release,
+        "machine": os.uname().machine,
+        "python": sys.version.split()[0],
         "cpu_model": _cpu_model(),
         "cpu_count": os.cpu_count(),
         "cpu_affinity": sorted(os.sched_getaffinity(0)),

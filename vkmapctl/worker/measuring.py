@@ -14,7 +14,7 @@ from vkmapctl.inside.fork import Channel
 from vkmapctl.inside.process import files_mapped
 from vkmapctl.inside.vkapi import result_name
 from vkmapctl.machine import cpus
-from vkmapctl.machine.addresses import areas
+from vkmapctl.machine.addresses import areas, unmap_pages
 from vkmapctl.machine.ranges import LOWEST_ADDRESS, filled, reserve_for, reserved
 from vkmapctl.model.base import Note
 from vkmapctl.model.device import MALLOC
@@ -257,7 +257,7 @@ def _placed_at(job: Job) -> Iterator[list[int]]:
         yield reserved
     finally:
         for address in reserved:
-            native.release_range(address, length)
+            unmap_pages(address, length)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The child's side of stress and verify: what it measures and checks on the devices of its session."""
+"""What the driver's process does for stress and verify: all that inside/server does, and measuring and checking."""
 
 import resource
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from vkmapctl import native
 from vkmapctl.driver.messages import Calibrate, Measure, Tried, Try, pack, request_of
 from vkmapctl.inside.fork import Channel
 from vkmapctl.inside.layer import LayerChoice
-from vkmapctl.inside.session import Session
+from vkmapctl.inside.server import Server
 from vkmapctl.model.device import Device
 
 if TYPE_CHECKING:
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 def serve(channel: Channel, results: Sequence[native.Results] = (), layer: LayerChoice | None = None) -> None:
-    """The whole life of a child, for child.Child."""
+    """All that the process does."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # some drivers hold a file for each allocation
-    Worker(channel, results, layer).serve()
+    MeasuringServer(channel, results, layer).serve()
 
 
-class Worker(Session):
-    """A session that also measures and checks. results: shared with the parent, one for each running job."""
+class MeasuringServer(Server):
+    """A server that also measures and checks. results: shared with the parent, one for each running job."""
 
     def __init__(self, channel: Channel, results: Sequence[native.Results], layer: LayerChoice | None) -> None:
         super().__init__(channel, layer)

@@ -1,5 +1,6 @@
 """The process that holds the driver, as its parent sees it end in every way."""
 
+import ctypes
 import faulthandler
 import itertools
 import os
@@ -12,19 +13,24 @@ from contextlib import contextmanager
 
 import pytest
 
-from vkmapctl.driver.messages import Calibrate, Describe, Described, Measured, Prove, Round, pack, request_of
-from vkmapctl.driver.process import Child, Died, Interrupted, Interrupts
+from vkmapctl.driver.messages import Calibrate, Described, Finish, Finished, Measured, Prove, Round, pack, request_of
+from vkmapctl.driver.process import DriverProcess, Interrupts
+from vkmapctl.driver.protocol import Died, Interrupted
 from vkmapctl.errors import CallFailed, DriverDied, ExitCode, Unsupported, VkmapError
-from vkmapctl.inside import whereabouts
+from vkmapctl.inside import current_call
+from vkmapctl.model.measured import Cause
 from vkmapctl.native import Results
 
 HELLO = Described("1.4.309", ("layer",), (), ())
 
+LOST = Cause("call-failed", call="vkMapMemory2", result="VK_ERROR_DEVICE_LOST", step=0, object=0)
+
 
 def serving(answer):
-    """serve() that answers each request by answer(request, channel)."""
+    """serve() that tells its devices, then answers each request by answer(request, channel)."""
 
     def serve(channel):
+        channel.send(pack(HELLO))
         for request in channel.requests():
             answer(request_of(request), channel)
 
@@ -32,17 +38,17 @@ def serving(answer):
 
 
 @pytest.fixture
-def child():
-    """Starts children and closes them; each must leave no process and no file descriptor behind."""
-    children, files = [], len(os.listdir("/proc/self/fd"))
+def started():
+    """Starts processes and closes them; each must leave no process and no file descriptor behind."""
+    processes, files = [], len(os.listdir("/proc/self/fd"))
 
     def start(serve, *, timeout=20.0, **options):
-        one = Child(serve, timeout=timeout, interrupts=options.pop("interrupts", Interrupts()), **options)
-        children.append((one, one.pid))
+        one = DriverProcess(serve, timeout=timeout, interrupts=options.pop("interrupts", Interrupts()), **options)
+        processes.append((one, one.pid))
         return one
 
     yield start
-    for one, pid in children:
+    for one, pid in processes:
         one.close(0)
         assert is_gone(pid)
     assert len(os.listdir("/proc/self/fd")) == files
@@ -73,49 +79,54 @@ def die_by(number):
     signal.pause()
 
 
-def end_of(one, request=None):
+def answered(one):
+    one.describe()
+    return one.answer(Finish(), Finished)
+
+
+def end_of(one):
+    """How a process dies of its first request."""
     with pytest.raises(Died) as caught:
-        next(one.ask(request or Describe()))
+        answered(one)
     return caught.value
 
 
 # --- messages -------------------------------------------------------------------------------------
 
 
-def test_messages_round_trip(child):
+def test_messages_round_trip(started):
     def answer(request, channel):
         match request:
-            case Describe():
-                channel.send(pack(HELLO))
+            case Finish():
+                channel.send(pack(Finished(("a message",))))
             case Prove(device):
                 for i in range(device):
                     channel.send(pack(Round((float(i), None))))
-                channel.send(pack(Measured(("", "VK_ERROR_DEVICE_LOST"))))
+                channel.send(pack(Measured((None, LOST))))
 
-    one = child(serving(answer))
+    one = started(serving(answer))
     assert one.describe() == HELLO
     replies = one.ask(Prove(3))
     assert [next(replies) for _ in range(4)] == [
         *(Round((float(i), None)) for i in range(3)),
-        Measured(("", "VK_ERROR_DEVICE_LOST")),
+        Measured((None, LOST)),
     ]
-    assert one.answer(Describe(), Described) == HELLO
+    assert one.answer(Finish(), Finished) == Finished(("a message",))
 
 
-def test_messages_larger_than_a_pipe(child):
+def test_messages_larger_than_a_pipe(started):
     large = Described("x" * (1 << 20), (), (), ())
-    one = child(serving(lambda request, channel: channel.send(pack(large))))
-    assert one.describe() == large
+    assert started(lambda channel: channel.send(pack(large))).describe() == large
 
 
-def test_what_the_child_counts_in_shared_memory_is_seen(child):
+def test_what_the_process_counts_in_shared_memory_is_seen(started):
     results = Results(1)
 
     def answer(request, channel):
         results.stats[0].rate_pairs = 42
-        channel.send(pack(HELLO))
+        channel.send(pack(Finished()))
 
-    child(serving(answer)).describe()
+    answered(started(serving(answer)))
     assert results.total("rate_pairs") == 42
 
 
@@ -125,22 +136,22 @@ def test_what_the_child_counts_in_shared_memory_is_seen(child):
 @pytest.mark.parametrize(
     "error", [Unsupported("no device", "install one", "or two"), CallFailed("vkCreateDevice failed")]
 )
-def test_an_error_of_ours_is_raised_in_the_parent(child, error):
+def test_an_error_of_ours_is_raised_in_the_parent(started, error):
     def answer(request, channel):
         raise error
 
     with pytest.raises(VkmapError) as caught:
-        child(serving(answer)).describe()
+        answered(started(serving(answer)))
     assert (caught.value.message, caught.value.hints) == (error.message, error.hints)
     assert caught.value.exit_code == error.exit_code
 
 
-def test_a_bug_in_the_child_is_an_internal_error_with_its_traceback(child):
+def test_a_bug_in_the_process_is_an_internal_error_with_its_traceback(started):
     def answer(request, channel):
         raise ZeroDivisionError("for example")
 
     with pytest.raises(VkmapError) as caught:
-        child(serving(answer)).describe()
+        answered(started(serving(answer)))
     assert caught.value.exit_code == ExitCode.INTERNAL
     assert caught.value.hints[-1] == "ZeroDivisionError: for example"
 
@@ -149,59 +160,63 @@ def test_a_bug_in_the_child_is_an_internal_error_with_its_traceback(child):
 
 
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGKILL, signal.SIGABRT, signal.SIGBUS])
-def test_a_crash_names_the_signal_and_keeps_the_last_words(child, number):
+def test_a_crash_names_the_signal_and_keeps_the_last_words(started, number):
     def answer(request, channel):
         os.write(1, b"driver: about to\n")
         os.write(2, b"driver: stumble\n")
         die_by(number)
 
-    died = end_of(child(serving(answer)))
+    died = end_of(started(serving(answer)))
     assert (died.kind, died.how) == ("crashed", f"killed by {number.name}")
     assert died.output.splitlines() == ["driver: about to", "driver: stumble"]
 
 
-def test_a_signal_without_a_name(child):
-    died = end_of(child(serving(lambda request, channel: die_by(signal.SIGRTMIN + 5))))
+def test_a_signal_without_a_name(started):
+    died = end_of(started(serving(lambda request, channel: die_by(signal.SIGRTMIN + 5))))
     assert died.kind == "crashed"
     assert str(signal.SIGRTMIN + 5) in died.how or "SIGRTMIN" in died.how
 
 
 @pytest.mark.parametrize("status", [0, 3])
-def test_an_end_without_an_answer_is_a_crash(child, status):
-    died = end_of(child(serving(lambda request, channel: os._exit(status))))
+def test_an_end_without_an_answer_is_a_crash(started, status):
+    died = end_of(started(serving(lambda request, channel: os._exit(status))))
     assert (died.kind, died.how) == ("crashed", f"ended with status {status}")
 
 
-def test_a_child_that_is_dead_before_it_is_asked(child):
-    one = child(lambda channel: die_by(signal.SIGSEGV))
+def test_a_process_that_is_dead_before_it_is_asked(started):
+    def serve(channel):
+        channel.send(pack(HELLO))
+        die_by(signal.SIGSEGV)
+
+    one = started(serve)
     os.waitid(os.P_PID, one.pid, os.WEXITED | os.WNOWAIT)
     assert end_of(one).how == "killed by SIGSEGV"
 
 
-def test_a_crash_while_devices_are_listed_has_its_own_exit_code(child):
+def test_a_crash_while_devices_are_listed_has_its_own_exit_code(started):
     with pytest.raises(DriverDied) as caught:
-        child(serving(lambda request, channel: die_by(signal.SIGSEGV))).describe()
+        started(lambda channel: die_by(signal.SIGSEGV)).describe()
     assert "SIGSEGV" in caught.value.message
     assert caught.value.exit_code == ExitCode.DRIVER_DIED
 
 
-def test_only_the_end_of_much_output_is_kept_and_none_blocks(child):
+def test_only_the_end_of_much_output_is_kept_and_none_blocks(started):
     def answer(request, channel):
         for i in range(20_000):
             os.write(2, b"line %d of the driver\n" % i)
         die_by(signal.SIGSEGV)
 
-    died = end_of(child(serving(answer)))
+    died = end_of(started(serving(answer)))
     assert died.output.endswith("line 19999 of the driver")
     assert len(died.output) <= 4096
 
 
-def test_output_that_is_no_text(child):
+def test_output_that_is_no_text(started):
     def answer(request, channel):
         os.write(2, b"\xff\xfe\x00 bytes\n")
         die_by(signal.SIGSEGV)
 
-    assert "bytes" in end_of(child(serving(answer))).output
+    assert "bytes" in end_of(started(serving(answer))).output
 
 
 def hang(request, channel):
@@ -211,62 +226,65 @@ def hang(request, channel):
         signal.pause()
 
 
-def test_a_hang_is_told_from_a_crash(child):
-    died = end_of(child(serving(hang), timeout=0.3))
+def test_a_hang_is_told_from_a_crash(started):
+    died = end_of(started(serving(hang), timeout=0.3))
     assert (died.kind, died.output) == ("hung", "driver: waiting")
 
 
-def test_a_slow_child_that_makes_progress_is_not_hung():
+def test_a_slow_driver_that_makes_progress_is_not_hung():
     """It answers only after six looks of the parent, 0.1 s apart; the heartbeat changes with each."""
     with pipe() as (read_fd, write_fd):
 
         def answer(request, channel):
             for _ in range(6):
                 os.read(read_fd, 1)
-            channel.send(pack(HELLO))
+            channel.send(pack(Finished()))
 
         beats = itertools.count()
-        one = Child(
+        one = DriverProcess(
             serving(answer),
             timeout=0.25,
             interrupts=Interrupts(),
             heartbeat=lambda: next(beats),
             on_tick=lambda: os.write(write_fd, b"."),
         )
-        assert one.describe() == HELLO
+        assert answered(one) == Finished()
         one.close()
 
 
-def test_a_slow_child_that_goes_on_calling_the_driver_is_not_hung():
+def test_a_slow_driver_that_goes_on_calling_the_driver_is_not_hung():
     """As when it allocates thousands of objects before the first step of the loop."""
     with pipe() as (read_fd, write_fd):
 
         def answer(request, channel):
             for _ in range(6):
                 os.read(read_fd, 1)
-                whereabouts.at("vkAllocateMemory")
-            channel.send(pack(HELLO))
+                current_call.at("vkAllocateMemory")
+            channel.send(pack(Finished()))
 
-        one = Child(serving(answer), timeout=0.25, interrupts=Interrupts(), on_tick=lambda: os.write(write_fd, b"."))
-        assert one.describe() == HELLO
+        one = DriverProcess(
+            serving(answer), timeout=0.25, interrupts=Interrupts(), on_tick=lambda: os.write(write_fd, b".")
+        )
+        assert answered(one) == Finished()
         one.close()
 
 
-def test_an_interrupt_ends_the_wait(child):
+def test_an_interrupt_ends_the_wait(started):
     interrupts = Interrupts()
-    one = child(serving(hang), interrupts=interrupts)
+    one = started(serving(hang), interrupts=interrupts)
+    one.describe()
     with interrupts.caught():
         os.kill(os.getpid(), signal.SIGINT)
         with pytest.raises(Interrupted):
             next(one.ask(Calibrate()))
 
 
-def test_closing_lets_a_child_finish_by_itself(tmp_path):
+def test_closing_lets_a_process_finish_by_itself(tmp_path):
     def serve(channel):
-        serving(lambda request, channel: channel.send(pack(HELLO)))(channel)
+        serving(None)(channel)
         (tmp_path / "cleaned up").touch()
 
-    one = Child(serve, timeout=20, interrupts=Interrupts())
+    one = DriverProcess(serve, timeout=20, interrupts=Interrupts())
     one.describe()
     one.close()
     assert (tmp_path / "cleaned up").exists()
@@ -275,36 +293,36 @@ def test_closing_lets_a_child_finish_by_itself(tmp_path):
 # --- keeping apart --------------------------------------------------------------------------------
 
 
-def test_output_of_the_child_never_reaches_the_parents(child, capfd):
+def test_output_of_the_driver_never_reaches_the_parents(started, capfd):
     def answer(request, channel):
         os.write(1, b"noise on stdout")
         os.write(2, b"noise on stderr")
-        channel.send(pack(HELLO))
+        channel.send(pack(Finished()))
 
-    child(serving(answer)).describe()
+    answered(started(serving(answer)))
     assert capfd.readouterr() == ("", "")
 
 
 def test_what_the_parent_had_not_written_yet_is_written_once():
     script = (
-        "from vkmapctl.driver.process import Child, Interrupts\n"
+        "from vkmapctl.driver.process import DriverProcess, Interrupts\n"
         "print('once')\n"
         "def serve(channel):\n"
         "    print('noise', flush=True)\n"
         "    list(channel.requests())\n"
-        "child = Child(serve, timeout=5, interrupts=Interrupts())\n"
-        "child.close()\n"
+        "process = DriverProcess(serve, timeout=5, interrupts=Interrupts())\n"
+        "process.close()\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr) == ("once\n", "")
 
 
-def test_the_child_dies_with_its_parent():
+def test_the_process_dies_with_its_parent():
     script = (
         "import signal\n"
-        "from vkmapctl.driver.process import Child, Interrupts\n"
-        "child = Child(lambda channel: signal.pause(), timeout=5, interrupts=Interrupts())\n"
-        "print(child.pid, flush=True)\n"
+        "from vkmapctl.driver.process import DriverProcess, Interrupts\n"
+        "process = DriverProcess(lambda channel: signal.pause(), timeout=5, interrupts=Interrupts())\n"
+        "print(process.pid, flush=True)\n"
         "signal.pause()\n"
     )
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as parent:
@@ -313,6 +331,72 @@ def test_the_child_dies_with_its_parent():
             parent.kill()
             parent.wait(10)
             ended, _, _ = select.select([grandchild], [], [], 10)
-            assert ended, "the child outlived its parent"
+            assert ended, "the process outlived its parent"
         finally:
             os.close(grandchild)
+
+
+# --- the watched end ------------------------------------------------------------------------------
+
+
+def ending(at_end):
+    """serve() that does at_end when its parent asks nothing more."""
+
+    def serve(channel):
+        channel.send(pack(HELLO))
+        list(channel.requests())
+        at_end()
+
+    return serve
+
+
+def at_exit(action):
+    """Registers an exit handler with the C library, as a driver does."""
+    handler = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_void_p)(lambda status, argument: action())
+    HANDLERS.append(handler)
+    ctypes.CDLL(None).on_exit(handler, None)
+
+
+HANDLERS = []
+
+
+def test_a_process_that_ends_well_has_run_its_exit_handlers(started, tmp_path):
+    one = started(ending(lambda: at_exit((tmp_path / "handled").touch)))
+    one.describe()
+    one.end()
+    assert (tmp_path / "handled").exists()
+
+
+@pytest.mark.parametrize(
+    ("at_end", "where"),
+    [
+        (lambda: (current_call.at("vkDestroyDevice"), die_by(signal.SIGSEGV)), "killed by SIGSEGV in vkDestroyDevice"),
+        (lambda: at_exit(lambda: die_by(signal.SIGABRT)), "killed by SIGABRT in exit"),
+        (lambda: at_exit(lambda: os._exit(3)), "ended with status 3 in exit"),
+    ],
+)
+def test_a_crash_at_the_end_names_where(started, at_end, where):
+    one = started(ending(at_end))
+    one.describe()
+    with pytest.raises(Died) as caught:
+        one.end()
+    assert (caught.value.kind, caught.value.where) == ("crashed", where)
+
+
+@pytest.mark.parametrize("at_end", [signal.pause, lambda: at_exit(signal.pause)])
+def test_a_hang_at_the_end_is_told(started, at_end):
+    one = started(ending(at_end), timeout=0.3)
+    one.describe()
+    with pytest.raises(Died) as caught:
+        one.end()
+    assert caught.value.kind == "hung"
+
+
+def test_an_error_at_the_end_is_raised(started):
+    def refuse():
+        raise CallFailed("no")
+
+    one = started(ending(refuse))
+    one.describe()
+    with pytest.raises(VkmapError, match="no"):
+        one.end()

@@ -1,6 +1,6 @@
-"""The child's side: the instance and its devices, described and proved on request.
+"""What the driver's process does with its driver: lists the devices, and proves one on request.
 
-Answers in builtin types, in the shape that driver/messages gives them in the parent.
+Answers in builtin types, in the shape that driver/messages gives them in the parent. Measuring and checking: worker/.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -11,19 +11,19 @@ from vkmapctl.inside.layer import LayerChoice, use_test_layer
 from vkmapctl.inside.process import files_mapped
 from vkmapctl.rules import MAP_PLACED
 
-if TYPE_CHECKING:  # a session is made where no driver may be loaded yet
+if TYPE_CHECKING:  # a server is made where no driver may be loaded yet
     from vkmapctl.inside.device import OpenDevice
     from vkmapctl.inside.fork import Channel
     from vkmapctl.inside.vkapi import Facts, Instance
 
 
 def serve(channel: "Channel", layer: LayerChoice | None = None) -> None:
-    """The whole life of a child that only describes and proves, for child.Child."""
-    Session(channel, layer).serve()
+    """All that a probe's process does."""
+    Server(channel, layer).serve()
 
 
-class Session:
-    """One child's life: the instance and its devices, and the validation layer's messages."""
+class Server:
+    """The instance and its devices, and the validation layer's messages."""
 
     def __init__(self, channel: "Channel", layer: LayerChoice | None = None) -> None:
         from vkmapctl.inside import vkapi  # here, so that only this process loads the driver
@@ -36,18 +36,18 @@ class Session:
         self._opened: dict[int, OpenDevice] = {}
 
     def serve(self) -> None:
-        """Until the parent closes its pipe."""
+        """Tells the devices, then answers until the parent closes its pipe."""
         try:
+            self.reply(self.describe())
             for request in self.channel.requests():
                 self.answer(request)
         finally:
             self.close()
+        self.vk.unload()
 
     def answer(self, request: dict[str, Any]) -> None:
         """Does what one request asks, and replies."""
         match request:
-            case {"type": "Describe"}:
-                self.reply(self.describe())
             case {"type": "Prove", "device": index}:
                 self.reply(self.prove(index))
             case {"type": "Finish"}:
@@ -68,7 +68,7 @@ class Session:
             self._instance = None
 
     def describe(self) -> dict[str, Any]:
-        """The devices, as protocol.Described; asked once."""
+        """The devices, as messages.Described."""
         refuse_switches(self.layer)
         emulates = self.layer is not None and self.layer.emulate != "none"
         own = self.vk.placed_natively() if emulates else []
@@ -107,13 +107,13 @@ class Session:
         return self._opened[index]
 
     def open(self, physical: Any, facts: "Facts") -> "OpenDevice":
-        """vkCreateDevice; what a session does with the device decides how it is held."""
+        """vkCreateDevice; what a server does with the device decides how it is held."""
         from vkmapctl.inside.device import OpenDevice
 
         return OpenDevice(physical, facts, facts)
 
     def prove(self, index: int) -> dict[str, Any]:
-        """The live proof of one device, as protocol.Proved."""
+        """The live proof of one device, as messages.Proved."""
         from vkmapctl.inside.proof import prove
 
         return {"type": "Proved", **prove(self.device(index), self._devices[index])}

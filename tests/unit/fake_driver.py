@@ -8,7 +8,6 @@ from builders import FULLY_PLACED, NON_COHERENT, a_device, a_gpu, a_histogram, a
 from vkmapctl.driver.messages import (
     Calibrate,
     Calibrated,
-    Describe,
     Described,
     Finish,
     Finished,
@@ -34,8 +33,8 @@ DEVICES = (
 )  # fmt: skip
 
 
-class FakeChild:
-    """As child.Child, on the devices above; each measured job maps `pairs` times."""
+class FakeDriver:
+    """As process.DriverProcess, on the devices above; each measured job maps `pairs` times."""
 
     pairs = 1000
 
@@ -50,8 +49,6 @@ class FakeChild:
 
     def ask(self, request: Any, **_: Any) -> Iterator[Any]:
         match request:
-            case Describe():
-                yield self.describe()
             case Calibrate():
                 self.results[0].stats[0].rate_pairs, self.results[0].stats[0].rate_ns = 1000, 2400
                 yield Calibrated("tsc", a_histogram((20, 1000)))
@@ -64,14 +61,14 @@ class FakeChild:
                 for results, _ in zip(self.results, jobs, strict=False):
                     results.stats[0].rate_pairs, results.stats[0].rate_ns = self.pairs, 35 * self.pairs
                 yield Round((35.0,) * len(jobs))
-                yield Measured(("",) * len(jobs))
+                yield Measured((None,) * len(jobs))
             case Finish():
                 yield Finished()
             case other:
                 raise AssertionError(f"no answer to {other}")
 
-    def release(self) -> None:
-        """Nothing to let go."""
+    def end(self) -> None:
+        """Nothing to take down."""
 
     def close(self, grace: float = 2.0) -> None:
         """Nothing to end."""
