@@ -1,5 +1,6 @@
 """The saved documents, one class for each `kind` of JSON: plain frozen data made of the model's."""
 
+import re
 from typing import Any, Literal
 
 import msgspec
@@ -10,6 +11,8 @@ from vkmapctl.model.device import Device, Probe
 from vkmapctl.model.measured import Floor, Row
 
 SCHEMA = "vkmapctl/1"
+# Lists of numbers, also nested, in indented JSON: no string holds a newline, so all of them stand outside of strings.
+_NUMBERS = re.compile(rb"\[\n[-+.eE0-9\[\],\s]*\]")
 
 
 class Tool(Data, frozen=True):
@@ -112,15 +115,20 @@ class SelftestReport(Data, frozen=True, tag_field="kind", tag="selftest"):
 
 
 def to_json(document: Data) -> bytes:
-    """Indented UTF-8 JSON with a final newline. The `schema` key comes first.
+    """Indented UTF-8 JSON with a final newline; numbers in a list, such as a histogram's bins, share a line.
 
-    Bytes of a command line that are no UTF-8 become question marks.
+    The `schema` key comes first. Bytes of a command line that are no UTF-8 become question marks.
     """
     try:
         data = msgspec.json.encode(document)
     except UnicodeEncodeError:
         data = msgspec.json.encode(_encodable(msgspec.to_builtins(document)))
-    return msgspec.json.format(data, indent=1) + b"\n"
+    return indented(data)
+
+
+def indented(data: bytes) -> bytes:
+    """The same JSON, laid out for people."""
+    return _NUMBERS.sub(lambda found: found[0].translate(None, b" \n"), msgspec.json.format(data, indent=1)) + b"\n"
 
 
 def _encodable(node: Any) -> Any:
