@@ -81,6 +81,10 @@ man: $(VENV)/installed ## Make the manual page build/vkmapctl.1 from what --help
 	@mkdir -p build
 	@$(BIN)/python scripts/make-man >build/vkmapctl.1
 
+.PHONY: pages
+pages: $(VENV)/installed ## Make a page of each saved run of docs/results, in build/pages
+	@$(BIN)/python scripts/make-pages
+
 .PHONY: setup
 setup: $(VENV)/installed ## Make .venv with vkmapctl in it, and see to a Vulkan driver
 	@scripts/install-driver $(BIN)/vkmapctl

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import pytest
 from rich.console import Console
+from vkmapctl.reports.views import view
 
 from vkmapctl.figures import outcomes
 from vkmapctl.figures.proved import probe_of
@@ -18,7 +19,6 @@ from vkmapctl.model.documents import ProbeReport, VerifyReport
 from vkmapctl.plans import gates
 from vkmapctl.reports import plain
 from vkmapctl.reports.drawing import drawn
-from vkmapctl.reports.views import view
 from vkmapctl.saved.files import load
 
 FOREIGN = Path(__file__).parents[1] / "data" / "foreign"

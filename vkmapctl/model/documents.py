@@ -1,5 +1,6 @@
 """The saved documents, one class for each `kind` of JSON: plain frozen data made of the model's."""
 
+import re
 from typing import Any, Literal
 
 import msgspec
@@ -12,6 +13,8 @@ from vkmapctl.model.workload import Job, Workload
 
 SCHEMA = "vkmapctl/1"
 Facts = dict[str, str | int | float | list[int] | None]
+# Lists of numbers, also nested, in indented JSON: no string holds a newline, so all of them stand outside of strings.
+_NUMBERS = re.compile(rb"\[\n[-+.eE0-9\[\],\s]*\]")
 
 
 class Tool(Data, frozen=True):
@@ -135,15 +138,20 @@ class PlanReport(Data, frozen=True, tag_field="kind", tag="plan"):
 
 
 def to_json(document: Data) -> bytes:
-    """Indented UTF-8 JSON with a final newline. The `schema` key comes first.
+    """Indented UTF-8 JSON with a final newline; numbers in a list, such as a histogram's bins, share a line.
 
-    Bytes of a command line that are no UTF-8 become question marks.
+    The `schema` key comes first. Bytes of a command line that are no UTF-8 become question marks.
     """
     try:
         data = msgspec.json.encode(document)
     except UnicodeEncodeError:
         data = msgspec.json.encode(_encodable(msgspec.to_builtins(document)))
-    return msgspec.json.format(data, indent=1) + b"\n"
+    return indented(data)
+
+
+def indented(data: bytes) -> bytes:
+    """The same JSON, laid out for people."""
+    return _NUMBERS.sub(lambda found: found[0].translate(None, b" \n"), msgspec.json.format(data, indent=1)) + b"\n"
 
 
 def _encodable(node: Any) -> Any:
