@@ -15,7 +15,7 @@ from vkmapctl.errors import UsageProblem
 from vkmapctl.model.case import Touch, UnmapOrder, Workload
 from vkmapctl.model.documents import to_json
 from vkmapctl.plans import workload_file
-from vkmapctl.plans.options import APIS, KEYS, OPTIONS, TOUCHES, UNMAP_ORDERS, Option
+from vkmapctl.plans.options import APIS, KEYS, MOST_OBJECTS, OPTIONS, TOUCHES, UNMAP_ORDERS, Option
 from vkmapctl.plans.workload_file import MOST_ROWS, load, presets, read, schema
 from vkmapctl.rules import Api
 
@@ -278,3 +278,27 @@ def test_any_value_is_read_or_refused_in_words_and_the_schema_refuses_no_more(op
         assert option.name in said
     else:
         jsonschema.validate({"job": [{option.name: msgspec.to_builtins(value)}]}, SCHEMA)
+
+
+STEP = '[[job]]\nsteps = [{ op = "repeat", steps = [{ op = "map" }, { op = "write", %s }, { op = "unmap" }] }]'
+
+
+@pytest.mark.parametrize("key", ["offset = -1", "size = -4096", "offset = 9223372036854775808", "object = -1"])
+def test_a_number_of_a_step_has_bounds_and_the_step_is_named(key: str) -> None:
+    assert "job 1: steps[0].steps[1]." + key.split()[0] in refusal(STEP % key).message
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(tomllib.loads(STEP % key), SCHEMA)
+
+
+@pytest.mark.parametrize("weight", ["-1.0", "inf", "nan", "1e300"])
+def test_a_weight_has_bounds(weight: str) -> None:
+    text = f'[[job]]\ndraws = 5\nsteps = [{{ op = "pause", duration = "1ms", weight = {weight} }}]'
+    assert "steps[0].weight" in refusal(text).message
+
+
+def test_objects_of_steps_and_of_a_job_have_the_same_bound() -> None:
+    text = "[[job]]\nobjects = {}\nsteps = [{{ op = 'free', object = {} }}]"
+    last = MOST_OBJECTS - 1
+    assert f"object {last} has no memory" in refusal(text.format(MOST_OBJECTS, last)).message
+    assert f"objects: a script has from 1 to {MOST_OBJECTS}" in refusal(text.format(MOST_OBJECTS + 1, last)).message
+    assert "steps[0].object" in refusal(text.format(MOST_OBJECTS, MOST_OBJECTS)).message
