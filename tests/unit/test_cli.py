@@ -1,10 +1,11 @@
 """Wrong flags and values: exit code 2, one line that says what, hints, and never a traceback."""
 
+import click
 import pytest
 from msgspec.structs import replace
 
 from vkmapctl import __version__
-from vkmapctl.cli import main
+from vkmapctl.cli import cli, main
 from vkmapctl.errors import ExitCode, UsageProblem
 from vkmapctl.plans.options import FLAGS
 from vkmapctl.plans.workload_file import load, read
@@ -91,6 +92,42 @@ def test_wrong_arguments(arguments, capsys):
     assert lines[0].startswith("Error: ")
     assert len(lines[0]) > len("Error: ")
     assert [line for line in lines[1:] if not line.startswith("Hint: ")] == []
+
+
+def commands(group=cli, path=()):
+    """Every command that does something, with its path."""
+    for name in group.list_commands(click.Context(group)):
+        command = group.get_command(click.Context(group), name)
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+        else:
+            yield (*path, name), command
+
+
+TAKES_A_VALUE = [
+    (path, command, parameter)
+    for path, command in commands()
+    for parameter in command.params
+    if not getattr(parameter, "is_flag", False)
+]
+
+
+@pytest.mark.parametrize("empty", ["", " "])
+@pytest.mark.parametrize(
+    ("path", "command", "parameter"),
+    TAKES_A_VALUE,
+    ids=[f"{' '.join(path)} {one.opts[0]}" for path, _, one in TAKES_A_VALUE],
+)
+def test_an_empty_value_is_refused_by_its_name(path, command, parameter, empty, capsys):
+    """`--expect-driver "$UNSET"` must not pass the gate, nor `stress "$UNSET"` run something else."""
+    words = [empty if one is parameter else "x" for one in command.params if isinstance(one, click.Argument)]
+    for one in command.params:
+        if isinstance(one, click.Option) and (one is parameter or one.required):
+            words.append(f"{one.opts[0]}={empty if one is parameter else one.type.choices[0]}")
+    code, out, err = outcome([*path, *words], capsys)
+    assert (code, out) == (ExitCode.USAGE, "")
+    name = parameter.opts[0] if isinstance(parameter, click.Option) else parameter.human_readable_name
+    assert f"Error: Invalid value for '{name}': " in err
 
 
 def test_a_misspelt_command_is_answered_with_the_likeliest(capsys):

@@ -1,4 +1,4 @@
-"""Types of command line values: each says in one line what it wants."""
+"""What commands and their values have in common: an empty value is a mistake, and each type says what it wants."""
 
 import re
 from collections.abc import Callable
@@ -10,6 +10,28 @@ import click
 from vkmapctl import units
 
 MOST_SHARE = 1000.0
+
+
+class Command(click.Command):
+    """A command that refuses an empty value, whatever it is for: `--device "$UNSET"` does not mean the default."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        given = list(args)
+        rest = super().parse_args(ctx, args)
+        if not ctx.resilient_parsing:  # of a completion
+            values, _, parameters = self.make_parser(ctx).parse_args(given)
+            for parameter in parameters:
+                value = values.get(parameter.name)
+                for one in value if isinstance(value, list | tuple) else [value]:
+                    if isinstance(one, str) and not one.strip():
+                        raise click.BadParameter("it is empty", ctx, parameter)
+        return rest
+
+
+class Group(click.Group):
+    """Commands of that kind."""
+
+    command_class = Command
 
 
 class Parsed(click.ParamType[Any]):

@@ -11,7 +11,7 @@ from vkmapctl.commands.options import common_options, layer_options, test_layer,
 from vkmapctl.commands.output import conclude, printer, sink_of
 
 
-@click.command()
+@click.command(cls=params.Command)
 @click.option(
     "--require",
     "requirements",

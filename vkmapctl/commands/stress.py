@@ -9,7 +9,7 @@ import click
 from vkmapctl import __version__
 from vkmapctl.commands.options import common_options, layer_options, test_layer, timeout_option
 from vkmapctl.commands.output import conclude, show_plots, sink_of
-from vkmapctl.commands.params import Parsed
+from vkmapctl.commands.params import Command, Parsed
 from vkmapctl.plans.options import FLAGS, KEYS, Option
 
 
@@ -49,7 +49,7 @@ def typed(context: click.Context) -> dict[str, list[Any]]:
     return found
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("workload", required=False, metavar="[WORKLOAD]")
 @workload_options
 @click.option("--plot", is_flag=True, help="Draw the distributions and size sweeps below the tables.")
