@@ -44,7 +44,7 @@ def measured_row(
         pairs=pairs,
         seconds=seconds,
         pairs_per_second=pairs / seconds if seconds else None,
-        ns_per_pair=total_ns / pairs if pairs and not job.rate else None,
+        ns_per_pair=total_ns / pairs if pairs and not job.waits else None,
         rounds_ns_per_pair=tuple(rounds),
         ratio_to_v1=ratio,
         map=stats.latency(results.histogram("map_ns"), latencies_floor),

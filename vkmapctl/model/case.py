@@ -87,6 +87,11 @@ class Job(Data, frozen=True):
         return len(self.object_sizes) if self.steps else self.live
 
     @property
+    def waits(self) -> bool:
+        """Whether a thread waits between cycles: time per pair then says nothing about the driver."""
+        return bool(self.rate)
+
+    @property
     def memory_bytes(self) -> int:
         """What all objects of all threads take."""
         each = sum(self.object_sizes) if self.steps else self.allocation_size * self.live

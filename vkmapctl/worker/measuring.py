@@ -200,7 +200,7 @@ class Turn:
             self.results.clear()
 
     def latest_ns_per_pair(self) -> float | None:
-        pairs = self.results.total("slice_pairs")
+        pairs = 0 if self.job.waits else self.results.total("slice_pairs")
         return self.results.total("slice_ns") / pairs if pairs and not self.fault else None
 
 
