@@ -80,6 +80,7 @@ def _row_columns() -> list[Column]:
         Column("live", lambda r: str(r.live), "1"),
         Column("unmapped", lambda r: r.unmap_order, "same", numeric=False),
         Column("rate", lambda r: _optional(lambda rate: f"{units.count(rate)}/s", r.rate), NONE),
+        Column("gap", lambda r: units.duration(r.gap_seconds * 1e9), "0 ns"),
         Column("at once", lambda r: str(r.together), "1"),
         Column("api", lambda r: r.api, numeric=False),
     ]

@@ -57,7 +57,7 @@ def test_every_key() -> None:
         threads = 2
         live = 3
         unmap_order = "random"
-        rate = 1000
+        gap = "1ms"
         duration = "250ms"
         warmup = "0s"
         seed = 7
@@ -66,7 +66,7 @@ def test_every_key() -> None:
     ).parts()
     assert part == Workload(
         name="all", sizes=(65536, 4096), offsets=("random", 4096), map_size=None, api="khr", memory_type="De,Vi",
-        placed="any", reserve=True, touch="verify", threads=2, live=3, unmap_order="random", rate=1000.0,
+        placed="any", reserve=True, touch="verify", threads=2, live=3, unmap_order="random", gap_seconds=0.001,
         seconds=0.25, warmup_seconds=0.0, seed=7, fail_if=("map.p99>50us",),
     )  # fmt: skip
 
@@ -100,6 +100,12 @@ def test_a_duration_and_iterations_typed_together_are_refused() -> None:
 def test_what_is_typed_wins_over_what_the_file_counts_by() -> None:
     assert workload("[[job]]\nduration = '9s'", iterations="5").iterations == 5
     assert workload("[[job]]\niterations = 9", duration="1s").iterations is None
+
+
+def test_gaps_sweep_and_a_typed_one_wins_over_a_rate() -> None:
+    assert [one.gap_seconds for one in workload('[[job]]\ngap = [0, "1ms"]').parts()] == [0.0, 0.001]
+    (part,) = workload("[[job]]\nrate = 5", gap="1ms").parts()
+    assert (part.rate, part.gap_seconds) == (None, 0.001)
 
 
 def test_flags_that_steps_speak_for_are_left_out_for_scripts() -> None:
@@ -140,6 +146,9 @@ def test_flags_that_steps_speak_for_are_left_out_for_scripts() -> None:
         ('[[job]]\nduration = "5s"\niterations = 3', ("duration and iterations",)),
         ('[[job]]\nplaced = "low8g"', ("placed", "low8g")),
         ('[[job]]\nrate = -1', ("rate", "-1")),
+        ('[[job]]\ngap = "11s"', ("gap", "10 s")),
+        ('[defaults]\nrate = 5\n[[job]]\ngap = "1ms"', ("job 1", "rate and gap exclude")),
+        ('[[job]]\ngap = "1ms"\nsteps = [{ op = "pause", duration = "1ms" }]', ("gap means nothing beside steps",)),
         ('[[job]]\nfail_if = ["map.p98>1us"]', ("fail_if", "map.p98")),
         ('[[job]]\nfill = true', ("fill", "low4g")),
         ('[[job]]\ndraws = 5', ("draws needs steps",)),

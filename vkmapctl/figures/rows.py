@@ -64,6 +64,7 @@ def measured_row(
         touches_pages=job.touch == "first" or any(isinstance(step, First) for _, step in walk(job.steps)),
         unmap_order=job.unmap_order,
         rate=job.rate,
+        gap_seconds=job.gap_seconds,
         response=stats.latency(results.histogram("cycle_ns"), 0.0) if job.rate else None,
         missed_cycles=results.total("missed_cycles"),
     )

@@ -47,6 +47,7 @@ class Workload(Data, frozen=True):
     period_seconds: float | None = None
     question: str = ""
     jobs: tuple["Workload", ...] = ()
+    gap_seconds: float = 0.0
 
     def parts(self) -> tuple["Workload", ...]:
         """The sets of flags to measure, one after the other."""
@@ -80,6 +81,7 @@ class Job(Data, frozen=True):
     steps: tuple[AnyStep, ...] = ()
     draws: int | None = None
     fill: bool = False
+    gap_seconds: float = 0.0
 
     @property
     def object_count(self) -> int:
@@ -89,7 +91,7 @@ class Job(Data, frozen=True):
     @property
     def waits(self) -> bool:
         """Whether a thread waits between cycles: time per pair then says nothing about the driver."""
-        return bool(self.rate)
+        return bool(self.rate or self.gap_seconds)
 
     @property
     def memory_bytes(self) -> int:

@@ -95,6 +95,7 @@ class Row(Data, frozen=True):
     response: Latency | None = None
     missed_cycles: int = 0
     together: int = 1
+    gap_seconds: float = 0.0
 
 
 class Floor(Data, frozen=True):

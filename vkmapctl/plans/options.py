@@ -234,6 +234,11 @@ OPTIONS = (
         "rate", _RATE,
         "cycles per second of each thread, each counted from the moment it was due; 0 for as fast as they go",
     ),
+    Option(
+        "gap", _durations(zero=True, most=LONGEST_PAUSE_SECONDS),
+        "time that each thread sleeps before each cycle, so that no map follows closely on an unmap",
+        default=0, stored="gap_seconds", with_steps=False, excludes="rate",
+    ),
     Option("duration", _durations(), "time for each row, such as 250ms or 5s", default="2s", stored="seconds"),
     Option("iterations", _whole(1, _LARGEST), "cycles for each pass, instead of a time", excludes="duration"),
     Option(

@@ -211,6 +211,7 @@ def _job(workload: Workload, device: Device, memory_type: MemoryType, size: int,
         steps=workload.steps,
         draws=workload.draws,
         fill=workload.fill,
+        gap_seconds=workload.gap_seconds,
     )
 
 
