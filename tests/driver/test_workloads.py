@@ -195,6 +195,20 @@ def test_a_rate_counts_from_the_moment_that_a_cycle_was_due(tmp_path: Path) -> N
     assert "rate-missed" in [note["code"] for note in result.json()["warnings"]]
 
 
+def test_after_a_gap_the_calls_are_timed_and_no_time_per_pair_is_given(tmp_path: Path) -> None:
+    """The rate pass sleeps too: its pairs per second are real, but a mean over them would be the gap."""
+    path = in_file(tmp_path, '[[job]]\nsize = "64K"\napi = "all"\ngap = [0, "2ms"]\n')
+    document = stress(path, "--duration", "200ms")
+    at_once, apart = document["results"][:3], document["results"][3:]
+    assert all(row["ns_per_pair"] and row["pairs_per_second"] > 10_000 for row in at_once)
+    for row in apart:
+        assert (row["gap_seconds"], row["ns_per_pair"], row["rounds_ns_per_pair"]) == (0.002, None, [])
+        assert row["ratio_to_v1"] is None
+        assert 0 < row["pairs_per_second"] <= 500
+        assert row["map"]["count"] == row["unmap"]["count"] > 0
+        assert row["map"]["p50_ns"] < 1_000_000, "the gap is not part of the call"
+
+
 def test_a_rate_is_kept() -> None:
     (row,) = stress("--rate", "2000", "--duration", "500ms", "--size", "64K")["results"]
     assert 950 <= row["pairs"] <= 1001

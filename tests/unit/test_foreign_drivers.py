@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 import pytest
 from rich.console import Console
-from vkmapctl.reports.views import view
 
 from vkmapctl.figures import outcomes
 from vkmapctl.figures.proved import probe_of
 from vkmapctl.model.device import Device, Probe
 from vkmapctl.model.documents import ProbeReport, VerifyReport
 from vkmapctl.plans import gates
+from vkmapctl.report import view
 from vkmapctl.reports import plain
 from vkmapctl.reports.drawing import drawn
 from vkmapctl.saved.files import load

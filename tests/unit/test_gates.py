@@ -32,7 +32,8 @@ def test_thresholds(text, metric, comparison, limit):
 @pytest.mark.parametrize(
     "text",
     ["", "map.p99", "map.p99>", ">50us", "map.p99>50", "map.p99=50us", "map.p98>50us", "nonsense>1", "map>5us",
-     "map.p99>50us>60us", "write<5", "write<5us", "pairs_per_second<nan", "pairs_per_second<fast", "MAP.P99>5us"],
+     "map.p99>50us>60us", "write<5", "write<5us", "pairs_per_second<nan", "pairs_per_second<fast", "MAP.P99>5us",
+     "errors>inf", "pairs_per_second<1e400", "errors>-1e19", "write<" + "9" * 400 + "GB/s"],
 )  # fmt: skip
 def test_thresholds_refused(text):
     with pytest.raises(ValueError, match=r"\S"):

@@ -48,6 +48,12 @@ def test_order_of_steps(touch, coherent, other):
     assert [names(cycle) for cycle in cycles(ATOMS_OF_64, touch=touch)] == [other]
 
 
+def test_a_gap_is_slept_before_the_first_map_of_each_cycle():
+    made = cycles(gap_seconds=0.25, offset="random", map_size=4096, live=2, touch="read")
+    assert {names(cycle) for cycle in made} == {"pause map read map read unmap unmap"}
+    assert {cycle[0].size for cycle in made} == {250_000_000}
+
+
 @pytest.mark.parametrize(
     ("placed", "reserve", "expected"),
     [

@@ -13,7 +13,7 @@ from vkmapctl.commands.output import conclude, printer, sink_of
 from vkmapctl.inside import fork, server
 
 
-@click.command()
+@click.command(cls=params.Command)
 @click.option(
     "--require",
     "requirements",

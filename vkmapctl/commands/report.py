@@ -14,7 +14,7 @@ FORMATS = ("md", "csv", "junit", "html")
 GROUPS = ("device", "driver", "layers", "machine", "settings", "all")
 
 
-@click.group()
+@click.group(cls=params.Group)
 def report() -> None:
     """Show, compare and export saved runs."""
 

@@ -8,10 +8,11 @@ import click
 from vkmapctl import __version__
 from vkmapctl.commands.options import common_options, layer_options, test_layer, timeout_option
 from vkmapctl.commands.output import conclude, progress, sink_of
+from vkmapctl.commands.params import Command
 from vkmapctl.errors import ExitCode
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--list", "list_checks", is_flag=True, help="List the checks and run none.")
 @click.option("--check", "identifiers", multiple=True, metavar="ID", help="Run this check only. Repeatable.")
 @click.option("--junit", type=click.Path(), metavar="FILE", help="Write JUnit XML too.")

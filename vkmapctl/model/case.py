@@ -19,10 +19,10 @@ class Case(Data, frozen=True):
     """All that is asked of a row; sizes in bytes.
 
     part: the job's name in its workload file. offset: bytes, or `random`. map_size: None for VK_WHOLE_SIZE. placed:
-    `any`, `low4g`, `low2g`, an address in hexadecimal, or None. rate: cycles per second and thread. steps, script:
-    of a scripted job the number of its steps, and a digest of them and their objects. fill: the addresses that
-    `placed` names are used up first. period_seconds: length of a round. together: devices that work at the same time.
-    What None stands for in seed to warmup_seconds is a run of vkmapctl 0.1, which does not tell.
+    `any`, `low4g`, `low2g`, an address in hexadecimal, or None. rate: cycles per second and thread. period_seconds:
+    length of a round. steps, script: of a scripted job the number of its steps, and a digest of them and their objects.
+    fill: the addresses that `placed` names are used up first. together: devices that work at the same time.
+    gap_seconds: slept before each cycle. None in seed to warmup_seconds: a file of vkmapctl 0.1 does not tell.
     """
 
     device: int
@@ -49,6 +49,12 @@ class Case(Data, frozen=True):
     script: str = ""
     fill: bool = False
     together: int = 1
+    gap_seconds: float = 0.0
+
+    @property
+    def waits(self) -> bool:
+        """Whether a thread waits between cycles: time per pair then says nothing about the driver."""
+        return bool(self.rate or self.gap_seconds)
 
     def identity(self, *, but: Collection[str] = ()) -> tuple[object, ...]:
         """What no two different cases share. but: names of fields to leave out."""
@@ -100,6 +106,7 @@ ASPECTS = (
     Aspect("live", lambda c: str(c.live), "{} live", "1"),
     Aspect("unmapped", lambda c: c.unmap_order, "unmapped in {} order", "same", numeric=False),
     Aspect("rate", lambda c: units.NONE if c.rate is None else f"{units.exact(c.rate)}/s", usual=units.NONE),
+    Aspect("gap", lambda c: _seconds(c.gap_seconds), usual="0 s"),
     Aspect("script", lambda c: c.script and f"{c.steps} steps {c.script}", usual="", numeric=False),
     Aspect("filled", lambda c: "yes" if c.fill else "no", "addresses filled", "no", numeric=False),
     Aspect("seed", lambda c: _count(c.seed), "seed {}", "1"),

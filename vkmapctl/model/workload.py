@@ -41,6 +41,7 @@ class Workload(Data, frozen=True):
     period_seconds: float | None = None
     question: str = ""
     jobs: tuple["Workload", ...] = ()
+    gap_seconds: float = 0.0
 
     def parts(self) -> tuple["Workload", ...]:
         """The sets of flags to measure, one after the other."""

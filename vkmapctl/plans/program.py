@@ -85,7 +85,7 @@ def unmap_orders(job: Job, thread: int) -> list[list[int]]:
 
 def _cycle(job: Job, device: Device, addresses: list[int], offsets: list[int], order: list[int]) -> list[LoopStep]:
     sizes = [job.allocation_size - offset if job.map_size is None else job.map_size for offset in offsets]
-    steps = []
+    steps = [LoopStep(Op.PAUSE, size=round(job.gap_seconds * 1e9))] if job.gap_seconds else []
     for i, (offset, size) in enumerate(zip(offsets, sizes, strict=True)):
         address = addresses[i] if addresses else 0
         flags = PLACED if addresses else 0

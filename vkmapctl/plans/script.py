@@ -29,11 +29,11 @@ from vkmapctl.model.script import (
     Write,
     walk,
 )
+from vkmapctl.plans.options import LONGEST_PAUSE_SECONDS
 from vkmapctl.plans.program import page_ceil
 from vkmapctl.rules import PLACED, RESERVE
 
 LONGEST_CYCLE = 200_000
-LONGEST_PAUSE_SECONDS = 10.0
 TRIES = 2_000
 _TOUCHES = {First: Op.FIRST, Write: Op.WRITE, Read: Op.READ, Verify: Op.VERIFY,
             Flush: Op.FLUSH, Invalidate: Op.INVALIDATE}  # fmt: skip

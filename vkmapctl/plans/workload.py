@@ -221,6 +221,7 @@ def _job(workload: Workload, device: Device, memory_type: MemoryType, size: int,
         steps=len(workload.steps),
         script=_digest(workload, sizes) if workload.steps else "",
         fill=workload.fill,
+        gap_seconds=workload.gap_seconds,
         scripted=workload.steps,
         draws=workload.draws,
         object_sizes=sizes,
@@ -289,8 +290,6 @@ def _check_placed(job: Job, device: Device) -> None:
                 f"{what} {value:#x} of a placed map must be a multiple of minPlacedMemoryMapAlignment ({alignment})",
                 f"VUID-{vuid}",
             )
-    if address is not None and (address == 0 or address >= 1 << 63):
-        raise UsageProblem(f"--placed {address:#x} is not an address a program can map")
     if address is not None and job.live * job.threads > 1:
         raise UsageProblem(
             "one address can hold one object", "use --placed any, low4g or low2g with --live and --threads"

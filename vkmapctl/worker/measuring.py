@@ -211,7 +211,7 @@ class Turn:
         return causes.of_fault(fault, result_name(result) if result else "", place, mismatch, self.job.api)
 
     def latest_ns_per_pair(self) -> float | None:
-        pairs = self.results.total("slice_pairs")
+        pairs = 0 if self.job.waits else self.results.total("slice_pairs")
         return self.results.total("slice_ns") / pairs if pairs and not self.fault else None
 
 
