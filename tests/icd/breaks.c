@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "icd.h"
 
+#include <fcntl.h>
 #include <fnmatch.h>
 #include <pthread.h>
 #include <signal.h>
@@ -24,6 +25,8 @@
     X(close, "n", close((int)n[0]))             /* file descriptor */ \
     X(fork, "", in_process(step + 1, call))     /* what follows is done by a process of its own, which then ends */ \
     X(thread, "", in_thread(step + 1, call))    /* what follows is done by a thread of its own */ \
+    X(touch, "t", close(creat(step->text, 0666)))   /* path of a file, by which one process can tell the next */ \
+    X(when, "t", call->stopped = !exists(step))     /* path of a file; where there is none, nothing follows */ \
     X(call, "", call_driver(call))              /* what follows comes after the driver's part */ \
     X(return, "n", answer(call, n[0]))          /* result; the driver is not called any more */ \
     X(u32, "nn", store(call, n, 4))             /* argument (from 0) that points to where it goes, value */ \
@@ -70,6 +73,11 @@ static void fill(int fd, uint64_t size)
     for (; size >= 64; size -= 64)
         write_all(fd, line, 64);
     write_all(fd, line, (size_t)size);
+}
+
+static bool exists(const struct step *step)
+{
+    return access(step->text, F_OK) == 0;
 }
 
 static void in_process(const struct step *steps, struct call *call)

@@ -51,7 +51,7 @@ struct plan {
     atomic_ulong calls;
     const char *other; /* the command that a lookup is to find in its place, or NULL */
     bool wrong;        /* a lookup is to give a pointer to what is no code */
-    struct step steps[8 + 1];
+    struct step steps[16 + 1];
 };
 
 /* settings.c */
