@@ -4,32 +4,43 @@
 
 #include <fcntl.h>
 #include <fnmatch.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 /* Name, parameters (n for a number, t for a text; colons divide them), and what it does with them. */
 #define ACTIONS(X) \
     X(crash, "", *(volatile int *)nowhere = 0) \
     X(abort, "", abort()) \
-    X(hang, "", wait_for_ever()) \
-    X(exit, "n", exit((int)n[0]))               /* status; exit(3) runs handlers and destructors */ \
-    X(quit, "n", _exit((int)n[0]))              /* status */ \
-    X(raise, "n", raise((int)n[0]))             /* signal */ \
-    X(sleep, "n", sleep_for(n[0]))              /* milliseconds */ \
-    X(write, "nt", write_text((int)n[0], step)) /* file descriptor, bytes */ \
-    X(fill, "nn", fill((int)n[0], n[1]))        /* file descriptor, how many bytes */ \
-    X(close, "n", close((int)n[0]))             /* file descriptor */ \
-    X(fork, "", in_process(step + 1, call))     /* what follows is done by a process of its own, which then ends */ \
-    X(thread, "", in_thread(step + 1, call))    /* what follows is done by a thread of its own */ \
-    X(touch, "t", close(creat(step->text, 0666)))   /* path of a file, by which one process can tell the next */ \
-    X(when, "t", call->stopped = !exists(step))     /* path of a file; where there is none, nothing follows */ \
-    X(call, "", call_driver(call))              /* what follows comes after the driver's part */ \
-    X(return, "n", answer(call, n[0]))          /* result; the driver is not called any more */ \
-    X(u32, "nn", store(call, n, 4))             /* argument (from 0) that points to where it goes, value */ \
+    X(hang, "", for (;;) pause()) \
+    /* status; exit(3) runs handlers and destructors, quit does not */ \
+    X(exit, "n", exit((int)n[0])) \
+    X(quit, "n", _exit((int)n[0])) \
+    /* signal */ \
+    X(raise, "n", raise((int)n[0])) \
+    /* milliseconds */ \
+    X(sleep, "n", poll(NULL, 0, (int)n[0])) \
+    /* file descriptor, and what to write or how many bytes */ \
+    X(write, "nt", write_all((int)n[0], step->text, step->length)) \
+    X(fill, "nn", fill((int)n[0], n[1])) \
+    X(close, "n", close((int)n[0])) \
+    /* what follows is done by a process of its own, which then ends, or by a thread */ \
+    X(fork, "", in_process(step + 1, call)) \
+    X(thread, "", in_thread(step + 1, call)) \
+    /* path of a file: what follows is done only where it exists */ \
+    X(touch, "t", close(creat(step->text, 0666))) \
+    X(when, "t", call->stopped = access(step->text, F_OK) != 0) \
+    /* bytes: what follows in vkAllocateMemory is done only where more are asked for */ \
+    X(above, "n", call->stopped = allocated(call) <= n[0]) \
+    /* the driver's part: what follows comes after it */ \
+    X(call, "", call_driver(call)) \
+    /* result; the driver is not called any more */ \
+    X(return, "n", answer(call, n[0])) \
+    /* argument (from 0) that points to where it goes, value */ \
+    X(u32, "nn", store(call, n, 4)) \
     X(u64, "nn", store(call, n, 8))
 
 static void run(const struct step *step, struct call *call)
@@ -42,29 +53,11 @@ static void run(const struct step *step, struct call *call)
 
 static volatile uintptr_t nowhere;
 
-static void wait_for_ever(void)
-{
-    while (pause())
-        ;
-}
-
-static void sleep_for(uint64_t milliseconds)
-{
-    struct timespec left = {(time_t)(milliseconds / 1000), (long)(milliseconds % 1000) * 1000000};
-    while (nanosleep(&left, &left) != 0)
-        ;
-}
-
 static void write_all(int fd, const char *bytes, size_t length)
 {
     ssize_t written;
     for (; length > 0 && (written = write(fd, bytes, length)) > 0; length -= (size_t)written)
         bytes += written;
-}
-
-static void write_text(int fd, const struct step *step)
-{
-    write_all(fd, step->text, step->length);
 }
 
 static void fill(int fd, uint64_t size)
@@ -75,9 +68,10 @@ static void fill(int fd, uint64_t size)
     write_all(fd, line, (size_t)size);
 }
 
-static bool exists(const struct step *step)
+/* VkMemoryAllocateInfo::allocationSize, behind sType and pNext */
+static uint64_t allocated(const struct call *call)
 {
-    return access(step->text, F_OK) == 0;
+    return ((const uint64_t *)(uintptr_t)call->argument[1])[2];
 }
 
 static void in_process(const struct step *steps, struct call *call)

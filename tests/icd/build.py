@@ -12,9 +12,12 @@ SOURCES = Path(__file__).parent
 COMPILER = "cc -std=c11 -O2 -Wall -Wextra -Werror -fvisibility=hidden -shared -fPIC -pthread".split()
 
 
-def icd(folder: Path, breaks: str = "", *, beside: bool = False) -> dict[str, str]:
-    """Environment with the test driver as the only one, or lavapipe itself beside it. The manifest goes to folder."""
-    real = lavapipe()
+def icd(folder: Path, breaks: str = "", *, beside: bool = False, real: Path | None = None) -> dict[str, str]:
+    """Environment with the test driver as the only one, or what it stands in front of beside it.
+
+    folder: for its manifest. real: another manifest than lavapipe's, of a software driver.
+    """
+    real = real or lavapipe()
     described = json.loads(real.read_text())
     ours = folder / "vkmapctl_test_icd.json"
     described["ICD"]["library_path"], path = str(library()), described["ICD"]["library_path"]

@@ -72,7 +72,7 @@ def describe(physical):
     linked(chain)
     lib.vkGetPhysicalDeviceProperties2(physical, chain[0])
     for one in chain:
-        say(ffi.typeof(one).item.cname.removeprefix("VkPhysicalDevice"), plain(one[0]))
+        say(ffi.typeof(one).item.cname.rpartition("VkPhysicalDevice")[2], plain(one[0]))
     memory = ffi.new("VkPhysicalDeviceMemoryProperties *")
     lib.vkGetPhysicalDeviceMemoryProperties(physical, memory)
     say("memory of 1.0", plain(memory[0]))

@@ -121,22 +121,18 @@ static PFN_vkVoidFunction GetPhysicalDeviceProcAddr(void *instance, const char *
 
 /* What the loader finds by name in the library */
 
-ICD_EXPORT VkResult vk_icdNegotiateLoaderICDInterfaceVersion(uint32_t *version);
-ICD_EXPORT PFN_vkVoidFunction vk_icdGetInstanceProcAddr(void *instance, const char *name);
-ICD_EXPORT PFN_vkVoidFunction vk_icdGetPhysicalDeviceProcAddr(void *instance, const char *name);
-
-VkResult vk_icdNegotiateLoaderICDInterfaceVersion(uint32_t *version)
+ICD_EXPORT VkResult vk_icdNegotiateLoaderICDInterfaceVersion(uint32_t *version)
 {
     return (VkResult)hooked(__func__, driver_negotiate)((uintptr_t)version, 0, 0, 0, 0, 0);
 }
 
-PFN_vkVoidFunction vk_icdGetInstanceProcAddr(void *instance, const char *name)
+ICD_EXPORT PFN_vkVoidFunction vk_icdGetInstanceProcAddr(void *instance, const char *name)
 {
     return ((PFN_vkGetProcAddr)(PFN_vkVoidFunction)hooked(__func__, (command)(PFN_vkVoidFunction)GetInstanceProcAddr))(
         instance, name);
 }
 
-PFN_vkVoidFunction vk_icdGetPhysicalDeviceProcAddr(void *instance, const char *name)
+ICD_EXPORT PFN_vkVoidFunction vk_icdGetPhysicalDeviceProcAddr(void *instance, const char *name)
 {
     return ((PFN_vkGetProcAddr)(PFN_vkVoidFunction)hooked(
         __func__, (command)(PFN_vkVoidFunction)GetPhysicalDeviceProcAddr))(instance, name);

@@ -1,6 +1,7 @@
 """One run of the client on the test driver: how it ended, what each call answered, what it printed."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -39,3 +40,15 @@ def tried(folder: Path, breaks: str, way: str = "core", *, timeout: float = 20, 
             code = None
     steps = dict(json.loads(line) for line in report.read_text().splitlines())
     return Trial(code, steps, out.read_bytes(), err.read_bytes())
+
+
+def processes_of(folder: Path) -> list[int]:
+    """Those that live with the folder's manifest as their driver, also where nobody waits for them any more."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and os.fsencode(folder) in (entry / "environ").read_bytes():
+                found.append(int(entry.name))
+        except OSError:  # it has ended, or is another user's
+            continue
+    return found
