@@ -8,7 +8,7 @@ FUZZ_SECONDS ?= 60
 # gcc analyses paths; another compiler warns only.
 ANALYSE := $(shell $(CC) -fanalyzer -E -x c /dev/null >/dev/null 2>&1 && echo -fanalyzer)
 NATIVE := $(wildcard vkmapctl/_native/*.c vkmapctl/_native/*.h vkmapctl/_native/*.py)
-C_FILES := $(wildcard vkmapctl/_native/*.[ch] benchmarks/*.[ch] tests/native/*.c)
+C_FILES := $(wildcard vkmapctl/_native/*.[ch] benchmarks/*.[ch] tests/native/*.c tests/icd/*.[ch])
 
 .DEFAULT_GOAL := help
 
@@ -63,7 +63,7 @@ lint: $(VENV)/installed ## Check style and types of Python; layout, warnings and
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/clang-format --dry-run --Werror $(C_FILES)
-	@for source in vkmapctl/_native/*.c; do $(CC) -std=c11 -O2 -fPIC -Wall -Wextra -Werror $(ANALYSE) -c -o /dev/null $$source || exit 1; done
+	@for source in vkmapctl/_native/*.c tests/icd/*.c; do $(CC) -std=c11 -O2 -fPIC -Wall -Wextra -Werror $(ANALYSE) -c -o /dev/null $$source || exit 1; done
 	@for source in benchmarks/*.c; do $(CC) -std=c11 -O2 -Wall -Wextra -Werror -fsyntax-only $$source || exit 1; done
 
 .PHONY: format
