@@ -57,6 +57,15 @@ class Fault(IntEnum):
     HOLD_FAILED = lib.VKM_HOLD_FAILED
     RELEASE_FAILED = lib.VKM_RELEASE_FAILED
     RESERVATION_REUSED = lib.VKM_RESERVATION_REUSED
+    STILL_MAPPED = lib.VKM_STILL_MAPPED
+
+
+class Refusal(IntEnum):
+    """enum vkm_refusal of loop.h."""
+
+    FIXED = lib.VKM_REFUSE_FIXED
+    INACCESSIBLE = lib.VKM_REFUSE_INACCESSIBLE
+    ALL = lib.VKM_REFUSE_ALL
 
 
 class Step(NamedTuple):
@@ -301,6 +310,11 @@ def range_is_reserved(address: int, length: int) -> bool:
     return bool(lib.vkm_range_is_reserved(address, length))
 
 
-def refuse_fixed_maps() -> bool:
-    """From now on the kernel refuses this thread mmap at a fixed address; False where it cannot be told so."""
-    return bool(lib.vkm_refuse_fixed_maps())
+def range_shows_a_file(address: int, length: int) -> bool:
+    """Whether a driver's mapping still stands in a part of the range; what the process itself takes has no file."""
+    return bool(lib.vkm_range_shows_a_file(address, length))
+
+
+def refuse_maps(refusal: Refusal) -> bool:
+    """From now on the kernel refuses this thread such calls; False where it cannot be told so."""
+    return bool(lib.vkm_refuse_maps(refusal))

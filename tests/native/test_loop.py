@@ -1,6 +1,7 @@
 """The measuring loop over drivers that do nothing, that note their calls, and that are broken."""
 
 import itertools
+import tempfile
 import threading
 
 import pytest
@@ -19,6 +20,7 @@ from driving import (
 )
 
 from vkmapctl import native
+from vkmapctl.machine import addresses
 from vkmapctl.native import FOREVER, PAGE, Fault, Op, Pass, Program, Results, Step
 from vkmapctl.rules import PLACED, RESERVE
 
@@ -447,6 +449,19 @@ def test_a_hold_takes_the_range_or_says_that_it_cannot(kind):
         assert run(program, results, kind, iterations=1) is Fault.OK
         assert native.range_is_reserved(address, PAGE)
         assert run(program, results, kind, iterations=1) is Fault.HOLD_FAILED
+
+
+def test_a_hold_that_meets_the_drivers_own_mapping_says_so():
+    with hole(1) as address, tempfile.TemporaryFile() as file:
+        file.truncate(PAGE)
+        addresses.map_pages(PAGE, addresses.READ_WRITE, address=address, file=file.fileno())
+        cycle = [
+            Step(Op.MAP, size=PAGE, flags=PLACED, address=address),
+            Step(Op.UNMAP),
+            Step(Op.HOLD, size=PAGE, address=address),
+        ]
+        program = Program(native.null_driver(2), [(address, PAGE)], [cycle])
+        assert run(program, one_thread(), Pass.CHECK, iterations=1) is Fault.STILL_MAPPED
 
 
 # --- programs that are refused --------------------------------------------------------------------

@@ -6,49 +6,17 @@ import resource
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from vkmapctl.checks.registry import MAP_FAILED, Broken, Ground, Skip, check, expect
+from vkmapctl.checks.ground import MAP_FAILED, Ground, Skip, expect
+from vkmapctl.checks.registry import check
+from vkmapctl.checks.support import SIZE, contents, expect_bytes, fill, pattern
 from vkmapctl.machine import addresses
 from vkmapctl.machine.addresses import PAGE, areas
 
 if TYPE_CHECKING:
     from vkmapctl.checks.calls import Memory
 
-SIZE = 64 << 10
 ODD_OFFSETS = (0, 1, 17, 129, 255, 1025, 4097, 32769)
 ODD_SIZES = (33, 257, 4087, 8095, 1048577)
-
-
-def pattern(size: int, seed: int = 1) -> bytes:
-    """Bytes that differ with place and seed."""
-    return random.Random(seed).randbytes(size)
-
-
-def fill(ground: Ground, memory: "Memory", data: bytes) -> None:
-    """Writes through a mapping of its own."""
-    addresses.write(memory.map(), data)
-    ground.flush(memory)
-    memory.unmap()
-
-
-def contents(ground: Ground, memory: "Memory", size: int) -> bytes:
-    """Reads through a mapping of its own."""
-    pointer = memory.map()
-    ground.invalidate(memory)
-    data = addresses.read(pointer, size)
-    memory.unmap()
-    return data
-
-
-def first_difference(found: bytes, wanted: bytes) -> int:
-    """Index of the first byte that differs."""
-    return next((i for i, (a, b) in enumerate(zip(found, wanted, strict=True)) if a != b), -1)
-
-
-def expect_bytes(found: bytes, wanted: bytes, what: str) -> None:
-    """Raises Broken naming the first byte that differs."""
-    if found != wanted:
-        at = first_difference(found, wanted)
-        raise Broken(f"{what}: byte {at} is {found[at]:#04x}, expected {wanted[at]:#04x}")
 
 
 @check("M1", "pointers are aligned, at odd offsets too", "minMemoryMapAlignment (chapter Limits)")

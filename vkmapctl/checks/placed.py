@@ -1,14 +1,14 @@
 """Checks of placed maps (VK_EXT_map_memory_placed): P1 to P14, and the quirk of unaligned sizes."""
 
 import os
-import threading
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
-from vkmapctl.checks.ordinary import contents, expect_bytes, fill, pattern
-from vkmapctl.checks.registry import MAP_FAILED, Broken, Ground, Skip, check, expect
+from vkmapctl.checks.ground import MAP_FAILED, Ground, Skip, expect
+from vkmapctl.checks.registry import check
+from vkmapctl.checks.support import at_once, contents, expect_bytes, expect_reserved, fill, pattern, place
 from vkmapctl.machine import addresses
-from vkmapctl.machine.addresses import PAGE, READ_WRITE, areas_in
-from vkmapctl.machine.ranges import reserve_for
+from vkmapctl.machine.addresses import PAGE, READ_WRITE, Area, areas_in
 
 if TYPE_CHECKING:
     from vkmapctl.checks.calls import Memory
@@ -16,12 +16,6 @@ if TYPE_CHECKING:
 SIZES = (4096, 8192, 64 << 10, 1 << 20)
 GUARD = 8 << 20  # larger than any slab a driver sub-allocates from
 MARK = 0xAB
-
-
-def place(ground: Ground, memory: "Memory", address: int, **options: Any) -> None:
-    """A placed map of the whole object, which must land exactly there."""
-    pointer = memory.map(address=address, **options)
-    expect(pointer == address, f"asked for {address:#x}, got {pointer:#x}")
 
 
 @check("P1", "a placed map lands at its address", "VkMemoryMapPlacedInfoEXT::pPlacedAddress", needs=["placed"])
@@ -41,42 +35,32 @@ def lands(ground: Ground) -> None:
 )
 def neighbours_stay(ground: Ground) -> None:
     """Several small live objects and wide guards: sub-allocated memory tempts drivers to map a whole slab."""
-    memories = [ground.allocate(ground.placed_size(size)) for size in SIZES * 3]
-    for memory in memories:
-        base = ground.take_range(memory.size + 2 * GUARD, READ_WRITE)
+    file = os.memfd_create("vkmapctl-neighbours")
+    ground.held.callback(os.close, file)
+    os.ftruncate(file, 2 * GUARD)
+    for memory in [ground.allocate(ground.placed_size(size)) for size in SIZES * 3]:
+        base = ground.take_range(memory.size + 2 * GUARD)
         address = base + GUARD
-        addresses.fill(base, MARK, memory.size + 2 * GUARD)
-        before = _guards(base, address, memory.size)
+        for begin, offset in ((base, 0), (address + memory.size, GUARD)):
+            addresses.map_pages(GUARD, READ_WRITE, address=begin, file=file, offset=offset)
+            addresses.fill(begin, MARK, GUARD)
+        before = areas_in(base, address + memory.size + GUARD)
         place(ground, memory, address)
         addresses.fill(address, 0x22, memory.size)
-        _expect_guards(before, base, address, memory.size, "after the map")
+        _expect_neighbours(before, base, address, memory.size, "after the map")
         memory.unmap()
-        _expect_guards(before, base, address, memory.size, "after the unmap")
+        _expect_neighbours(before, base, address, memory.size, "after the unmap")
 
 
-def _guards(base: int, address: int, size: int) -> list[tuple[int, int, str]]:
-    """The kernel's view of both guards, cut at the range."""
-    end = address + size
-    parts = [(max(a.begin, base), min(a.end, address), a.permissions) for a in areas_in(base, address)]
-    parts += [(max(a.begin, end), min(a.end, end + GUARD), a.permissions) for a in areas_in(end, end + GUARD)]
-    return parts
-
-
-def _expect_guards(before: list[tuple[int, int, str]], base: int, address: int, size: int, when: str) -> None:
-    now = _guards(base, address, size)
-    expect(now == before, f"{size} bytes placed: {_change(now, address)} {when}")
+def _expect_neighbours(before: list[Area], base: int, address: int, size: int, when: str) -> None:
+    """Raises Broken unless GUARD bytes from base on, and behind the range, are mapped and marked as they were."""
+    left = addresses.still_showing(before, areas_in(base, address + size + GUARD))
+    below = GUARD - sum(area.end - area.begin for area in left if area.begin < address)
+    above = GUARD - sum(area.end - area.begin for area in left if area.begin >= address)
+    what = f"{size} bytes placed: {below} bytes before and {above} bytes after the range were replaced too, {when}"
+    expect(not below and not above, what)
     for begin in (base, address + size):
         expect_bytes(addresses.read(begin, GUARD), bytes([MARK]) * GUARD, f"{size} bytes, guard {when}")
-
-
-def _change(parts: list[tuple[int, int, str]], address: int) -> str:
-    """Which bytes of the guards are no longer the private memory that stood there, in words."""
-    foreign = [(begin, end) for begin, end, permissions in parts if permissions != "rw-p"]
-    below = sum(end - begin for begin, end in foreign if begin < address)
-    above = sum(end - begin for begin, end in foreign if begin >= address)
-    if foreign:
-        return f"{below} bytes before and {above} bytes after the range were replaced too,"
-    return f"the memory beside the range fell into {len(parts)} mappings"
 
 
 @check("P3", "the old mapping is replaced", "a placed map atomically replaces what the OS had there", needs=["placed"])
@@ -105,8 +89,7 @@ def low_addresses(ground: Ground) -> None:
     size = ground.placed_size(1 << 20)
     memory = ground.allocate(size)
     for where, end in (("low4g", 1 << 32), ("low2g", 1 << 31)):
-        address = reserve_for(where, size)
-        ground.held.callback(addresses.unmap_pages, address, size)
+        address = ground.take_for(where, size)
         place(ground, memory, address)
         expect(address + size <= end, f"{address:#x} is not below {end:#x}")
         addresses.fill(address, 0x44, size)
@@ -178,8 +161,9 @@ def place_reserve_loop(ground: Ground) -> None:
             expect(addresses.read(address, 1)[0] == (round_ - 1) % 256, f"round {round_}: the byte of the round before")
         addresses.fill(address, round_ % 256, size)
         ground.flush(memory)
+        before = areas_in(address, address + size)
         memory.unmap(reserve=True)
-        expect(addresses.covered(address, address + size), f"round {round_}: the range is not reserved")
+        expect_reserved(before, address, address + size, f"round {round_}")
 
 
 @check(
@@ -273,30 +257,18 @@ def alignment_fits(ground: Ground) -> None:
 def in_parallel(ground: Ground) -> None:
     """Every thread of a game maps its own buffers."""
     size = ground.placed_size(64 << 10)
-    faults: list[str] = []
+    reserves = ground.facts.placed.memory_unmap_reserve
 
     def churn(memory: "Memory", address: int, value: int) -> None:
-        try:
-            for _ in range(100):
-                place(ground, memory, address)
-                addresses.fill(address, value, size)
-                expect(addresses.read(address, size) == bytes([value]) * size, f"thread {value}: other bytes")
-                memory.unmap(reserve=ground.facts.placed.memory_unmap_reserve)
-                if not ground.facts.placed.memory_unmap_reserve:
-                    addresses.map_if_free(size, address)
-        except Exception as error:
-            faults.append(str(error))
+        for _ in range(100):
+            place(ground, memory, address)
+            addresses.fill(address, value, size)
+            expect(addresses.read(address, size) == bytes([value]) * size, f"thread {value}: other bytes")
+            memory.unmap(reserve=reserves)
+            if not reserves:
+                addresses.map_if_free(size, address)
 
-    threads = [
-        threading.Thread(target=churn, args=(ground.allocate(size), ground.take_range(size), value))
-        for value in range(1, 5)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if faults:
-        raise Broken(faults[0])
+    at_once([partial(churn, ground.allocate(size), ground.take_range(size), value) for value in range(1, 5)])
 
 
 @check(

@@ -14,6 +14,7 @@ TEXTS = {  # by the names of native.Fault
     "RESERVATION_LOST": "the address range was free after an unmap with reserve",
     "RESERVATION_REUSED": "an unplaced map returned an address inside the range that the unmap before had reserved",
     "HOLD_FAILED": "another mapping took the address range between unmap and map",
+    "STILL_MAPPED": "the driver's own mapping still stands in the address range after the unmap",
     "RELEASE_FAILED": "the reserved range could not be given back",
 }
 

@@ -14,7 +14,7 @@ from vkmapctl.inside.process import files_mapped
 from vkmapctl.inside.vkapi import result_name
 from vkmapctl.machine import cpus
 from vkmapctl.machine.addresses import areas
-from vkmapctl.machine.ranges import LOWEST_ADDRESS, filled, reserve_for, reserved
+from vkmapctl.machine.ranges import LOWEST_ADDRESS, Range, filled, reserve_for, trampled
 from vkmapctl.model.base import Note
 from vkmapctl.model.case import Effort, Job
 from vkmapctl.model.device import MALLOC
@@ -40,6 +40,7 @@ class Measuring:
     ) -> None:
         self.channel, self.results, self._device = channel, results, device
         self._clock: native.Clock | None = None
+        self._ranges: list[Range] = []
         self._layers_told: set[tuple[int, str]] = set()
 
     @property
@@ -68,6 +69,7 @@ class Measuring:
         """Allocates once for the group, then runs its jobs in turns: check, warm-up, rounds of rate and latency."""
         self._device(jobs[0].device)
         mappings = len(areas())
+        self._ranges = []
         with ExitStack() as held:
             turns = [
                 Turn(job, programs, results)
@@ -79,8 +81,11 @@ class Measuring:
                 if effort.warmup_seconds:
                     turn.run(self.clock, Pass.RATE, {"ns": int(effort.warmup_seconds * 1e9)}, discard=True)
             self._rounds(turns, effort)
+            beside = trampled(self._ranges)
             names = tuple(result_name(turn.results.fault()[1]) if turn.results.fault()[1] else "" for turn in turns)
         notes = self._layer_notes(jobs)
+        if beside:
+            notes.append(Note("tramples", f"{jobs[0].name}: {beside}"))
         left = len(areas()) - mappings
         if left > MAPPINGS_SLACK:
             text = f"{jobs[0].name}: {left} mappings more in the process than before the job"
@@ -131,14 +136,18 @@ class Measuring:
             for thread in range(first.threads):
                 objects = held.enter_context(allocated(device, first))
                 if first.steps:
-                    addresses = {
-                        name: chosen.enter_context(reserved(one.wanted, one.size))
-                        for name, one in ranges_of(first.steps).items()
-                    }
+                    addresses = {}
+                    for name, wanted in ranges_of(first.steps).items():
+                        one = reserve_for(wanted.wanted, wanted.size)
+                        held.callback(one.release_guards)
+                        chosen.callback(one.release_middle)  # the steps themselves take it
+                        self._ranges.append(one)
+                        addresses[name] = one.begin
                     threads.append((objects, [scripted_cycle(first, facts, addresses, thread)]))
                     continue
                 places = held.enter_context(_placed_at(first)) if first.placed else []
-                threads.append((objects, cycles_of(first, facts, places, thread)))
+                self._ranges += places
+                threads.append((objects, cycles_of(first, facts, [one.begin for one in places], thread)))
             if first.fill:
                 held.enter_context(filled(first.placed or "low4g"))
         programs = []
@@ -234,20 +243,20 @@ def _limits(effort: Effort, seconds: float, rounds: int, number: int) -> dict[st
 
 
 @contextmanager
-def _placed_at(job: Job) -> Iterator[list[int]]:
+def _placed_at(job: Job) -> Iterator[list[Range]]:
     """Reserved address ranges, one for each live object."""
     length = page_ceil(job.allocation_size if job.map_size is None else job.map_size)
-    reserved: list[int] = []
+    reserved: list[Range] = []
     try:
         lowest = LOWEST_ADDRESS
         for _ in range(job.live):
-            address = reserve_for(job.placed or "any", length, lowest)
-            lowest = address + length
-            reserved.append(address)
+            one = reserve_for(job.placed or "any", length, lowest)
+            lowest = one.end + one.above
+            reserved.append(one)
         yield reserved
     finally:
-        for address in reserved:
-            native.release_range(address, length)
+        for one in reserved:
+            one.release()
 
 
 @contextmanager
