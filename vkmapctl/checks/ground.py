@@ -6,7 +6,7 @@ What a check says by raising is here too. Which checks there are, and how one is
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from vkmapctl.machine import ranges
+from vkmapctl.machine import host, ranges
 from vkmapctl.machine.addresses import PAGE
 from vkmapctl.model.device import Device, MemoryType
 from vkmapctl.rules import Api
@@ -50,6 +50,14 @@ class Ground:
     def alignment(self) -> int:
         """minPlacedMemoryMapAlignment."""
         return self.facts.placed.min_placed_memory_map_alignment or PAGE
+
+    @property
+    def modest_size(self) -> int:
+        """A quarter of what this memory type can still have of its heap and of the machine, as one allocation."""
+        heap = self.facts.heaps[self.memory_type.heap]
+        free = max(heap.budget - (heap.usage or 0), 0) if heap.budget else heap.size
+        modest = min(free, host.memory_available()) // 4
+        return min(modest, self.facts.limits.max_memory_allocation_size or modest)
 
     def allocate(self, size: int) -> "Memory":
         """Memory of this ground's type, freed at the end."""

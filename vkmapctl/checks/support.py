@@ -1,12 +1,17 @@
-"""What several chapters of checks do alike: bytes in and out of an object, placed maps, ranges left reserved."""
+"""What several chapters of checks do alike: bytes in and out of an object, placed maps, what is left behind."""
 
+import os
 import random
 import threading
-from collections.abc import Callable, Iterable, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from vkmapctl import native
+from vkmapctl import native, units
 from vkmapctl.checks.ground import MAP_FAILED, Broken, Ground, Skip, expect
+from vkmapctl.errors import CallFailed
+from vkmapctl.figures import outcomes
 from vkmapctl.machine import addresses
 from vkmapctl.machine.addresses import PAGE, Area, areas_in, covered
 
@@ -148,6 +153,52 @@ def reserve_after_place(ground: Ground, memory: "Memory") -> Kept:
     return Kept(ground, address, memory.size, before)
 
 
+# --- how large a map may be -----------------------------------------------------------------------
+
+_LARGEST = 8 << 30  # beyond what 32 bits count; more would only take longer
+
+
+def largest(ground: Ground, map_and_unmap: Callable[["Memory"], int]) -> str:
+    """Looks by bisection for the largest object that can be mapped, up to a quarter of what is free.
+
+    map_and_unmap: the VkResult of the map. A remark where the allocation is what ends it, or nothing does; raises
+    Broken where an object could be allocated, but not mapped.
+    """
+    ceiling = min(ground.modest_size, _LARGEST) // SIZE * SIZE
+    works, fails, size = 0, ceiling + SIZE, ceiling
+    refused: tuple[int, int] | None = None
+    while works + SIZE < fails:
+        result = _tried(ground, size, map_and_unmap)
+        if result == 0:
+            works = size
+        else:
+            fails = size
+            refused = refused if result is None else (size, result)
+        size = (works + fails) // 2 // SIZE * SIZE
+    if refused:
+        raise Broken(
+            f"the largest is {units.size(works)} ({works} bytes); "
+            f"{refused[0]} bytes are allocated, but not mapped: VkResult {refused[1]}"
+        )
+    if works == ceiling:
+        return f"{units.size(works)}; more was not tried"
+    return f"the largest is {units.size(works)} ({works} bytes); more cannot be allocated"
+
+
+def _tried(ground: Ground, size: int, map_and_unmap: Callable[["Memory"], int]) -> int | None:
+    """The VkResult of the map of so many bytes, None where they cannot be allocated."""
+    try:
+        memory = ground.allocate(size)
+    except CallFailed as error:
+        if outcomes.of_failure(error.message) == "out-of-memory":
+            return None
+        raise
+    try:
+        return map_and_unmap(memory)
+    finally:
+        memory.free()
+
+
 # --- other threads, and a kernel that refuses -----------------------------------------------------
 
 
@@ -194,3 +245,22 @@ def at_once(works: Sequence[Callable[[], None]]) -> None:
         thread.join()
     if raised:
         raise raised[0]
+
+
+@contextmanager
+def forked() -> Iterator[None]:
+    """A child of this process lives meanwhile, with all that was mapped when it was forked, and does nothing."""
+    reader, writer = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # that there are threads; the child runs none of their code
+        child = os.fork()
+    if child == 0:
+        os.close(writer)
+        os.read(reader, 1)
+        os._exit(0)
+    try:
+        yield
+    finally:
+        os.close(writer)
+        os.close(reader)
+        os.waitpid(child, 0)
