@@ -98,6 +98,32 @@ def test_a_known_failure_does_not_fail_the_run_and_one_that_holds_is_noted() -> 
     assert [note["code"] for note in document["warnings"]] == ["unexpected-pass"]
 
 
+def test_a_file_says_on_which_driver_what_may_break(tmp_path: Path) -> None:
+    path = tmp_path / "known.toml"
+    entry = '[[known]]\ncheck = "M1"\nreason = "off by 8"\ndriver = "{}"\nmemory_type = "De Vi Co Ca"\n'
+    arguments = ("verify", "--check", "M1", "--emulate", "placed", "--known-failures", str(path), "--json", "--quiet")
+    path.write_text(entry.format("llvmpipe"))
+    broken = vkmapctl(*arguments, "--inject", "misaligned-pointer")
+    (row,) = broken.json()["results"]
+    assert (broken.code, row["status"]) == (0, "known")
+    assert row["detail"].endswith("is not aligned (known: off by 8)")
+    mended = vkmapctl(*arguments)
+    assert [note["message"] for note in mended.json()["warnings"]] == [
+        "M1 (memory type De Vi Co Ca, llvmpipe) is listed as a known failure and unexpectedly passes: off by 8"
+    ]
+    path.write_text(entry.format("radv"))
+    other = vkmapctl(*arguments, "--inject", "misaligned-pointer")
+    assert (other.code, other.json()["warnings"]) == (4, [])
+
+
+def test_a_driver_that_hangs_in_every_map_ends_soon_and_says_what_was_not_tried() -> None:
+    result = vkmapctl("verify", "--emulate", "placed", "--inject", "map-hangs", "--timeout", "1s", "--json", "--quiet")
+    statuses = [row["status"] for row in result.json()["results"]]
+    assert (result.code, result.json()["outcome"]) == (6, "hung")
+    assert (statuses.count("hung"), statuses.count("not-run")) == (3, len(statuses) - 3 - statuses.count("skip"))
+    assert statuses[:4] == ["hung", "hung", "hung", "not-run"]
+
+
 def test_junit_has_failures_errors_and_skips_with_reasons(tmp_path: Path) -> None:
     path = tmp_path / "junit.xml"
     arguments = ("--emulate", "placed", "--inject", "misaligned-pointer", "--quiet", "--junit", str(path))

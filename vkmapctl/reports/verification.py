@@ -17,6 +17,7 @@ _STYLES = {
     "known": "yellow",
     "quality": "yellow",
     "skip": "dim",
+    "not-run": "yellow",
 }
 KINDS = {  # of a JUnit case
     "pass": "passed",
@@ -28,6 +29,7 @@ KINDS = {  # of a JUnit case
     "lost": "error",
     "out-of-memory": "error",
     "skip": "skipped",
+    "not-run": "skipped",
 }
 
 
