@@ -10,8 +10,7 @@ from typing import NamedTuple
 from machine import Effort, Figures, Machine, Missing, in_threads, interleaved, judge, ratio
 from vkmapctl import native, units
 from vkmapctl.figures import stats
-from vkmapctl.machine.addresses import unmap_pages
-from vkmapctl.machine.ranges import QUIET_ADDRESS, reserve_for
+from vkmapctl.machine.ranges import reserve_for
 from vkmapctl.model.device import MemoryType
 from vkmapctl.model.loop import LoopStep, Op
 from vkmapctl.native import Pass
@@ -71,10 +70,10 @@ def _places(machine: Machine, way: Way, memory_type: int, size: int, threads: in
     with ExitStack() as held:
         for _ in range(threads):
             memory = held.enter_context(machine.allocation(size, memory_type))
-            address = reserve_for("any", size, QUIET_ADDRESS) if way.placed else 0
-            if address:
-                held.callback(unmap_pages, address, size)
-            places.append(Place(memory, address))
+            taken = reserve_for("any", size) if way.placed else None
+            if taken:
+                held.callback(taken.release)
+            places.append(Place(memory, taken.begin if taken else 0))
         yield places
 
 

@@ -23,6 +23,14 @@ class Pass(IntEnum):
     CHECK = lib.VKM_CHECK
 
 
+class Refusal(IntEnum):
+    """enum vkm_refusal of loop.h."""
+
+    FIXED = lib.VKM_REFUSE_FIXED
+    INACCESSIBLE = lib.VKM_REFUSE_INACCESSIBLE
+    ALL = lib.VKM_REFUSE_ALL
+
+
 class Functions(NamedTuple):
     """Addresses of a device's functions, and the VkDevice. version 1: vkMapMemory, 2: vkMapMemory2.
 
@@ -251,6 +259,11 @@ def inject(fault: str, call: int) -> None:
     lib.vkm_null_inject(getattr(lib, f"VKM_NULL_{fault}"), call)
 
 
-def refuse_fixed_maps() -> bool:
-    """From now on the kernel refuses this thread mmap at a fixed address; False where it cannot be told so."""
-    return bool(lib.vkm_refuse_fixed_maps())
+def range_shows_a_file(address: int, length: int) -> bool:
+    """Whether a driver's mapping still stands in a part of the range; what the process itself takes has no file."""
+    return bool(lib.vkm_range_shows_a_file(address, length))
+
+
+def refuse_maps(refusal: Refusal) -> bool:
+    """From now on the kernel refuses this thread such calls; False where it cannot be told so."""
+    return bool(lib.vkm_refuse_maps(refusal))

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
 from msgspec.structs import replace
 
@@ -21,12 +22,17 @@ from vkmapctl.model.base import Note, Status, Verdict
 from vkmapctl.model.device import Device, MemoryType
 from vkmapctl.model.documents import SCHEMA, CheckRow, Tool, VerifyReport
 from vkmapctl.plans import patience
+from vkmapctl.plans.known_failures import Known
+from vkmapctl.plans.known_failures import read as read_known_failures
 from vkmapctl.plans.selectors import select
 from vkmapctl.worker.serve import serve
 
 QUIRKS = ("unaligned-placed",)
-# The layer takes an unmap that failed for one that succeeded (1.4.309), and objects to the unmap after it.
-FALSE_POSITIVES = {"R1": "VUID-VkMemoryUnmapInfo-memory-07964"}
+# The layer takes an unmap that failed for one that succeeded (1.4.309), and objects to the flush and unmap after it.
+_AFTER_FAILED_UNMAP = ("VUID-VkMemoryUnmapInfo-memory-07964", "VUID-VkMappedMemoryRange-memory-00684")
+FALSE_POSITIVES = dict.fromkeys(("R1", "R1-none", "R1-all"), _AFTER_FAILED_UNMAP)
+MOST_HANGS = 3  # of a device; then the rest would only hang too
+SECONDS_AFTER_HANG = 10.0  # a driver that has hung is waited for so long and no longer: a minute in all by default
 BROKEN = ("fail", "crashed", "hung", "lost", "out-of-memory")
 
 
@@ -49,18 +55,19 @@ class Attempts:
     def __init__(self, *, timeout: float, layer: LayerChoice | None, interrupts: Interrupts) -> None:
         self._injects = layer is not None and bool(layer.fault)
         self._validate = layer is not None and layer.validate
-        self._start = partial(DriverProcess, partial(serve, layer=layer), timeout=timeout, interrupts=interrupts)
+        self._start = partial(DriverProcess, partial(serve, layer=layer), interrupts=interrupts)
+        self.timeout = timeout
 
     def describe(self) -> Described:
         """The devices. Raises VkmapError where there are none or the driver dies."""
-        child, described = drivers.describe(self._start, alone=self._injects)
+        child, described = drivers.describe(partial(self._start, timeout=self.timeout), alone=self._injects)
         child.close(0)
         return described
 
-    def attempt(self, one: Check, device: Device, memory_type: MemoryType) -> CheckRow:
-        """One check on one memory type, however the driver behaves."""
+    def attempt(self, one: Check, device: Device, memory_type: MemoryType, *, timeout: float | None = None) -> CheckRow:
+        """One check on one memory type, however the driver behaves. timeout: seconds, where not as for all."""
         begin = time.monotonic()
-        child = self._start()
+        child = self._start(timeout=timeout or self.timeout)
         try:
             said = child.describe().validation
             tried = child.answer(Try(one.id, device.index, memory_type.index), Tried)
@@ -100,22 +107,44 @@ def _row(
 
 def _validated(one: Check, verdict: Verdict, said: Sequence[str]) -> Verdict:
     """A check that holds but used Vulkan wrongly fails; the layer's own errors are left out."""
-    wrong = [line for line in said if line.partition(":")[0] != FALSE_POSITIVES.get(one.id)]
+    wrong = [line for line in said if line.partition(":")[0] not in FALSE_POSITIVES.get(one.id, ())]
     if not wrong or verdict.status in BROKEN:
         return verdict
     return Verdict("fail", "; ".join(wrong))
 
 
 def rows(chosen: Sequence[Check], device: Device, attempts: Attempts) -> Iterator[CheckRow]:
-    """Every chosen check on every host-visible memory type of a device; what cannot run is a skip with its reason."""
+    """Every chosen check on every host-visible memory type of a device; what cannot run is a skip with its reason.
+
+    After a hang the driver is given less time, and after MOST_HANGS of them no more.
+    """
     usable = [one for one in device.memory_types if one.usable]
+    hangs = 0
     for one in chosen:
         missing = registry.missing_need(one, device) if usable else "no host-visible memory type to allocate from"
         if missing:
             yield _row(one, device, None, Verdict("skip", missing))
             continue
         for memory_type in usable:
-            yield attempts.attempt(one, device, memory_type)
+            if hangs == MOST_HANGS:
+                yield _row(one, device, memory_type, Verdict("not-run", "hung three times before"))
+                continue
+            timeout = min(attempts.timeout, SECONDS_AFTER_HANG) if hangs else None
+            row = attempts.attempt(one, device, memory_type, timeout=timeout)
+            hangs += row.status == "hung"
+            yield row
+
+
+def _judged(row: CheckRow, device: Device, known_failures: Sequence[Known]) -> CheckRow:
+    """A row as it counts: broken, but known to be."""
+    known = next((one for one in known_failures if _covers(one, row, device)), None)
+    if known is None or row.status not in BROKEN:
+        return row
+    return replace(row, status="known", detail=f"{row.status}: {row.detail} (known: {known.reason})")
+
+
+def _covers(known: Known, row: CheckRow, device: Device) -> bool:
+    return known.covers(row.id, device, row.memory_type, row.memory_flags)
 
 
 def verify(
@@ -124,6 +153,7 @@ def verify(
     identifiers: Sequence[str] = (),
     quirks: Sequence[str] = (),
     known_failures: Sequence[str] = (),
+    known_failures_file: str | None = None,
     timeout: float | None = None,
     layer: LayerChoice | None = None,
     command: Sequence[str] = (),
@@ -133,9 +163,13 @@ def verify(
 ) -> VerifyReport:
     """Runs the checks; the document is saved after every row. Raises VkmapError where nothing can be described.
 
-    known_failures: checks whose breaking does not fail the run; one that holds everywhere is noted.
+    known_failures: checks whose breaking does not fail the run, and known_failures_file: more of them, each with its
+    memory type, driver and reason; one that holds wherever it was expected to break is noted.
     """
     choose(known_failures, QUIRKS)
+    expected = [Known(name, "named on the command line") for name in known_failures]
+    if known_failures_file:
+        expected += read_known_failures(Path(known_failures_file), registry.load())
     chosen = choose(identifiers, quirks)
     interrupts = Interrupts()
     with interrupts.caught():
@@ -158,8 +192,7 @@ def verify(
         try:
             for device in devices:
                 for row in rows(chosen, device, attempts):
-                    if row.id in known_failures and row.status in BROKEN:
-                        row = replace(row, status="known")
+                    row = _judged(row, device, expected)
                     report = replace(report, results=(*report.results, row))
                     on_row(row)
                     save(report)
@@ -169,19 +202,21 @@ def verify(
     outcome = outcome or _outcome(report.results)
     if outcome in ("ok", "unsupported") and selector in (None, "all"):  # a driver that was left out could be meant
         outcome = "crashed" if any(note.code == drivers.BROKEN for note in report.warnings) else outcome
-    report = replace(report, warnings=(*report.warnings, *_unexpected_passes(known_failures, report.results)))
+    report = replace(report, warnings=(*report.warnings, *_unexpected_passes(expected, report)))
     report = replace(report, outcome=outcome, exit_code=outcomes.EXIT[outcome])
     save(report)
     return report
 
 
-def _unexpected_passes(known_failures: Sequence[str], results: Sequence[CheckRow]) -> list[Note]:
+def _unexpected_passes(known_failures: Sequence[Known], report: VerifyReport) -> list[Note]:
     """So that a list of known failures shrinks when a driver is mended."""
+    devices = {device.index: device for device in report.devices}
     notes = []
-    for name in known_failures:
-        statuses = {row.status for row in results if row.id == name}
+    for known in known_failures:
+        statuses = {row.status for row in report.results if _covers(known, row, devices[row.device])}
         if statuses == {"pass"}:
-            notes.append(Note("unexpected-pass", f"{name} is listed as a known failure and holds"))
+            text = f"{known} is listed as a known failure and unexpectedly passes: {known.reason}"
+            notes.append(Note("unexpected-pass", text))
     return notes
 
 

@@ -1,6 +1,7 @@
 """The measuring loop over drivers that do nothing, that note their calls, and that are broken."""
 
 import itertools
+import tempfile
 import threading
 
 import pytest
@@ -20,6 +21,7 @@ from driving import (
 from vkmapctl._loop import lib
 
 from vkmapctl import native
+from vkmapctl.machine import addresses
 from vkmapctl.machine.addresses import covered, map_if_free, unmap_pages
 from vkmapctl.model.loop import Fault, LoopStep, Op
 from vkmapctl.native import FOREVER, PAGE, Pass, Program, Results
@@ -450,6 +452,19 @@ def test_a_hold_takes_the_range_or_says_that_it_cannot(kind):
         assert run(program, results, kind, iterations=1) is Fault.OK
         assert covered(address, address + PAGE)
         assert run(program, results, kind, iterations=1) is Fault.HOLD_FAILED
+
+
+def test_a_hold_that_meets_the_drivers_own_mapping_says_so():
+    with hole(1) as address, tempfile.TemporaryFile() as file:
+        file.truncate(PAGE)
+        addresses.map_pages(PAGE, addresses.READ_WRITE, address=address, file=file.fileno())
+        cycle = [
+            LoopStep(Op.MAP, size=PAGE, flags=PLACED, address=address),
+            LoopStep(Op.UNMAP),
+            LoopStep(Op.HOLD, size=PAGE, address=address),
+        ]
+        program = Program(native.null_driver(2), [(address, PAGE)], [cycle])
+        assert run(program, one_thread(), Pass.CHECK, iterations=1) is Fault.STILL_MAPPED
 
 
 # --- programs that are refused --------------------------------------------------------------------

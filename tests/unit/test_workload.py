@@ -184,11 +184,11 @@ def test_what_does_not_fit_is_refused_before_it_is_allocated(device, memory, wan
     assert says in message
 
 
-@pytest.mark.parametrize("device", [V14, a_gpu()], ids=["cpu", "placed on a GPU"])
-def test_more_objects_than_mappings(device):
+@pytest.mark.parametrize(("device", "room"), [(V14, 2000), (a_gpu(), 3000)], ids=["cpu", "placed, with guards"])
+def test_more_objects_than_mappings(device, room):
     placed = None if device is V14 else "any"
-    assert "mappings" in refusal(Unsupported, device, mappings=2000, sizes=(4096,), live=1000, placed=placed)
-    assert jobs(planned(device, mappings=2000, sizes=(4096,), live=900, placed=placed))
+    assert "mappings" in refusal(Unsupported, device, mappings=room, sizes=(4096,), live=1000, placed=placed)
+    assert jobs(planned(device, mappings=room, sizes=(4096,), live=900, placed=placed))
 
 
 def test_a_sweep_stops_at_the_largest_allocation_that_the_driver_must_grant():

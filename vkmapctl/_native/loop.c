@@ -261,7 +261,9 @@ static int range_step(struct runner *r, uint32_t i)
 
 static int hold_step(const struct vkm_step *step)
 {
-    return vkm_reserve_range(step->address, step->size) == step->address ? VKM_OK : VKM_HOLD_FAILED;
+    if (vkm_reserve_range(step->address, step->size) == step->address)
+        return VKM_OK;
+    return vkm_range_shows_a_file(step->address, step->size) ? VKM_STILL_MAPPED : VKM_HOLD_FAILED;
 }
 
 static int release_step(struct vkm_object *object)

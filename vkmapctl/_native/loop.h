@@ -46,7 +46,8 @@ enum vkm_fault {
     VKM_RESERVATION_LOST, /* the range was free after an unmap with reserve */
     VKM_HOLD_FAILED,      /* somebody else took the range between unmap and hold */
     VKM_RELEASE_FAILED,   /* munmap refused the range */
-    VKM_RESERVATION_REUSED /* an unplaced map returned an address inside a range that is still reserved */
+    VKM_RESERVATION_REUSED, /* an unplaced map returned an address inside a range that is still reserved */
+    VKM_STILL_MAPPED        /* hold failed, because the driver's own mapping still stands there */
 };
 
 /* Offsets and sizes are bytes of the allocation. `whole` passes VK_WHOLE_SIZE for `size`. */
@@ -145,9 +146,16 @@ void vkm_merge(struct vkm_histogram *into, const struct vkm_histogram *from);
 uint64_t vkm_reserve_range(uint64_t address, uint64_t length);
 int vkm_release_range(uint64_t address, uint64_t length);
 int vkm_range_is_reserved(uint64_t address, uint64_t length);
-/* From now on the kernel refuses this thread every mmap at a fixed address: a driver's way to reserve.
- * Returns 0 where that cannot be arranged. */
-int vkm_refuse_fixed_maps(void);
+/* Whether a file is mapped in some part of it: a driver's, since memory that a process takes meanwhile has none. */
+int vkm_range_shows_a_file(uint64_t address, uint64_t length);
+enum vkm_refusal {
+    VKM_REFUSE_FIXED,        /* mmap and mremap at a fixed address */
+    VKM_REFUSE_INACCESSIBLE, /* mmap and mprotect with PROT_NONE */
+    VKM_REFUSE_ALL           /* mmap, mremap and mprotect */
+};
+/* From now on the kernel refuses this thread, and those that it starts, these calls (ENOMEM): the ways that drivers
+ * map and reserve in. Returns 0 where that cannot be arranged. */
+int vkm_refuse_maps(uint32_t refusal);
 
 /* Drivers without a device (null_driver.c); a memory handle is the address of the host bytes that it maps to.
  * The null driver does nothing: the call floor. The faulty one is for the loop's own tests. */

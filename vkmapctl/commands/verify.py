@@ -30,6 +30,13 @@ from vkmapctl.errors import ExitCode
     metavar="ID",
     help="Do not fail the run when this check breaks. Repeatable.",
 )
+@click.option(
+    "--known-failures",
+    "known_failures_file",
+    type=click.Path(),
+    metavar="FILE",
+    help="The same for each entry of a TOML file: check, memory type, driver, versions, reason.",
+)
 @timeout_option
 @layer_options
 @common_options
@@ -39,6 +46,7 @@ def verify(
     junit: str | None,
     quirks: tuple[str, ...],
     known_failures: tuple[str, ...],
+    known_failures_file: str | None,
     timeout: float | None,
     emulate: str | None,
     inject: str | None,
@@ -59,6 +67,7 @@ def verify(
         identifiers=identifiers,
         quirks=quirks,
         known_failures=known_failures,
+        known_failures_file=known_failures_file,
         timeout=timeout,
         layer=test_layer(emulate, inject, validate),
         command=sys.argv[1:],

@@ -12,6 +12,7 @@ _TEXTS = {
     "reservation-lost": "the address range was free after an unmap with reserve",
     "reservation-reused": "an unplaced map returned an address inside the range that the unmap before had reserved",
     "hold-failed": "another mapping took the address range between unmap and map",
+    "still-mapped": "the driver's own mapping still stands in the address range after the unmap",
     "release-failed": "the reserved range could not be given back",
     "cut-short": "its turn was cut short: the driver died in another row",
     "interrupted": "stopped by the user",

@@ -24,11 +24,16 @@ class Note(Data, frozen=True):
     message: str
 
 
-VerdictStatus = Literal["pass", "fail", "known", "quality", "skip", "crashed", "hung", "lost", "out-of-memory"]
+VerdictStatus = Literal[
+    "pass", "fail", "known", "quality", "skip", "crashed", "hung", "lost", "out-of-memory", "not-run"
+]
 
 
 class Verdict(Data, frozen=True):
-    """How one check ended. quality: the driver may do so, but a user should know. known: broken, as expected."""
+    """How one check ended. quality: the driver may do so, but a user should know. known: broken, as expected.
+
+    not-run: the driver had hung too often before.
+    """
 
     status: VerdictStatus
     detail: str = ""

@@ -88,13 +88,17 @@ class VerifyReport(Document, frozen=True, kw_only=True, tag="verify"):
 
 
 class Trial(Data, frozen=True):
-    """One fault against one check or stress run. by: its id; how: what was seen; caught None: not to be had here."""
+    """One fault against one check or stress run. by: its id; how: what was seen; caught None: not to be had here.
+
+    expected: the verdicts that count as caught.
+    """
 
     fault: str
     description: str
     by: str
     caught: bool | None
     how: str
+    expected: tuple[str, ...] = ()
 
 
 class SelftestReport(Document, frozen=True, kw_only=True, tag="selftest"):

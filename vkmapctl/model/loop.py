@@ -39,6 +39,7 @@ class Fault(IntEnum):
     HOLD_FAILED = 8
     RELEASE_FAILED = 9
     RESERVATION_REUSED = 10
+    STILL_MAPPED = 11
 
 
 class LoopStep(NamedTuple):

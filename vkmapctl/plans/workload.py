@@ -324,10 +324,11 @@ def _check_memory(job: Job, device: Device, room: Room) -> None:
             f"{device.limits.max_memory_allocation_count}, of {device.name}",
             "lower --live or --threads",
         )
-    # Where an object costs a mapping for sure. A driver that runs out of them may well die of it.
-    if (device.software or job.placed) and count > room.mappings - MAPPINGS_LEFT_ALONE:
+    # Where an object costs a mapping for sure, and placed one more for its guard. A driver that runs out may die of it.
+    mappings = 2 * count if job.placed else count if device.software else 0
+    if mappings > room.mappings - MAPPINGS_LEFT_ALONE:
         raise Unsupported(
-            f"{count} objects need as many mappings: this process may have {max(room.mappings, 0)} more, "
+            f"{count} objects need {mappings} mappings: this process may have {max(room.mappings, 0)} more, "
             f"of which {MAPPINGS_LEFT_ALONE} are left alone",
             "lower --live or --threads, or raise vm.max_map_count",
         )

@@ -14,8 +14,8 @@ from vkmapctl.inside.fork import Channel
 from vkmapctl.inside.process import files_mapped
 from vkmapctl.inside.vkapi import result_name
 from vkmapctl.machine import cpus
-from vkmapctl.machine.addresses import areas, unmap_pages
-from vkmapctl.machine.ranges import LOWEST_ADDRESS, filled, reserve_for, reserved
+from vkmapctl.machine.addresses import areas
+from vkmapctl.machine.ranges import LOWEST_ADDRESS, Range, filled, reserve_for, trampled
 from vkmapctl.model.base import Note
 from vkmapctl.model.device import MALLOC
 from vkmapctl.model.loop import Fault, LoopStep, Op
@@ -43,6 +43,7 @@ class Measuring:
     ) -> None:
         self.channel, self.results, self._device = channel, results, device
         self._clock: native.Clock | None = None
+        self._ranges: list[Range] = []
         self._layers_told: set[tuple[int, str]] = set()
 
     @property
@@ -71,6 +72,7 @@ class Measuring:
         """Allocates once for the group, then runs its jobs in turns: check, warm-up, rounds of rate and latency."""
         self._device(jobs[0].device)
         mappings = len(areas())
+        self._ranges = []
         with ExitStack() as held:
             turns = [
                 Turn(job, programs, results)
@@ -82,7 +84,9 @@ class Measuring:
                 if turn.job.warmup_seconds:
                     turn.run(self.clock, Pass.RATE, {"ns": int(turn.job.warmup_seconds * 1e9)}, discard=True)
             self._rounds(turns)
-            found = tuple(turn.cause() for turn in turns)
+            beside = trampled(self._ranges)
+            tramples = Cause("tramples", text=beside) if beside else None
+            found = tuple(turn.cause() or tramples for turn in turns)
         notes = self._layer_notes(jobs)
         left = len(areas()) - mappings
         if left > MAPPINGS_SLACK:
@@ -135,14 +139,18 @@ class Measuring:
             for thread in range(first.threads):
                 objects = held.enter_context(allocated(device, first))
                 if first.scripted:
-                    addresses = {
-                        name: chosen.enter_context(reserved(one.wanted, one.size))
-                        for name, one in ranges_of(first.scripted).items()
-                    }
+                    addresses = {}
+                    for name, wanted in ranges_of(first.scripted).items():
+                        one = reserve_for(wanted.wanted, wanted.size)
+                        held.callback(one.release_guards)
+                        chosen.callback(one.release_middle)  # the steps themselves take it
+                        self._ranges.append(one)
+                        addresses[name] = one.begin
                     threads.append((objects, [scripted_cycle(first, facts, addresses, thread)]))
                     continue
                 places = held.enter_context(_placed_at(first)) if first.placed else []
-                threads.append((objects, cycles_of(first, facts, places, thread)))
+                self._ranges += places
+                threads.append((objects, cycles_of(first, facts, [one.begin for one in places], thread)))
             if first.fill:
                 held.enter_context(filled(first.placed or "low4g"))
         programs = []
@@ -244,20 +252,20 @@ def _limits(job: Job, kinds: int, rounds: int, number: int) -> dict[str, int]:
 
 
 @contextmanager
-def _placed_at(job: Job) -> Iterator[list[int]]:
+def _placed_at(job: Job) -> Iterator[list[Range]]:
     """Reserved address ranges, one for each live object."""
     length = page_ceil(job.allocation_size if job.map_size is None else job.map_size)
-    reserved: list[int] = []
+    reserved: list[Range] = []
     try:
         lowest = LOWEST_ADDRESS
         for _ in range(job.live):
-            address = reserve_for(job.placed or "any", length, lowest)
-            lowest = address + length
-            reserved.append(address)
+            one = reserve_for(job.placed or "any", length, lowest)
+            lowest = one.end + one.above
+            reserved.append(one)
         yield reserved
     finally:
-        for address in reserved:
-            unmap_pages(address, length)
+        for one in reserved:
+            one.release()
 
 
 @contextmanager
