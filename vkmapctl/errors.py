@@ -38,9 +38,20 @@ class Unsupported(VkmapError):
 
 
 class CallFailed(VkmapError):
-    """A Vulkan call failed where nothing can go on without it."""
+    """A Vulkan call failed where nothing can go on without it. call: its name; result: the VkResult's name."""
 
     exit_code = ExitCode.FAILED
+
+    def __init__(self, message: str, *hints: str, call: str = "", result: str = "") -> None:
+        super().__init__(message, *hints)
+        self.call, self.result = call, result
+
+
+def refusal(message: str, hints: tuple[str, ...], exit_code: int, call: str = "", result: str = "") -> VkmapError:
+    """The error that another process has met, as its own."""
+    error = CallFailed(message, *hints, call=call, result=result) if call else VkmapError(message, *hints)
+    error.exit_code = exit_code
+    return error
 
 
 class DriverDied(VkmapError):

@@ -114,8 +114,11 @@ def rows(chosen: Sequence[Check], device: Device, attempts: Attempts) -> Iterato
         if missing:
             yield _row(one, device, None, Verdict("skip", missing))
             continue
-        for memory_type in usable:
-            yield attempts.attempt(one, device, memory_type)
+        for memory_type in device.memory_types:
+            if memory_type.usable:
+                yield attempts.attempt(one, device, memory_type)
+            elif memory_type.host_visible:
+                yield _row(one, device, memory_type, Verdict("skip", memory_type.barred))
 
 
 def verify(

@@ -102,11 +102,13 @@ class Finished(Data, frozen=True, tag=True):
 
 
 class Refused(Data, frozen=True, tag=True):
-    """An error of vkmapctl.errors, to be raised in the parent."""
+    """An error of vkmapctl.errors, to be raised in the parent. call, result: of a CallFailed."""
 
     message: str
     hints: tuple[str, ...]
     exit_code: int
+    call: str = ""
+    result: str = ""
 
 
 Reply = Described | Proved | Calibrated | Round | Measured | Tried | Finished | Refused

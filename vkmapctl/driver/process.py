@@ -14,7 +14,7 @@ from typing import Literal
 
 from vkmapctl.driver.messages import Described, Refused, Reply, Request, pack, reply_of
 from vkmapctl.driver.protocol import Died, Interrupted, ReplyT
-from vkmapctl.errors import DriverDied, VkmapError
+from vkmapctl.errors import DriverDied, refusal
 from vkmapctl.inside import current_call
 from vkmapctl.inside.fork import Channel, Started, start
 
@@ -121,9 +121,8 @@ class DriverProcess:
     def _reply_of(self, message: object) -> Reply:
         reply = reply_of(message)
         if isinstance(reply, Refused):
-            error = VkmapError(reply.message, *reply.hints, *self._said().splitlines()[-5:])
-            error.exit_code = reply.exit_code
-            raise error
+            hints = (*reply.hints, *self._said().splitlines()[-5:])
+            raise refusal(reply.message, hints, reply.exit_code, reply.call, reply.result)
         return reply
 
     def _next_message(self, timeout: float) -> object:

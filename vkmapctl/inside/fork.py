@@ -113,7 +113,8 @@ def _serve_or_refuse(serve: Callable[[Channel], None], channel: Channel) -> None
     try:
         serve(channel)
     except VkmapError as error:
-        _refuse(channel, error.message, error.hints, error.exit_code)
+        failed = {"call": getattr(error, "call", ""), "result": getattr(error, "result", "")}
+        _refuse(channel, error.message, error.hints, error.exit_code, **failed)
     except Exception:
         import traceback
 
@@ -121,6 +122,9 @@ def _serve_or_refuse(serve: Callable[[Channel], None], channel: Channel) -> None
         _refuse(channel, "internal error in the driver process", hints, ExitCode.INTERNAL)
 
 
-def _refuse(channel: Channel, message: str, hints: tuple[str, ...], exit_code: int) -> None:
+def _refuse(
+    channel: Channel, message: str, hints: tuple[str, ...], exit_code: int, call: str = "", result: str = ""
+) -> None:
     """Sends a messages.Refused."""
-    channel.send({"type": "Refused", "message": message, "hints": hints, "exit_code": exit_code})
+    refused = {"message": message, "hints": hints, "exit_code": exit_code, "call": call, "result": result}
+    channel.send({"type": "Refused", **refused})

@@ -13,7 +13,7 @@ from vkmapctl.inside.device import OpenDevice
 from vkmapctl.inside.faults import TEXTS, mismatch
 from vkmapctl.inside.vkapi import Facts, result_name
 from vkmapctl.machine import addresses
-from vkmapctl.rules import MAP_CALLS, PLACED, RESERVE, Api, apis, usable
+from vkmapctl.rules import MAP_CALLS, PLACED, RESERVE, Api, apis
 
 SIZE = 64 << 10
 _NAMES = (*MAP_CALLS["core"], *MAP_CALLS["khr"])
@@ -32,7 +32,7 @@ def prove(device: OpenDevice, facts: Facts) -> dict[str, Any]:
 
 
 def _proof(device: OpenDevice, facts: Facts, *, by: str, api: Api) -> dict[str, str]:
-    types = [one for one in facts["memory_types"] if usable(one["flags"])]
+    types = [one for one in facts["memory_types"] if "Vi" in one["flags"] and not one["barred"]]
     if not types:
         return {"by": by, "status": "unsupported", "detail": "no host-visible memory type to allocate from"}
     try:
