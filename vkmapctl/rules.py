@@ -27,6 +27,15 @@ def apis(route: str, extensions: Collection[str]) -> tuple[Api, ...]:
     return (*found, "v1")
 
 
-def usable(flags: Collection[str]) -> bool:
-    """Whether vkAllocateMemory and vkMapMemory are all that a memory type needs: protected memory cannot be mapped."""
-    return "Vi" in flags and "Pr" not in flags
+def why_barred(flags: Collection[str], *, device_coherent: bool) -> str:
+    """Why a host-visible memory type must not be allocated from or mapped here; empty where it may.
+
+    device_coherent: whether the feature deviceCoherentMemory is enabled, which such types need
+    (VUID-vkAllocateMemory-deviceCoherentMemory-02790). Protected memory needs a feature too, and cannot be mapped at
+    all (VUID-VkMemoryAllocateInfo-memoryTypeIndex-01872).
+    """
+    if "Pr" in flags:
+        return "protected memory is not for the host"
+    if "Dc" in flags and not device_coherent:
+        return "it needs the feature deviceCoherentMemory, which this device does not have"
+    return ""

@@ -125,7 +125,12 @@ def rows(chosen: Sequence[Check], device: Device, attempts: Attempts) -> Iterato
         if missing:
             yield _row(one, device, None, Verdict("skip", missing))
             continue
-        for memory_type in usable:
+        for memory_type in device.memory_types:
+            if not memory_type.host_visible:
+                continue
+            if not memory_type.usable:
+                yield _row(one, device, memory_type, Verdict("skip", memory_type.barred))
+                continue
             if hangs == MOST_HANGS:
                 yield _row(one, device, memory_type, Verdict("not-run", "hung three times before"))
                 continue

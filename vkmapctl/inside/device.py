@@ -5,7 +5,16 @@ from typing import Any, Self
 
 from vkmapctl.errors import CallFailed
 from vkmapctl.inside.current_call import at
-from vkmapctl.inside.vkapi import PLACED_FEATURES, PLACED_FLAGS, Facts, PlacedFeatures, check, pointer_to, vk
+from vkmapctl.inside.vkapi import (
+    DEVICE_COHERENT_MEMORY,
+    PLACED_FEATURES,
+    PLACED_FLAGS,
+    Facts,
+    PlacedFeatures,
+    check,
+    pointer_to,
+    vk,
+)
 from vkmapctl.rules import MAP_CALLS, MAP_MEMORY2, MAP_PLACED, Api
 
 WHOLE_SIZE = (1 << 64) - 1
@@ -31,7 +40,9 @@ class OpenDevice:
         ffi = vk.ffi
         self.physical = physical
         self.queue_family = self._transfer_queue_family()
-        enabled = [name for name in (MAP_MEMORY2, MAP_PLACED) if name in extensions]
+        device_coherent = any("Dc" in one["flags"] and not one["barred"] for one in described["memory_types"])
+        wanted = {MAP_MEMORY2: True, MAP_PLACED: True, DEVICE_COHERENT_MEMORY: device_coherent}
+        enabled = [name for name, want in wanted.items() if want and name in extensions]
         names = [ffi.new("char[]", name.encode()) for name in enabled]
         name_list = ffi.new("char *[]", names or [ffi.NULL])
         queue = ffi.new("VkDeviceQueueCreateInfo *")
@@ -43,7 +54,13 @@ class OpenDevice:
         info.sType = vk.VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO
         info.queueCreateInfoCount, info.pQueueCreateInfos = 1, queue
         info.enabledExtensionCount, info.ppEnabledExtensionNames = len(names), name_list
+        coherent = ffi.new("VkPhysicalDeviceCoherentMemoryFeaturesAMD *")
+        coherent.sType = vk.VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COHERENT_MEMORY_FEATURES_AMD
+        coherent.deviceCoherentMemory = 1
+        if device_coherent:
+            info.pNext = coherent
         if MAP_PLACED in extensions:
+            features.pNext = int(ffi.cast("uintptr_t", info.pNext)) or None
             info.pNext = pointer_to(features)
         handle = ffi.new("VkDevice *")
         at("vkCreateDevice")

@@ -12,7 +12,7 @@ from vkmapctl.inside.current_call import at
 from vkmapctl.inside.device import OpenDevice
 from vkmapctl.inside.vkapi import Facts, result_name
 from vkmapctl.machine import addresses
-from vkmapctl.rules import MAP_CALLS, PLACED, RESERVE, Api, apis, usable
+from vkmapctl.rules import MAP_CALLS, PLACED, RESERVE, Api, apis
 
 SIZE = 64 << 10
 _NAMES = (*MAP_CALLS["core"], *MAP_CALLS["khr"])
@@ -39,7 +39,7 @@ class Wrong(Exception):
 
 
 def _proof(device: OpenDevice, facts: Facts, *, by: str, api: Api) -> dict[str, Any]:
-    types = [one for one in facts["memory_types"] if usable(one["flags"])]
+    types = [one for one in facts["memory_types"] if "Vi" in one["flags"] and not one["barred"]]
     if not types:
         return {"by": by, "status": "unsupported", "detail": "no host-visible memory type to allocate from"}
     try:

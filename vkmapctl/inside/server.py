@@ -9,7 +9,6 @@ from vkmapctl.errors import Unsupported
 from vkmapctl.inside.elevated import refuse_switches
 from vkmapctl.inside.layer import LayerChoice, use_test_layer
 from vkmapctl.inside.process import files_mapped
-from vkmapctl.rules import MAP_PLACED
 
 if TYPE_CHECKING:  # a server is made where no driver may be loaded yet
     from vkmapctl.inside.device import OpenDevice
@@ -83,11 +82,9 @@ class Server:
         self._physical = self.vk.physical_devices(self._instance.handle)
         notes = []
         for index, physical in enumerate(self._physical):
-            device, filled = self.vk.describe(index, physical, emulated=emulates and not own[index])
+            device, wrong = self.vk.describe(index, physical, emulated=emulates and not own[index])
             self._devices.append(device)
-            if not filled:
-                text = f"{device['name']} advertises {MAP_PLACED} but leaves its features unfilled"
-                notes.append({"code": "features-unfilled", "message": text})
+            notes += [{"code": code, "message": message} for code, message in wrong]
         if not self._devices:
             raise Unsupported(
                 "the Vulkan drivers on this machine offer no device", "vulkaninfo --summary shows the same"

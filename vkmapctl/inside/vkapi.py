@@ -7,13 +7,16 @@ raw functions, because they raise without the VkResult and cannot express VK_WHO
 
 import ctypes
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.machinery import PathFinder
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from vkmapctl.errors import CallFailed, Unsupported
 from vkmapctl.inside.current_call import at
-from vkmapctl.rules import MAP_MEMORY2, MAP_PLACED
+from vkmapctl.inside.versions import driver_version_text, version_text
+from vkmapctl.rules import MAP_MEMORY2, MAP_PLACED, why_barred
+
+T = TypeVar("T")
 
 Facts = dict[str, Any]  # a device, in the shape of model.device.Device
 
@@ -76,7 +79,10 @@ API_1_4 = 1 << 22 | 4 << 12
 MEMORY_BUDGET = "VK_EXT_memory_budget"
 PCI_BUS_INFO = "VK_EXT_pci_bus_info"
 EXTERNAL_MEMORY_HOST = "VK_EXT_external_memory_host"
-SHOWN_EXTENSIONS = (MAP_MEMORY2, MAP_PLACED, MEMORY_BUDGET, PCI_BUS_INFO, EXTERNAL_MEMORY_HOST)
+DEVICE_COHERENT_MEMORY = "VK_AMD_device_coherent_memory"
+SHOWN_EXTENSIONS = (
+    MAP_MEMORY2, MAP_PLACED, MEMORY_BUDGET, PCI_BUS_INFO, EXTERNAL_MEMORY_HOST, DEVICE_COHERENT_MEMORY,
+)  # fmt: skip
 
 PLACED_FEATURES, _PLACED_PROPERTIES = 1000272000, 1000272001
 _UNFILLED = 0xA5A5A5A5
@@ -126,26 +132,23 @@ def pointer_to(structure: ctypes.Structure) -> Any:
     return vk.ffi.cast("void *", ctypes.addressof(structure))
 
 
-def _enumerate(call: str, item: str, *leading: Any) -> list[Any]:
-    """The two-call idiom of vkEnumerate…."""
+def _enumerate(call: str, item: str, read: Callable[[Any], T], *leading: Any) -> list[T]:
+    """The two-call idiom of vkEnumerate…. read: what to keep of an item, which is gone afterwards."""
     at(call)
     function, count = getattr(vk.lib, call), vk.ffi.new("uint32_t *")
-    check(call, function(*leading, count, vk.ffi.NULL))
-    items = vk.ffi.new(f"{item}[]", max(count[0], 1))
-    check(call, function(*leading, count, items))
-    return [items[i] for i in range(count[0])]
+    while True:
+        check(call, function(*leading, count, vk.ffi.NULL))
+        items = vk.ffi.new(f"{item}[]", max(count[0], 1))
+        result = function(*leading, count, items)
+        if result != vk.VK_INCOMPLETE:  # else there is more now than there was when it was counted
+            check(call, result)
+            return [read(items[i]) for i in range(count[0])]
 
 
-def version_text(version: int) -> str:
-    """`1.4.305`."""
-    return f"{version >> 22 & 0x7F}.{version >> 12 & 0x3FF}.{version & 0xFFF}"
-
-
-def driver_version_text(vendor_id: int, version: int) -> str:
-    """VkPhysicalDeviceProperties::driverVersion, which each vendor packs its own way."""
-    if vendor_id == 0x10DE:
-        return f"{version >> 22}.{version >> 14 & 0xFF}.{version >> 6 & 0xFF}.{version & 0x3F}"
-    return version_text(version)
+def text(characters: Any) -> str:
+    """A C string, also one without an end in its array; what would steer a terminal becomes a question mark."""
+    found = vk.ffi.string(characters).decode(errors="replace")
+    return "".join(char if char.isprintable() else "?" for char in found)
 
 
 def loader_version() -> str:
@@ -157,8 +160,11 @@ def loader_version() -> str:
 
 def layer_versions() -> dict[str, str]:
     """Layers that the loader offers, with the version of Vulkan each was written for."""
-    layers = _enumerate("vkEnumerateInstanceLayerProperties", "VkLayerProperties")
-    return {vk.ffi.string(layer.layerName).decode(): version_text(layer.specVersion) for layer in layers}
+
+    def read(layer: Any) -> tuple[str, str]:
+        return text(layer.layerName), version_text(layer.specVersion)
+
+    return dict(_enumerate("vkEnumerateInstanceLayerProperties", "VkLayerProperties", read))
 
 
 class Instance:
@@ -211,7 +217,7 @@ class Instance:
 
 def physical_devices(handle: Any) -> list[Any]:
     """VkPhysicalDevice handles in the loader's order."""
-    return _enumerate("vkEnumeratePhysicalDevices", "VkPhysicalDevice", handle)
+    return _enumerate("vkEnumeratePhysicalDevices", "VkPhysicalDevice", lambda physical: physical, handle)
 
 
 def placed_natively() -> list[bool]:
@@ -222,8 +228,12 @@ def placed_natively() -> list[bool]:
 
 def _extensions(physical: Any) -> dict[str, int]:
     """All device extensions and their spec versions."""
-    found = _enumerate("vkEnumerateDeviceExtensionProperties", "VkExtensionProperties", physical, vk.ffi.NULL)
-    return {vk.ffi.string(one.extensionName).decode(): one.specVersion for one in found}
+
+    def read(one: Any) -> tuple[str, int]:
+        return text(one.extensionName), one.specVersion
+
+    call = "vkEnumerateDeviceExtensionProperties"
+    return dict(_enumerate(call, "VkExtensionProperties", read, physical, vk.ffi.NULL))
 
 
 def _placed(physical: Any, *, advertised: bool, emulated: bool) -> tuple[Facts, bool]:
@@ -249,8 +259,19 @@ def _placed(physical: Any, *, advertised: bool, emulated: bool) -> tuple[Facts, 
     return placed, features.memoryMapPlaced != _UNFILLED
 
 
-def _memory(physical: Any, budget_known: bool) -> tuple[list[Facts], list[Facts]]:
+def _has_device_coherent_memory(physical: Any) -> bool:
+    """The feature deviceCoherentMemory, without which its memory types must not be allocated from."""
+    features = vk.ffi.new("VkPhysicalDeviceCoherentMemoryFeaturesAMD *")
+    features.sType = vk.VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COHERENT_MEMORY_FEATURES_AMD
+    query = vk.ffi.new("VkPhysicalDeviceFeatures2 *")
+    query.sType, query.pNext = vk.VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, features
+    vk.lib.vkGetPhysicalDeviceFeatures2(physical, query)
+    return bool(features.deviceCoherentMemory)
+
+
+def _memory(physical: Any, extensions: Mapping[str, int]) -> tuple[list[Facts], list[Facts]]:
     """The heaps as model.MemoryHeap, the types as model.MemoryType."""
+    budget_known = MEMORY_BUDGET in extensions
     budget = vk.ffi.new("VkPhysicalDeviceMemoryBudgetPropertiesEXT *")
     budget.sType = vk.VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT
     query = vk.ffi.new("VkPhysicalDeviceMemoryProperties2 *")
@@ -258,6 +279,7 @@ def _memory(physical: Any, budget_known: bool) -> tuple[list[Facts], list[Facts]
     if budget_known:
         query.pNext = budget
     vk.lib.vkGetPhysicalDeviceMemoryProperties2(physical, query)
+    device_coherent = DEVICE_COHERENT_MEMORY in extensions and _has_device_coherent_memory(physical)
     memory = query.memoryProperties
     heaps = [
         {
@@ -269,19 +291,29 @@ def _memory(physical: Any, budget_known: bool) -> tuple[list[Facts], list[Facts]
         }
         for i in range(memory.memoryHeapCount)
     ]
-    types = [
-        {
-            "index": i,
-            "heap": memory.memoryTypes[i].heapIndex,
-            "flags": [n for bit, n in enumerate(_FLAG_NAMES) if memory.memoryTypes[i].propertyFlags >> bit & 1],
-        }
-        for i in range(memory.memoryTypeCount)
-    ]
+    types = []
+    for i in range(memory.memoryTypeCount):
+        flags = [name for bit, name in enumerate(_FLAG_NAMES) if memory.memoryTypes[i].propertyFlags >> bit & 1]
+        barred = why_barred(flags, device_coherent=device_coherent)
+        types.append({"index": i, "heap": memory.memoryTypes[i].heapIndex, "flags": flags, "barred": barred})
     return heaps, types
 
 
-def describe(index: int, physical: Any, *, emulated: bool = False) -> tuple[Facts, bool]:
-    """A physical device, and whether its placed features were filled by the driver."""
+def _believable(heap: Facts) -> str:
+    """Corrects a budget that cannot be, and says so: empty where nothing was to be corrected.
+
+    VK_EXT_memory_budget: heapBudget must be non-zero, and less than or equal to the heap's size.
+    """
+    budget, size = heap["budget"], heap["size"]
+    if budget is None or 0 < budget <= size:
+        return ""
+    heap["budget"] = size if budget else None
+    taken = f"{size} is taken" if budget else "how much is free is unknown"
+    return f"heap {heap['index']} of {size} bytes has a heapBudget of {budget}, which it must not; {taken}"
+
+
+def describe(index: int, physical: Any, *, emulated: bool = False) -> tuple[Facts, list[tuple[str, str]]]:
+    """A physical device, and what is wrong with what its driver says of it, as code and message."""
     ffi = vk.ffi
     extensions = _extensions(physical)
     at("vkGetPhysicalDeviceProperties2")
@@ -299,21 +331,25 @@ def describe(index: int, physical: Any, *, emulated: bool = False) -> tuple[Fact
     vk.lib.vkGetPhysicalDeviceProperties2(physical, query)
     properties = query.properties
     placed, filled = _placed(physical, advertised=MAP_PLACED in extensions, emulated=emulated)
-    heaps, types = _memory(physical, MEMORY_BUDGET in extensions)
+    heaps, types = _memory(physical, extensions)
+    wrong = [("heap-budget", message) for message in map(_believable, heaps) if message]
+    if not filled:
+        wrong.append(("features-unfilled", f"{MAP_PLACED} is there, but its features are left unfilled"))
     map2 = "khr" if MAP_MEMORY2 in extensions else "none"
     conformance = driver.conformanceVersion
     pci_address = f"{pci.pciDomain:04x}:{pci.pciBus:02x}:{pci.pciDevice:02x}.{pci.pciFunction}"
+    driver_id = _DRIVER_IDS.get(driver.driverID, str(driver.driverID)).removeprefix("VK_DRIVER_ID_")
     device = {
         "index": index,
-        "name": ffi.string(properties.deviceName).decode(errors="replace"),
+        "name": text(properties.deviceName),
         "type": _TYPE_NAMES[properties.deviceType] if properties.deviceType < len(_TYPE_NAMES) else "other",
         "vendor_id": properties.vendorID,
         "device_id": properties.deviceID,
         "api_version": version_text(properties.apiVersion),
-        "driver_version": driver_version_text(properties.vendorID, properties.driverVersion),
-        "driver_id": _DRIVER_IDS.get(driver.driverID, str(driver.driverID)).removeprefix("VK_DRIVER_ID_"),
-        "driver_name": ffi.string(driver.driverName).decode(errors="replace"),
-        "driver_info": ffi.string(driver.driverInfo).decode(errors="replace"),
+        "driver_version": driver_version_text(driver_id, properties.driverVersion),
+        "driver_id": driver_id,
+        "driver_name": text(driver.driverName),
+        "driver_info": text(driver.driverInfo),
         "conformance_version": f"{conformance.major}.{conformance.minor}.{conformance.subminor}.{conformance.patch}",
         "device_uuid": bytes(ids.deviceUUID).hex(),
         "driver_uuid": bytes(ids.driverUUID).hex(),
@@ -330,4 +366,4 @@ def describe(index: int, physical: Any, *, emulated: bool = False) -> tuple[Fact
         "placed": placed,
         "pci_address": pci_address if PCI_BUS_INFO in extensions else None,
     }
-    return device, filled
+    return device, [(code, f"{device['name']}: {message}") for code, message in wrong]

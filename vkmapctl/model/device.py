@@ -21,12 +21,14 @@ class MemoryHeap(Data, frozen=True):
 class MemoryType(Data, frozen=True):
     """VkMemoryType. flags: De(vice local), Vi(sible to the host), Co(herent), Ca(ched), La(zy), Pr(otected), …
 
+    barred: why it must not be allocated from, empty where it may (rules.why_barred).
     The type of index MALLOC is no Vulkan memory: the C library's, as a reference to measure against.
     """
 
     index: int
     heap: int
     flags: tuple[str, ...]
+    barred: str = ""
 
     @property
     def host_visible(self) -> bool:
@@ -38,8 +40,8 @@ class MemoryType(Data, frozen=True):
 
     @property
     def usable(self) -> bool:
-        """Mappable with nothing but vkAllocateMemory and vkMapMemory: protected memory is not."""
-        return rules.usable(self.flags)
+        """Whether it can be allocated from and mapped. Saved runs of older versions do not tell what bars a type."""
+        return self.host_visible and not self.barred and "Pr" not in self.flags
 
     @property
     def label(self) -> str:

@@ -169,7 +169,8 @@ def _memory_types(wanted: str, device: Device) -> list[MemoryType]:
             raise UsageProblem(f"{device.name} has no memory type {wanted}", known)
         chosen = device.memory_types[int(wanted)]
         if not chosen.usable:
-            raise Unsupported(f"memory type {chosen.label} of {device.name} is not host-visible", known)
+            reason = f"cannot be used: {chosen.barred}" if chosen.barred else "is not host-visible"
+            raise Unsupported(f"memory type {chosen.label} of {device.name} {reason}", known)
         return [chosen]
     return _types_with_flags(wanted, usable, device, known)
 

@@ -1,0 +1,156 @@
+"""What a driver says of its devices: read whole, believed only as far as it can be true, shown as text alone."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from cli_runner import LAVAPIPE, environment, vkmapctl
+from icd.build import icd
+
+GIB = 1 << 30
+VISIBLE = 2 | 4 | 8  # host-visible, coherent, cached
+DEVICE_COHERENT = 0x40
+
+
+def version(major, minor, patch):
+    return major << 22 | minor << 12 | patch
+
+
+def probed(folder, breaks):
+    result = vkmapctl("probe", "--json", "--quiet", driver=icd(folder, breaks))
+    return result, result.json()
+
+
+# --- memory that C functions fill is read before it is freed --------------------------------------
+
+
+@pytest.mark.parametrize("byte", ["1", "165"])
+def test_extensions_are_those_of_the_driver(byte):
+    """glibc fills what is freed."""
+    result = vkmapctl("probe", "--require", "map2", "--json", driver=LAVAPIPE | {"MALLOC_PERTURB_": byte})
+    assert result.code == 0, result.err
+    assert "VK_KHR_map_memory2" in result.json()["devices"][0]["device"]["extensions"]
+
+
+def test_extensions_when_what_is_freed_is_unmapped():
+    driver = LAVAPIPE | {"MALLOC_MMAP_THRESHOLD_": "4096"}
+    result = vkmapctl("verify", "--check", "M1", "--json", "--quiet", driver=driver)
+    assert (result.code, [row["status"] for row in result.json()["results"]]) == (0, ["pass"])
+
+
+# --- versions -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("driver_id", "packed", "shown"),
+    [
+        (24, version(26, 2, 6), "26.2.6"),  # MESA_NVK, on the same vendor's GPUs as the next
+        (4, 580 << 22 | 159 << 14 | 4 << 6, "580.159.4.0"),  # NVIDIA_PROPRIETARY
+        (5, 101 << 14 | 5590, "101.5590"),  # INTEL_PROPRIETARY_WINDOWS
+        (6, version(25, 0, 7), "25.0.7"),  # INTEL_OPEN_SOURCE_MESA
+        (1, version(900, 1, 2), "900.1.2"),
+    ],
+)
+def test_the_driver_version_is_packed_as_the_driver_does(tmp_path, driver_id, packed, shown):
+    _, document = probed(tmp_path, f"driverID={driver_id} driverVersion={packed} vendorID=0x10DE")
+    assert document["devices"][0]["device"]["driver_version"] == shown
+
+
+# --- budgets --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("budget", "believed", "words"),
+    [(0, None, "how much is free is unknown"), (64 * GIB, 2 * GIB, "is taken"), (GIB, GIB, "")],
+)
+def test_a_budget_that_cannot_be_is_not_believed(tmp_path, budget, believed, words):
+    breaks = f"memoryHeaps[0].size={2 * GIB} heapBudget[0]={budget} heapUsage[0]=0"
+    result, document = probed(tmp_path, breaks)
+    assert result.code == 0
+    assert document["devices"][0]["device"]["heaps"][0]["budget"] == believed
+    told = [note["message"] for note in document["warnings"] if note["code"] == "heap-budget"]
+    assert len(told) == bool(words)
+    assert all(words in message for message in told)
+    short = ("--size", "4K", "--duration", "50ms", "--warmup", "0s", "--quiet")
+    assert vkmapctl("stress", *short, driver=icd(tmp_path, breaks)).code == 0
+
+
+# --- memory types that need a feature -------------------------------------------------------------
+
+
+def test_a_device_coherent_type_without_its_feature_is_not_used(tmp_path):
+    """VUID-vkAllocateMemory-deviceCoherentMemory-02790."""
+    breaks = f"memoryTypes[0].propertyFlags={VISIBLE | DEVICE_COHERENT} vkAllocateMemory=crash"
+    result, document = probed(tmp_path, breaks)
+    (probe,) = document["devices"]
+    assert (result.code, {proof["status"] for proof in probe["proofs"]}) == (0, {"unsupported"})
+    assert "deviceCoherentMemory" in probe["device"]["memory_types"][0]["barred"]
+    stress = vkmapctl("stress", "--size", "4K", "--quiet", driver=icd(tmp_path, breaks))
+    assert (stress.code, len(stress.errors())) == (3, 1)
+
+
+def test_verify_says_why_a_type_is_left_out(tmp_path):
+    breaks = (
+        f"memoryTypeCount=2 memoryTypes[1].heapIndex=0 memoryTypes[0].propertyFlags={VISIBLE} "
+        f"memoryTypes[1].propertyFlags={VISIBLE | DEVICE_COHERENT}"
+    )
+    result = vkmapctl("verify", "--check", "M1", "--json", "--quiet", driver=icd(tmp_path, breaks))
+    first, second = result.json()["results"]
+    assert (result.code, first["status"], second["status"]) == (0, "pass", "skip")
+    assert "deviceCoherentMemory" in second["detail"]
+    named = vkmapctl("stress", "--memory-type", "1", "--quiet", driver=icd(tmp_path, breaks))
+    assert named.code == 3
+    assert "deviceCoherentMemory" in named.errors()[0]
+
+
+def test_the_feature_is_enabled_where_the_device_has_it(tmp_path):
+    """What vkCreateDevice is given, on a device that seems to have the feature."""
+    script = """
+from vkmapctl.inside import device, vkapi
+ffi, lib = vkapi.vk.ffi, vkapi.vk.lib
+class Lib:
+    def __getattr__(self, name):
+        return getattr(lib, name)
+    def vkCreateDevice(self, physical, info, *rest):
+        print(*(ffi.string(info.ppEnabledExtensionNames[i]).decode() for i in range(info.enabledExtensionCount)))
+        link = ffi.cast("VkBaseOutStructure *", info.pNext)
+        while link:
+            if link.sType == 1000229000:
+                print("feature", ffi.cast("VkPhysicalDeviceCoherentMemoryFeaturesAMD *", link).deviceCoherentMemory)
+            link = link.pNext
+        return -3
+vkapi.vk.lib = Lib()
+vkapi._has_device_coherent_memory = lambda physical: True
+with vkapi.Instance() as instance:
+    physical = vkapi.physical_devices(instance.handle)[0]
+    described, _ = vkapi.describe(0, physical)
+    assert described["memory_types"][0]["barred"] == "", described
+    try:
+        device.OpenDevice(physical, described, None)
+    except vkapi.CallFailed as error:
+        print(error.message)
+"""
+    breaks = (
+        f"memoryTypes[0].propertyFlags={VISIBLE | DEVICE_COHERENT} "
+        "rename=VK_EXT_4444_formats:VK_AMD_device_coherent_memory"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment(icd(tmp_path, breaks)) | {"PYTHONPATH": os.getcwd()},
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    names, feature, error = done.stdout.splitlines() or [done.stderr]
+    assert "VK_AMD_device_coherent_memory" in names.split()
+    assert feature == "feature 1"
+    assert error == "vkCreateDevice failed: VK_ERROR_INITIALIZATION_FAILED"
+
+
+# --- names ----------------------------------------------------------------------------------------
+
+
+def test_a_name_cannot_steer_the_terminal(tmp_path):
+    breaks = r"deviceName=\x1b[31mRed\x07 driverInfo=\x1b]0;title\x07" + " driverName=" + "x" * 256
+    result = vkmapctl("probe", driver=icd(tmp_path, breaks))
+    assert result.code == 0, result.err
+    assert "?[31mRed?" in result.out
+    assert not {"\x1b", "\x07"} & set(result.out)
