@@ -7,6 +7,7 @@ from enum import IntEnum
 from typing import Any, NamedTuple
 
 from vkmapctl._loop import ffi, lib
+from vkmapctl.model import bins
 from vkmapctl.model.loop import Fault, LoopStep, Op, Place
 from vkmapctl.model.measured import Counted, Histogram, Mismatch, Touched
 
@@ -48,17 +49,10 @@ class Functions(NamedTuple):
     memory_type: int = 0
 
 
-def bin_edge(index: int) -> int:
-    """Lower edge in ns of a histogram bin."""
-    if index < 128:
-        return index
-    return (64 + index % 64) << (index // 64 - 1)
-
-
 def _histogram(raw: Any) -> Histogram:
     counts = ffi.unpack(raw.bins, lib.VKM_BINS)
-    bins = tuple((bin_edge(i), n) for i, n in enumerate(counts) if n)
-    return Histogram(raw.count, raw.sum_ns, raw.min_ns, raw.max_ns, raw.overflow, bins)
+    filled = tuple((bins.edge(i), n) for i, n in enumerate(counts) if n)
+    return Histogram(raw.count, raw.sum_ns, raw.min_ns, raw.max_ns, raw.overflow, filled)
 
 
 def _apart(owners: list[Any], kind: str, count: int = 1) -> Any:

@@ -9,8 +9,6 @@ from vkmapctl.errors import UsageProblem
 from vkmapctl.model.documents import ProbeReport, Run, SelftestReport, VerifyReport
 from vkmapctl.reports.elements import Element
 
-FORMATS = ("md", "csv", "junit", "html")
-
 
 def view(document: Run | ProbeReport | VerifyReport | SelftestReport) -> Iterable[Element]:
     """As it is shown at the end of its command, and again by `report show`."""
@@ -20,21 +18,21 @@ def view(document: Run | ProbeReport | VerifyReport | SelftestReport) -> Iterabl
 
             return run_view(document)
         case ProbeReport():
-            from vkmapctl.reports.probing import probe_view
+            from vkmapctl.reports.probe import probe_view
 
             return probe_view(document)
         case VerifyReport():
-            from vkmapctl.reports.verification import verify_view
+            from vkmapctl.reports.verify import verify_view
 
             return verify_view(document)
         case SelftestReport():
-            from vkmapctl.reports.verification import selftest_view
+            from vkmapctl.reports.verify import selftest_view
 
             return selftest_view(document)
 
 
 def export(document: object, wanted: str) -> bytes:
-    """A saved document as one of FORMATS. Raises UsageProblem for one that has no such form."""
+    """A saved document as one of reports.FORMATS. Raises UsageProblem for one that has no such form."""
     from vkmapctl.reports import export as exports
 
     if isinstance(document, VerifyReport) and wanted == "junit":

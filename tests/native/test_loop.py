@@ -388,7 +388,7 @@ def reserving(address, *, size=PAGE, offset=0, placed=False, release_first=True)
     mapping, unmapping = LoopStep(Op.MAP, offset=offset, size=size, **place), LoopStep(Op.UNMAP, flags=RESERVE)
     cycle = [mapping, unmapping]
     if not placed:
-        cycle.insert(1 if release_first else 2, LoopStep(Op.RELEASE))
+        cycle.insert(1 if release_first else 2, LoopStep(Op.RELEASE_KEPT))
     return Program(native.null_driver(2), [(address, offset + size)], [cycle])
 
 
@@ -430,7 +430,7 @@ def test_what_the_last_unmap_kept_is_released_at_the_end():
 
 
 def test_a_release_without_a_reservation_does_nothing(memory):
-    cycle = [LoopStep(Op.MAP, size=PAGE), LoopStep(Op.RELEASE), LoopStep(Op.UNMAP), LoopStep(Op.RELEASE)]
+    cycle = [LoopStep(Op.MAP, size=PAGE), LoopStep(Op.RELEASE_KEPT), LoopStep(Op.UNMAP), LoopStep(Op.RELEASE_KEPT)]
     assert run(a_program(memory, cycle), one_thread(), iterations=3) is Fault.OK
     assert covered(memory.address, memory.address + memory.size)
 

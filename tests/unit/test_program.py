@@ -58,7 +58,7 @@ def test_a_gap_is_slept_before_the_first_map_of_each_cycle():
     ("placed", "reserve", "expected"),
     [
         (None, False, "map unmap"),
-        (None, True, "map release unmap"),
+        (None, True, "map release_kept unmap"),
         ("any", False, "map unmap hold"),
         ("any", True, "map unmap"),
     ],

@@ -23,7 +23,8 @@ from vkmapctl.commands import console
 from vkmapctl.model.base import Note
 from vkmapctl.model.device import EntryPoint, Placed, Probe, Proof
 from vkmapctl.model.measured import TouchRate
-from vkmapctl.reports import common, probing
+from vkmapctl.reports import common
+from vkmapctl.reports import probe as probing
 from vkmapctl.reports import stress as report
 
 GOLDEN = Path(__file__).parents[1] / "golden"

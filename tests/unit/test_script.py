@@ -66,7 +66,7 @@ def test_another_object_at_a_kept_range_forgets_the_first() -> None:
 
 def test_an_unplaced_reserve_is_released_by_its_object() -> None:
     found = cycle({"op": "map"}, {"op": "unmap", "reserve": True}, {"op": "release", "object": 0})
-    assert found[-1] == LoopStep(Op.RELEASE, 0)
+    assert found[-1] == LoopStep(Op.RELEASE_KEPT, 0)
 
 
 def test_objects_that_a_step_allocates_begin_without_memory() -> None:

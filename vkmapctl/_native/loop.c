@@ -9,7 +9,7 @@
 
 #include "clock.h"
 #include "pattern.h"
-#include "structures.h"
+#include "vk_numbers.h"
 
 #define SPIN_NS 80000
 #define LONGEST_NAP_NS 10000000
@@ -288,10 +288,8 @@ static inline __attribute__((always_inline)) int run_step(struct runner *r, uint
     case VKM_FLUSH:
     case VKM_INVALIDATE: return range_step(r, i);
     case VKM_HOLD: return hold_step(step);
+    case VKM_RELEASE_KEPT: return release_step(&r->program->objects[step->object]);
     case VKM_RELEASE:
-        if (!step->size)
-            return release_step(&r->program->objects[step->object]);
-        return vkm_object_step(r->program, i, r->stats);
     case VKM_FORGET:
     case VKM_ALLOCATE:
     case VKM_FREE:
@@ -405,7 +403,7 @@ static int run_pair2(struct runner *r, uint64_t iterations, uint64_t *done)
 
 static int is_plain_pair(const struct vkm_program *p)
 {
-    return p->step_count == 2 && p->steps[0].op == VKM_MAP && p->steps[1].op == VKM_UNMAP; /* no RELEASE, no HOLD */
+    return p->step_count == 2 && p->steps[0].op == VKM_MAP && p->steps[1].op == VKM_UNMAP; /* nothing else */
 }
 
 static uint64_t maps_per_cycle(const struct vkm_program *p)

@@ -1,7 +1,7 @@
 /* The measuring loop: a flat program of steps over mapped Vulkan memory.
  *
  * Nothing here needs Vulkan's headers: functions and handles arrive as integers, and the few
- * structures are declared in structures.h.
+ * structures are declared in vk_numbers.h.
  */
 #ifndef VKM_LOOP_H
 #define VKM_LOOP_H
@@ -21,7 +21,8 @@ enum vkm_op {
     VKM_FLUSH,      /* vkFlushMappedMemoryRanges over the range */
     VKM_INVALIDATE, /* vkInvalidateMappedMemoryRanges over the range */
     VKM_HOLD,       /* reserve [address, address+size) again after an unmap that let it go */
-    VKM_RELEASE,    /* give back [address, address+size), or without a size the range that an unmap kept, if any */
+    VKM_RELEASE,    /* give back [address, address+size) */
+    VKM_RELEASE_KEPT, /* give back the range that the object's unmap kept, if any */
     VKM_FORGET,     /* the range that an unmap kept is another object's business now */
     VKM_ALLOCATE,   /* vkAllocateMemory of size bytes; the object must be without memory */
     VKM_FREE,       /* vkFreeMemory of what VKM_ALLOCATE gave */
@@ -59,7 +60,7 @@ struct vkm_step {
 struct vkm_object {
     uint64_t memory, allocation_size; /* VkDeviceMemory, bytes */
     uint64_t pointer, mapped_offset, mapped_size;
-    uint64_t kept_begin, kept_end; /* reserved by the latest unmap, for VKM_RELEASE */
+    uint64_t kept_begin, kept_end; /* reserved by the latest unmap, for VKM_RELEASE_KEPT */
     uint64_t round; /* writes so far; part of the pattern */
     uint64_t written_begin, written_end; /* by the last write */
     uint32_t owned;                      /* memory is from VKM_ALLOCATE */

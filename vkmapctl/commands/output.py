@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from vkmapctl.commands import console
+from vkmapctl.errors import UsageProblem
 
 
 def progress(line: Callable[[Any], str], output: dict[str, Any]) -> Callable[[Any], None]:
@@ -38,8 +39,7 @@ def conclude(document: Any, output: dict[str, Any], *sinks: Any) -> int:
     show(document, output)
     for sink in sinks:
         if sink and sink.error:
-            sink.error.exit_code = document.exit_code or sink.error.exit_code
-            raise sink.error
+            raise UsageProblem(sink.error.message, *sink.error.hints, exit_code=document.exit_code or None)
     return int(document.exit_code)
 
 

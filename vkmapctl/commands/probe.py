@@ -43,7 +43,7 @@ def probe(
     from vkmapctl import probe as prober
 
     if printer(output):
-        from vkmapctl.reports import plain, probing  # noqa: F401
+        from vkmapctl.reports import plain, probe  # noqa: F401
     report = prober.probe(
         selector=device,
         requirements=requirements,

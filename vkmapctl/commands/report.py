@@ -9,8 +9,8 @@ import click
 from vkmapctl.commands import params
 from vkmapctl.commands.output import show_plots
 from vkmapctl.errors import ExitCode, UsageProblem
+from vkmapctl.reports import FORMATS
 
-FORMATS = ("md", "csv", "junit", "html")
 GROUPS = ("device", "driver", "layers", "machine", "settings", "all")
 
 
@@ -86,7 +86,7 @@ def compare(
     from vkmapctl.commands import comparing, console
     from vkmapctl.figures.compare import Limits, devices_side_by_side
     from vkmapctl.model.documents import to_json
-    from vkmapctl.reports import comparison
+    from vkmapctl.reports import compare as tables
 
     runs = [comparing.load_run(path) for path in (base, *others)]
     side_by_side = devices_side_by_side(runs)
@@ -97,8 +97,8 @@ def compare(
     if as_json:
         sys.stdout.buffer.write(to_json(found))
         return found.exit_code
-    view = [*comparison.compare_view(found)] if others else []
-    view += [*comparison.devices_view(side_by_side)] if side_by_side else []
+    view = [*tables.compare_view(found)] if others else []
+    view += [*tables.devices_view(side_by_side)] if side_by_side else []
     console.print_view(view, color=not no_color)
     return found.exit_code
 

@@ -56,7 +56,7 @@ def verify(
 ) -> int:
     """Check the driver against the specification, rule by rule."""
     from vkmapctl import verify as verifier
-    from vkmapctl.reports import verification
+    from vkmapctl.reports import verify as tables
 
     if list_checks:
         return _list_checks(output)
@@ -72,7 +72,7 @@ def verify(
         layer=test_layer(emulate, inject, validate),
         command=sys.argv[1:],
         version=__version__,
-        on_row=progress(verification.check_line, output),
+        on_row=progress(tables.check_line, output),
         save=sink.save if sink else lambda report: None,
     )
     if junit_sink:
@@ -85,7 +85,7 @@ def verify(
 def _list_checks(output: dict[str, Any]) -> int:
     from vkmapctl.checks import registry
     from vkmapctl.commands import console
-    from vkmapctl.reports import verification
+    from vkmapctl.reports import verify as tables
 
     rows = [
         (one.id, one.level if one.quirk is None else f"quirk {one.quirk}", " ".join(one.needs), one.title, one.rule)
@@ -97,5 +97,5 @@ def _list_checks(output: dict[str, Any]) -> int:
         keys = ("id", "level", "needs", "title", "rule")
         click.echo(json.dumps([dict(zip(keys, row, strict=True)) for row in rows], indent=1))
     else:
-        console.print_view(verification.catalogue_view(rows), color=not output["no_color"])
+        console.print_view(tables.catalogue_view(rows), color=not output["no_color"])
     return ExitCode.OK

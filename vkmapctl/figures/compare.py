@@ -7,7 +7,7 @@ from itertools import product
 from statistics import median
 from typing import Literal, NamedTuple
 
-from vkmapctl.figures.stats import bin_middle
+from vkmapctl.model import bins
 from vkmapctl.model.base import Data
 from vkmapctl.model.case import EFFORT
 from vkmapctl.model.device import Device
@@ -125,7 +125,7 @@ def _bin_at(latency: Latency, rank: int) -> tuple[float, float]:
     for edge, count in latency.histogram.bins:
         seen += count
         if seen >= rank:
-            return float(edge), 2 * bin_middle(edge) - edge
+            return float(edge), float(edge if edge < bins.EXACT else edge + bins.width(edge))
     return float(latency.max_ns or 0), float(latency.max_ns or 0)
 
 

@@ -19,10 +19,11 @@ class Op(IntEnum):
     INVALIDATE = 7
     HOLD = 8
     RELEASE = 9
-    FORGET = 10
-    ALLOCATE = 11
-    FREE = 12
-    PAUSE = 13
+    RELEASE_KEPT = 10
+    FORGET = 11
+    ALLOCATE = 12
+    FREE = 13
+    PAUSE = 14
 
 
 class Fault(IntEnum):
@@ -70,6 +71,7 @@ _CALLS = {
     Op.FREE: "vkFreeMemory",
     Op.HOLD: "mmap",
     Op.RELEASE: "munmap",
+    Op.RELEASE_KEPT: "munmap",
 }
 
 

@@ -1,5 +1,7 @@
 """What is asked for: a workload as written, and the jobs that it becomes on a device. How to resolve it is plans/'s."""
 
+from typing import Any
+
 import msgspec
 
 from vkmapctl.model.base import Data, Note
@@ -42,6 +44,12 @@ class Workload(Data, frozen=True):
     question: str = ""
     jobs: tuple["Workload", ...] = ()
     gap_seconds: float = 0.0
+
+    def asked(self) -> dict[str, Any]:
+        """What is asked of each of its rows, by the names that Case has for it; where and how much is not in it."""
+        alike = {name: getattr(self, name) for name in Case.__struct_fields__ if hasattr(self, name)}
+        del alike["api"], alike["memory_type"]  # words here, and what they mean on a device there
+        return alike | {"part": self.name, "duration_seconds": self.seconds, "steps": len(self.steps)}
 
     def parts(self) -> tuple["Workload", ...]:
         """The sets of flags to measure, one after the other."""

@@ -91,7 +91,7 @@ def _cycle(job: Job, device: Device, addresses: list[int], offsets: list[int], o
         flags = PLACED if addresses else 0
         steps.append(LoopStep(Op.MAP, i, offset, size, whole=job.map_size is None, flags=flags, address=address))
         if job.reserve and not addresses:  # only now, so that this map must avoid the range
-            steps.append(LoopStep(Op.RELEASE, i))
+            steps.append(LoopStep(Op.RELEASE_KEPT, i))
         steps += _touch(job, device, i, offset, size)
     for i in order:
         steps.append(LoopStep(Op.UNMAP, i, flags=RESERVE if job.reserve else 0))

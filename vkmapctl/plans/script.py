@@ -48,7 +48,7 @@ class Impossible(ValueError):
         self.reason, self.path = reason, path
 
 
-class Range(msgspec.Struct):
+class NamedRange(msgspec.Struct):
     """A named address range: bytes, and where it is wanted as --placed says it, or where it is."""
 
     size: int
@@ -102,9 +102,9 @@ def _pause_ns(step: Pause, path: str = "") -> int:
     return round(seconds * 1e9)
 
 
-def ranges_of(steps: Sequence[AnyStep]) -> dict[str, Range]:
+def ranges_of(steps: Sequence[AnyStep]) -> dict[str, NamedRange]:
     """The named ranges, by the first reserve step of each. Raises Impossible."""
-    found: dict[str, Range] = {}
+    found: dict[str, NamedRange] = {}
     for path, step in walk(steps):
         if not isinstance(step, Reserve):
             continue
@@ -112,7 +112,7 @@ def ranges_of(steps: Sequence[AnyStep]) -> dict[str, Range]:
         if known is None:
             if step.size is None or not int(step.size):
                 raise Impossible(f"range '{step.range}' needs a size where it is reserved first", path)
-            found[step.range] = Range(page_ceil(int(step.size)), step.address or "any")
+            found[step.range] = NamedRange(page_ceil(int(step.size)), step.address or "any")
         elif (step.size is not None and page_ceil(int(step.size)) != known.size) or (
             step.address is not None and step.address != known.wanted
         ):
@@ -315,7 +315,7 @@ class Walk:
         flags = PLACED if step.placed is not None else 0
         self._emit(Op.MAP, i, offset, size, whole=step.size is None, flags=flags, address=address)
 
-    def _free_range(self, name: str, offset: int, size: int) -> Range:
+    def _free_range(self, name: str, offset: int, size: int) -> NamedRange:
         one = self._ranges.get(name)
         if one is None:
             known = ", ".join(self._ranges) or "none"
@@ -331,7 +331,7 @@ class Walk:
             raise Impossible(f"offset and size of a placed map must be multiples of {alignment}")
         return one
 
-    def _forget(self, one: Range) -> None:
+    def _forget(self, one: NamedRange) -> None:
         if one.keeper is not None:
             self._emit(Op.FORGET, one.keeper)
             self._things[one.keeper].kept = None
@@ -405,7 +405,7 @@ class Walk:
             if thing.kept != OWN:
                 raise Impossible(f"object {i} keeps no addresses of its own at this point")
             thing.kept = None
-            self._emit(Op.RELEASE, i)
+            self._emit(Op.RELEASE_KEPT, i)
             return
         one = self._ranges.get(step.range)
         if one is None or not one.taken or one.occupant is not None:

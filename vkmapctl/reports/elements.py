@@ -36,7 +36,7 @@ class Column(NamedTuple):
     folds: bool = True
 
 
-class Line(NamedTuple):
+class TableLine(NamedTuple):
     cells: Sequence[str | Text]
     style: str = ""
 
@@ -46,11 +46,11 @@ class Table:
 
     def __init__(self, columns: Iterable[Column]) -> None:
         self.columns = list(columns)
-        self.rows: list[Line] = []
+        self.rows: list[TableLine] = []
 
     def add(self, *cells: str | Text, style: str = "") -> None:
         assert len(cells) == len(self.columns)
-        self.rows.append(Line(cells, style))
+        self.rows.append(TableLine(cells, style))
 
     @property
     def has_header(self) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from vkmapctl import units
 from vkmapctl.figures.findings import findings, sharing, sweep_labels, sweeps
-from vkmapctl.figures.stats import bin_middle
+from vkmapctl.model import bins
 from vkmapctl.model.case import memory_label
 from vkmapctl.model.documents import Run
 from vkmapctl.model.measured import Latency, Row
@@ -90,7 +90,7 @@ def shares(latency: Latency) -> list[tuple[float, float]]:
     """(ns, share of samples) in equal slices of the logarithm, with a zero beside each run of samples."""
     slices: dict[int, int] = {}
     for edge, count in latency.histogram.bins:
-        at = math.floor(math.log10(max(bin_middle(edge), 1.0)) * SLICES)
+        at = math.floor(math.log10(max(bins.middle(edge), 1.0)) * SLICES)
         slices[at] = slices.get(at, 0) + count
     shares: dict[int, float] = {}
     for at, count in slices.items():
@@ -161,7 +161,7 @@ def _percentile_points(latency: Latency) -> list[Point]:
     for edge, count in latency.histogram.bins:
         seen += count
         share = seen / latency.count
-        value = max(min(bin_middle(edge), float(latency.max_ns or 1)), 1.0)
+        value = max(min(bins.middle(edge), float(latency.max_ns or 1)), 1.0)
         tip = ""
         while named and share >= named[0] and latency.count * (1 - named[0]) >= 1 - 1e-9:
             tip = f"p{named.pop(0) * 100:.9g} {units.duration(value)}"

@@ -1,6 +1,6 @@
 /* What the loop passes to the driver, from the registry (VK_KHR_map_memory2, VK_EXT_map_memory_placed). */
-#ifndef VKM_STRUCTURES_H
-#define VKM_STRUCTURES_H
+#ifndef VKM_VK_NUMBERS_H
+#define VKM_VK_NUMBERS_H
 
 #define WHOLE_SIZE UINT64_MAX
 #define MAP_PLACED 1u     /* VK_MEMORY_MAP_PLACED_BIT_EXT */
