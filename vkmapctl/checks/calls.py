@@ -63,7 +63,8 @@ class Memory:
     def checked(self, mapped: Mapped, offset: int = 0, size: int | None = None) -> int:
         """The pointer that a map gave. Raises CallFailed where the driver refused it."""
         if mapped.result:
-            raise CallFailed(f"map of {self.describe(offset, size)} failed: {result_name(mapped.result)}")
+            name = result_name(mapped.result)
+            raise CallFailed(f"map of {self.describe(offset, size)} failed: {name}", call="map", result=name)
         return mapped.pointer
 
     def describe(self, offset: int, size: int | None) -> str:
@@ -80,7 +81,7 @@ class Memory:
         """As try_unmap. Raises CallFailed where the driver refuses."""
         result = self.try_unmap(**options)
         if result:
-            raise CallFailed(f"unmap failed: {result_name(result)}")
+            raise CallFailed(f"unmap failed: {result_name(result)}", call="unmap", result=result_name(result))
 
     def flush(self, offset: int = 0, size: int = WHOLE_SIZE) -> None:
         """vkFlushMappedMemoryRanges; WHOLE_SIZE is to the end of the mapping. Raises CallFailed."""

@@ -1,1 +1,1 @@
-"""What was measured: statistics, rows, causes in words, findings, comparisons. No driver, no file and no table is here."""
+"""What was measured: statistics, rows, causes in words, findings, comparisons. No driver, file or table is here."""

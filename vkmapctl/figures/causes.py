@@ -34,7 +34,7 @@ def of_fault(fault: Fault, result: str, place: Place, mismatch: Mismatch | None,
 
 def words(cause: Cause) -> str:
     """One line."""
-    if cause.kind == "call-failed":
+    if cause.kind == "call-failed" and cause.result:
         return f"{cause.result} in {cause.call}{_where(cause)}"
     if cause.mismatch:
         wrong = cause.mismatch
