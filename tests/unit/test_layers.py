@@ -150,6 +150,14 @@ def test_whose_fault_a_failure_is(works, text, monkeypatch):
     assert "NO_T" not in os.environ
 
 
+def test_the_guilty_one_of_several_layers_is_named(monkeypatch):
+    for name in ("NO_T", "NO_U"):
+        monkeypatch.delenv(name, raising=False)
+    both = [layers.Layer(f"VK_LAYER_{one}", "implicit", "l", disable=(f"NO_{one}", "1")) for one in "TU"]
+    blame = layers.blame(both, lambda: "NO_U" in os.environ)
+    assert blame.text == "without VK_LAYER_U it works: the layer is at fault, not the driver"
+
+
 def test_without_a_foreign_layer_nothing_is_tried():
     own = layers.Layer("VK_LAYER_VKMAPCTL_test", "explicit", "l")
     asked = layers.Layer("VK_LAYER_KHRONOS_validation", "explicit", "l")

@@ -202,12 +202,19 @@ def blame(layers: Iterable[Layer], works: Callable[[], bool], *, asked: Collecti
     left_out = foreign(layers, asked)
     if not left_out:
         return Blame(False, "")
-    with environment_with(without(left_out)):
-        worked = works()
-    listed = ", ".join(one.name for one in left_out)
-    if worked:
-        return Blame(True, f"without {listed} it works: the layer is at fault, not the driver")
-    return Blame(False, f"without {listed} it fails alike: it is the driver")
+    if not _works_without(left_out, works):
+        return Blame(False, f"without {_listed(left_out)} it fails alike: it is the driver")
+    guilty = [one for one in left_out if len(left_out) > 1 and _works_without([one], works)]
+    return Blame(True, f"without {_listed(guilty or left_out)} it works: the layer is at fault, not the driver")
+
+
+def _works_without(layers: Sequence[Layer], works: Callable[[], bool]) -> bool:
+    with environment_with(without(layers)):
+        return works()
+
+
+def _listed(layers: Iterable[Layer]) -> str:
+    return ", ".join(one.name for one in layers)
 
 
 def in_path(layers: Sequence[Layer], mapped: "Iterable[Area]", functions: Iterable[int]) -> list[Layer]:
