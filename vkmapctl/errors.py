@@ -1,5 +1,7 @@
 """Errors that a user can cause or meet, each with hints and its exit code."""
 
+from typing import Literal
+
 
 class ExitCode:
     """What the process returns; part of the command line's contract. Plain integers, which cost no import."""
@@ -58,6 +60,7 @@ def refusal(message: str, hints: tuple[str, ...], exit_code: int, call: str = ""
 
 
 class DriverDied(VkmapError):
-    """The process that holds the driver crashed or hung."""
+    """The process that holds the driver crashed or hung, as `kind` says."""
 
     exit_code = ExitCode.DRIVER_DIED
+    kind: Literal["crashed", "hung"] = "crashed"

@@ -8,12 +8,11 @@ from msgspec.structs import replace
 
 from vkmapctl.driver import layers
 from vkmapctl.driver import listing as drivers
-from vkmapctl.driver.messages import Described, Prove, Proved
 from vkmapctl.driver.process import DriverProcess, Interrupts
 from vkmapctl.driver.protocol import Died, Driver, Interrupted
+from vkmapctl.driver.proving import prove
 from vkmapctl.errors import VkmapError
 from vkmapctl.figures import outcomes
-from vkmapctl.figures.proved import probe_of
 from vkmapctl.inside import server
 from vkmapctl.inside.fork import Started
 from vkmapctl.inside.layer import LayerChoice
@@ -22,8 +21,8 @@ from vkmapctl.model.base import Note, Status
 from vkmapctl.model.device import Device, Probe
 from vkmapctl.model.documents import SCHEMA, ProbeReport, Tool
 from vkmapctl.plans import patience
-from vkmapctl.plans.gates import missing
-from vkmapctl.plans.selectors import select
+from vkmapctl.plans.gates import unmet
+from vkmapctl.plans.selectors import select, twins
 
 
 def probe(
@@ -39,7 +38,8 @@ def probe(
 ) -> ProbeReport:
     """Describes and proves the selected devices, all by default. started: a process that serves the layer already.
 
-    A gate holds where one device meets all of it. Raises VkmapError where no device can be described.
+    A gate is about the devices that other commands would use with the same selector: the best one by default. Raises
+    VkmapError where no device can be described.
     """
     machine = host.describe()  # while the driver loads
     interrupts = Interrupts()
@@ -54,22 +54,28 @@ def probe(
         )
 
     with interrupts.caught():
-        described, probes, at_end = _probe_devices(selector, start, alone=bool(layer and layer.fault))
-    lacking = [missing(requirements, expected_driver, one) for one in probes]
-    gap = tuple(sorted(lacking, key=len)[0]) if lacking else ()
-    outcome = _outcome([*(one.status for one in probes), at_end], bool(gap))
+        proving = Proving(start, layer)
+        try:
+            shown = select(proving.described.devices, selector or "all")
+            probes = [*(proving.left_out() if selector in (None, "all") else ()), *proving.probes(shown)]
+            ended = proving.end()
+        finally:
+            proving.close()
+    used = {one.index for one in select(shown, selector if selector == "all" else None)}
+    gap = unmet(requirements, expected_driver, [one for one in probes if one.device and one.device.index in used])
+    outcome = _outcome([*(one.status for one in probes), ended], bool(gap))
     return ProbeReport(
         schema=SCHEMA,
         tool=Tool("vkmapctl", version, tuple(command)),
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         host=machine,
-        loader=described.loader,
+        loader=proving.described.loader,
         devices=tuple(probes),
         outcome=outcome,
         exit_code=outcomes.EXIT[outcome],
         missing=gap,
-        warnings=described.notes,
-        layers=layers.names(described.files),
+        warnings=(*proving.described.notes, *proving.notes),
+        layers=tuple(one.name for one in proving.layers),
     )
 
 
@@ -81,51 +87,93 @@ def _outcome(statuses: Sequence[Status], gap: bool) -> Status:
     return "unsupported" if gap and outcome in ("failed", "ok") else outcome
 
 
-def _probe_devices(
-    selector: str | None, start: Callable[[], Driver], *, alone: bool
-) -> tuple[Described, list[Probe], Status]:
-    """Every selected device, proved, and how the driver's process ended."""
-    driver, described = drivers.describe(start, alone=alone)
-    try:
-        probes: list[Probe] = []
-        if selector in (None, "all"):
-            left_out = [note.message for note in described.notes if note.code == drivers.BROKEN]
-            probes += [Probe(device=None, status="crashed", reason=reason) for reason in left_out]
-        for device in select(described.devices, selector or "all"):
-            if probes and probes[-1].device and probes[-1].status != "ok":
-                driver.close(0)
-                driver = start()
-                driver.describe()
-            probes.append(_prove(driver, device))
-            if probes[-1].status == "interrupted":
-                break
-        if probes[-1].status in ("hung", "interrupted"):
-            return described, probes, "ok"
+class Proving:
+    """The devices of this machine, proved one after the other: in one process, and a new one after each failure.
+
+    start: makes such a process. Raises VkmapError where no device can be described.
+    """
+
+    def __init__(self, start: Callable[[], Driver], layer: LayerChoice | None) -> None:
+        injected = layer is not None and bool(layer.fault)
+        self._start = start
+        self._driver, self.described = drivers.describe(start, alone=injected)
+        self._spent = False  # by a failure
+        self.layers = layers.active(self.described.files)
+        self._foreign = [] if injected else layers.foreign(self.layers, layer.names if layer else ())
+        self._proved: list[Device] = []
+        self.notes: list[Note] = []
+
+    def left_out(self) -> list[Probe]:
+        """What stands for the drivers that the others had to be listed without."""
+        return [
+            Probe(device=None, status=one.status, reason=f"{one.manifest}: {one.reason}")
+            for one in self.described.left_out
+        ]
+
+    def probes(self, devices: Sequence[Device]) -> list[Probe]:
+        """The live proof of each device, however its driver behaves, until the user stops it."""
+        again = twins(self.described.devices)
+        found: list[Probe] = []
+        for device in devices:
+            if self._spent:
+                self._driver.close(0)
+                self._driver = self._start()
+                self._driver.describe()
+            self._proved.append(device)
+            probe = prove(self._driver, device)
+            self._spent = probe.status != "ok"
+            if probe.status == "interrupted":
+                return [*found, probe]
+            if self._spent:
+                probe = replace(probe, reason=probe.reason + self._blame([device]))
+            if device.index in again:
+                text = f"the same GPU and driver as device {again[device.index]}: two manifests name one driver"
+                probe = replace(probe, notes=(*probe.notes, Note("same-gpu", text)))
+            found.append(probe)
+        return found
+
+    def end(self) -> Status:
+        """Lets the process end through its driver's own end: `ok`, or how that failed, which is noted."""
+        if self._spent:
+            return "ok"
         try:
-            driver.end()
-        except Died as died:
-            note = Note("died-at-end", f"the driver {died.kind} when it was to end: {died.where}")
-            return replace(described, notes=(*described.notes, note)), probes, died.kind
+            self._driver.end()
         except Interrupted:
-            return described, probes, "interrupted"
-        return described, probes, "ok"
-    finally:
-        driver.close(0)
+            return "interrupted"
+        except Died as died:
+            text = f"the driver {died.kind} when it was to end: {died.where}{self._blame(self._proved)}"
+            self.notes.append(Note("died-at-end", text))
+            return died.kind
+        return "ok"
+
+    def _blame(self, devices: Sequence[Device]) -> str:
+        """Whether a failure is a layer's or the driver's, to go behind a reason; empty where no layer is active."""
+        try:
+            text = layers.blame(self._foreign, lambda: self._holds(devices)).text
+        except Interrupted:
+            return ""
+        return f"; {text}" if text else ""
+
+    def _holds(self, devices: Sequence[Device]) -> bool:
+        """Whether the proofs of these devices hold in a process of their own, to its end."""
+        driver = self._start()
+        try:
+            known = {_identity(one): one for one in driver.describe().devices}
+            statuses = [prove(driver, known[_identity(one)]).status for one in devices]
+            if "interrupted" in statuses:
+                raise Interrupted
+            driver.end()
+        except (VkmapError, Died, KeyError):
+            return False
+        finally:
+            driver.close(0)
+        return all(one == "ok" for one in statuses)
+
+    def close(self) -> None:
+        """Leaves no process behind."""
+        self._driver.close(0)
 
 
-def _prove(driver: Driver, device: Device) -> Probe:
-    """The live proof of one device, however its driver behaves."""
-    try:
-        proved = driver.answer(Prove(device.index), Proved)
-        found = probe_of(device, proved.resolves, proved.proofs)
-        if not proved.validation:
-            return found
-        return replace(found, status="failed", reason="; ".join(proved.validation))
-    except VkmapError as error:
-        return Probe(device=device, status=outcomes.of_error(error), reason=error.message)
-    except Interrupted:
-        return Probe(device=device, status="interrupted", reason="stopped by the user")
-    except Died as died:
-        reason = f"the driver {died.kind} in the live proof: {died.where}"
-        said = tuple(Note("driver-said", line) for line in died.output.splitlines()[-5:])
-        return Probe(device=device, status=died.kind, reason=reason, notes=said)
+def _identity(device: Device) -> tuple[str, str, str]:
+    """Which device it is, also where it has another place in the list."""
+    return device.device_uuid, device.driver_uuid, device.name

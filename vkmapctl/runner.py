@@ -14,7 +14,7 @@ from vkmapctl.driver.protocol import Died, Driver, Interrupted
 from vkmapctl.errors import CallFailed, ExitCode, VkmapError
 from vkmapctl.figures import stats, trust
 from vkmapctl.figures.rows import measured_row
-from vkmapctl.model.base import Note
+from vkmapctl.model.base import Note, Status
 from vkmapctl.model.loop import Place, call_of
 from vkmapctl.model.measured import Cause, Counted, Floor, Row
 from vkmapctl.model.workload import Job
@@ -143,17 +143,17 @@ class Runner:
             self.close(grace=0)  # a lost device stays lost; the next group gets a new one
         return Group(rows, (*notes, *(note for row in rows for note in trust.row_notes(row))), interrupted)
 
-    def end(self) -> list[Note]:
-        """Ends the process through its driver's own end, where what is amiss with that shows."""
+    def end(self) -> tuple[Status, list[Note]]:
+        """Ends the process through its driver's own end, where what is amiss with that shows: `ok`, or how it died."""
         if self._driver is None:
-            return []
+            return "ok", []
         try:
             said = self._driver.answer(Finish(), Finished).validation
             self._driver.end()
-            return validation_notes(said)
+            return "ok", validation_notes(said)
         except Died as died:
             self.close(grace=0)
-            return [Note(DIED_AT_END, f"the driver {died.kind} at its end: {died.where}")]
+            return died.kind, [Note(DIED_AT_END, f"the driver {died.kind} when it was to end: {died.where}")]
         finally:
             self.close()
 

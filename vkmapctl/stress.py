@@ -12,7 +12,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from vkmapctl.driver import layers, listing
-from vkmapctl.driver.messages import Described
+from vkmapctl.driver.messages import Described, LeftOut
 from vkmapctl.driver.process import DriverProcess, Interrupts
 from vkmapctl.driver.protocol import Died, Driver, Interrupted
 from vkmapctl.errors import Unsupported
@@ -30,7 +30,7 @@ from vkmapctl.native import Results
 from vkmapctl.plans import patience, workload
 from vkmapctl.plans.gates import Threshold, missed, parse_threshold
 from vkmapctl.plans.selectors import select
-from vkmapctl.runner import DIED_AT_END, VALIDATION, VARIANTS, Group, Runner, Watcher, share, validation_notes
+from vkmapctl.runner import VALIDATION, VARIANTS, Group, Runner, Watcher, share, validation_notes
 from vkmapctl.worker.serve import serve
 
 THRESHOLD = "threshold"
@@ -63,6 +63,8 @@ class Stress:
         self._interrupts = Interrupts()
         self._runner = self._new_runner(self._watcher)
         self._missed: list[str] = []
+        self._left_out: tuple[LeftOut, ...] = ()
+        self._ended: Status = "ok"
         self._next_save = 0.0
         self._run = Run(
             tool=Tool("vkmapctl", version, tuple(command)),
@@ -80,7 +82,7 @@ class Stress:
                 self._measure(plans)
                 if self._together:
                     self._measure_together(plans)
-                self._note(*self._runner.end())
+                self._end()
             except Interrupted:
                 self._finish("interrupted")
             except Died as died:  # while the floor was measured
@@ -117,6 +119,7 @@ class Stress:
     def _begin(self) -> list[Plan]:
         """The plans, once the devices are known and everything that is true of the whole run is noted."""
         described = self._runner.start()
+        self._left_out = described.left_out
         chosen = select(described.devices, self._selector)
         plans = self._plans(chosen)
         facts = self._run.host | host.near_gpu(chosen[0].pci_address)
@@ -165,7 +168,7 @@ class Stress:
         if len(devices) < 2:
             self._note(Note("together", "--together found one device: it has nothing to share with"))
             return
-        self._note(*self._runner.end())
+        self._end()
         runners = [self._new_runner(Watcher()) for _ in devices]
         groups = [_together(plans, device, len(devices)) for device in devices]
         for runner in runners:
@@ -174,6 +177,11 @@ class Stress:
             self._add(found)
         if self._interrupts.pending:
             raise Interrupted
+
+    def _end(self) -> None:
+        """What is amiss with a driver's own end shows only there."""
+        self._ended, notes = self._runner.end()
+        self._note(*notes)
 
     # --- results ----------------------------------------------------------------------------------
 
@@ -197,8 +205,9 @@ class Stress:
 
     def _finish(self, outcome: Status) -> None:
         codes = {note.code for note in self._run.warnings}
-        if outcome == "ok" and (DIED_AT_END in codes or (listing.BROKEN in codes and self._asks_for_any())):
-            outcome = "crashed"
+        outcome = self._ended if outcome == "ok" else outcome
+        if outcome == "ok" and self._selector in (None, "all"):  # a driver that was left out could be meant
+            outcome = outcomes.worst(one.status for one in self._left_out)
         if outcome == "ok" and VALIDATION in codes:
             outcome = "failed"
         lines = [*missed(self._thresholds, self._run.results), *self._missed] if outcome == "ok" else []
@@ -206,10 +215,6 @@ class Stress:
             outcome = "missed"
             self._update(warnings=(*self._run.warnings, *(Note(THRESHOLD, line) for line in lines)))
         self._update(outcome=outcome, exit_code=outcomes.EXIT[outcome])
-
-    def _asks_for_any(self) -> bool:
-        """Whether a driver that had to be left out could have been meant."""
-        return self._selector in (None, "all")
 
     def _note(self, *notes: Note) -> None:
         """What is true of several groups is told once."""

@@ -14,6 +14,7 @@ from vkmapctl.driver import listing as drivers
 from vkmapctl.driver.messages import Described, Finish, Finished, Tried, Try
 from vkmapctl.driver.process import DriverProcess, Interrupts
 from vkmapctl.driver.protocol import Died, Interrupted
+from vkmapctl.driver.proving import prove
 from vkmapctl.errors import ExitCode, UsageProblem, VkmapError
 from vkmapctl.figures import outcomes
 from vkmapctl.inside.layer import LayerChoice
@@ -63,6 +64,21 @@ class Attempts:
         child, described = drivers.describe(partial(self._start, timeout=self.timeout), alone=self._injects)
         child.close(0)
         return described
+
+    def end(self, devices: Sequence[Device]) -> Died | None:
+        """How a process ends that has these devices open, None where it ends well: attempts are cut short."""
+        driver = self._start(timeout=self.timeout)
+        try:
+            driver.describe()
+            if all(prove(driver, device).status == "ok" for device in devices):
+                driver.end()
+        except Died as died:
+            return died
+        except VkmapError:
+            pass  # told by the checks
+        finally:
+            driver.close(0)
+        return None
 
     def attempt(self, one: Check, device: Device, memory_type: MemoryType, *, timeout: float | None = None) -> CheckRow:
         """One check on one memory type, however the driver behaves. timeout: seconds, where not as for all."""
@@ -204,9 +220,14 @@ def verify(
         except (Interrupted, BrokenPipeError):
             outcome = "interrupted"
             report = replace(report, warnings=(*report.warnings, Note("interrupted", "not every check was run")))
+        died = None if outcome else attempts.end(devices)
     outcome = outcome or _outcome(report.results)
+    if died:
+        note = Note("died-at-end", f"the driver {died.kind} when it was to end: {died.where}")
+        report = replace(report, warnings=(*report.warnings, note))
+        outcome = outcomes.worst([outcome, died.kind])
     if outcome in ("ok", "unsupported") and selector in (None, "all"):  # a driver that was left out could be meant
-        outcome = "crashed" if any(note.code == drivers.BROKEN for note in report.warnings) else outcome
+        outcome = outcomes.worst([outcome, *(one.status for one in described.left_out)])
     report = replace(report, warnings=(*report.warnings, *_unexpected_passes(expected, report)))
     report = replace(report, outcome=outcome, exit_code=outcomes.EXIT[outcome])
     save(report)

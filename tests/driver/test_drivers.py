@@ -6,7 +6,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from cli_runner import vkmapctl
+from cli_runner import LAVAPIPE, vkmapctl
+from icd.build import icd
 
 from vkmapctl.driver import listing as drivers
 
@@ -88,7 +89,99 @@ def test_a_driver_that_hangs(tmp_path):
     result = vkmapctl("probe", "--json", "--quiet", "--timeout", "2s", driver=both)
     assert result.code == 6
     assert "hung" in result.json()["devices"][0]["reason"]
+    assert [one["status"] for one in result.json()["devices"]] == ["hung", "ok"]
+    assert result.json()["outcome"] == "hung"
     assert result.json()["devices"][1]["status"] == "ok"
+
+
+def both_listed(manifest):
+    """The environment of a machine that has this driver and lavapipe."""
+    return {"VK_DRIVER_FILES": f"{manifest}:{LVP}", "VK_ICD_FILENAMES": f"{manifest}:{LVP}"}
+
+
+@pytest.mark.parametrize(
+    ("breaks", "words"),
+    [
+        ("vkCreateInstance=return:-1", "vkCreateInstance failed: VK_ERROR_OUT_OF_HOST_MEMORY"),
+        ("vkEnumeratePhysicalDevices=return:-1", "vkEnumeratePhysicalDevices failed: VK_ERROR_OUT_OF_HOST_MEMORY"),
+        ("vkEnumeratePhysicalDevices=return:-3", "with it, the loader lists no device of any driver"),
+    ],
+)
+def test_a_driver_that_returns_an_error_does_not_hide_the_others(tmp_path, breaks, words):
+    driver = icd(tmp_path, breaks, beside=True)
+    result = vkmapctl("probe", "--json", "--quiet", driver=driver)
+    broken, working = result.json()["devices"]
+    assert (result.code, broken["device"], broken["status"]) == (4, None, "failed")
+    assert broken["reason"].endswith(f"vkmapctl_test_icd.json: {words}")
+    assert [proof["status"] for proof in working["proofs"]] == ["ok"] * 3
+    verified = vkmapctl("verify", "--check", "M1", "--json", "--quiet", driver=driver)
+    assert verified.code == 4, "the broken one might have been the best"
+    assert [row["status"] for row in verified.json()["results"]] == ["pass"]
+
+
+def test_a_broken_manifest_is_named(tmp_path):
+    manifest = tmp_path / "broken_icd.json"
+    manifest.write_text("{ broken")
+    result = vkmapctl("probe", "--json", "--quiet", driver=both_listed(manifest))
+    broken, working = result.json()["devices"]
+    assert (result.code, broken["status"], working["status"]) == (4, "failed", "ok")
+    assert "broken_icd.json" in broken["reason"]
+
+
+@pytest.mark.parametrize("breaks", ["vkCreateInstance=return:-3", "vkCreateInstance=return:-9"])
+def test_a_driver_that_the_loader_skips_is_named(tmp_path, breaks):
+    result = vkmapctl("probe", "--json", "--quiet", driver=icd(tmp_path, breaks, beside=True))
+    document = result.json()
+    assert (result.code, len(document["devices"])) == (0, 1)
+    told = {note["code"]: note["message"] for note in document["warnings"]}
+    assert "vkmapctl_test_icd.json" in told["driver-skipped"]
+
+
+def test_a_library_that_is_missing_is_named(tmp_path):
+    manifest = tmp_path / "missing_icd.json"
+    icd_facts = {"library_path": "/nowhere/libmissing.so", "api_version": "1.3.0"}
+    manifest.write_text(json.dumps({"file_format_version": "1.0.0", "ICD": icd_facts}))
+    result = vkmapctl("probe", "--json", "--quiet", driver=both_listed(manifest))
+    assert result.code == 0
+    assert "/nowhere/libmissing.so" in " ".join(note["message"] for note in result.json()["warnings"])
+
+
+def test_drivers_without_a_device_are_no_fault():
+    """RADV where there is no GPU."""
+    result = vkmapctl("probe", driver={"VK_LOADER_DRIVERS_SELECT": "*radeon*"})
+    assert (result.code, result.errors()) == (3, ["Error: the Vulkan drivers on this machine offer no device"])
+    for words in ("/dev/dri", "VK_LOADER_DRIVERS_SELECT"):
+        assert words in result.err
+
+
+def test_what_the_loader_says_is_shown_where_it_is_asked_for():
+    asked = LAVAPIPE | {"VK_LOADER_DEBUG": "all"}
+    result = vkmapctl("probe", "--json", driver=asked)
+    assert result.code == 0
+    assert "Searching for driver manifest files" in result.err
+    result.json()
+    assert "Searching" not in vkmapctl("probe", driver=LAVAPIPE).err
+
+
+def test_one_gpu_by_two_manifests_is_told(tmp_path):
+    copy = tmp_path / "copy_icd.json"
+    shutil.copy(LVP, copy)
+    result = vkmapctl("probe", "--json", "--quiet", "--device", "all", driver=both_listed(copy))
+    first, second = result.json()["devices"]
+    assert (result.code, first["notes"]) == (0, [])
+    assert [note["code"] for note in second["notes"]] == ["same-gpu"]
+    assert "device 0" in second["notes"][0]["message"]
+
+
+def test_a_gate_is_about_the_device_that_would_be_used(tmp_path):
+    """A GPU, as it says, beside lavapipe: the one that stress and verify would run on."""
+    gpu = icd(tmp_path, r"deviceType=2 deviceUUID=\x01 driverID=4 driverName=Hardware", beside=True)
+    assert vkmapctl("probe", "--expect-driver", "Hardware", driver=gpu).code == 0
+    result = vkmapctl("probe", "--json", "--expect-driver", "llvmpipe", driver=gpu)
+    assert (result.code, len(result.json()["devices"])) == (3, 2)
+    assert "this is Hardware" in result.json()["missing"][0]
+    index = next(one["device"]["index"] for one in result.json()["devices"] if one["device"]["type"] == "cpu")
+    assert vkmapctl("probe", "--expect-driver", "llvmpipe", "--device", str(index), driver=gpu).code == 0
 
 
 def test_nothing_but_a_broken_driver_is_one_error(tmp_path):

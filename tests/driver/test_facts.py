@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from cli_runner import LAVAPIPE, environment, vkmapctl
+from cli_runner import LAVAPIPE, RADV_NULL, environment, vkmapctl
 from icd.build import icd
 
 GIB = 1 << 30
@@ -154,3 +154,25 @@ def test_a_name_cannot_steer_the_terminal(tmp_path):
     assert result.code == 0, result.err
     assert "?[31mRed?" in result.out
     assert not {"\x1b", "\x07"} & set(result.out)
+
+
+# --- what --emulate cannot do ---------------------------------------------------------------------
+
+
+def told(result):
+    return [note["message"] for note in result.json()["warnings"] if note["code"] == "not-emulated"]
+
+
+def test_emulating_without_map2_is_told(tmp_path):
+    breaks = f"apiVersion={version(1, 3, 0)} rename=VK_KHR_map_memory2:VK_KHR_no_such_thing"
+    (message,) = told(vkmapctl("probe", "--emulate", "placed", "--json", "--quiet", driver=icd(tmp_path, breaks)))
+    assert "Vulkan 1.4 or VK_KHR_map_memory2" in message
+
+
+def test_emulating_on_a_driver_with_placed_maps_of_its_own_is_told():
+    (message,) = told(vkmapctl("probe", "--emulate", "range", "--json", "--quiet", driver=RADV_NULL))
+    assert "placed maps of its own" in message
+
+
+def test_emulating_where_it_can_be_done_is_not(tmp_path):
+    assert told(vkmapctl("probe", "--emulate", "placed", "--json", "--quiet", driver=LAVAPIPE)) == []

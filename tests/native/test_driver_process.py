@@ -290,6 +290,28 @@ def test_closing_lets_a_process_finish_by_itself(tmp_path):
     assert (tmp_path / "cleaned up").exists()
 
 
+def test_what_was_said_before_the_request_is_not_the_failure_s(started):
+    """A driver may chat while it is listed; what it says of its own death is what counts."""
+
+    def serve(channel):
+        os.write(2, b"driver: hello\n")
+        channel.send(pack(HELLO))
+        for request in map(request_of, channel.requests()):
+            if isinstance(request, Prove):
+                channel.send(pack(Finished()))
+                continue
+            if request == Finish():
+                die_by(signal.SIGSEGV)
+
+    one = started(serve)
+    one.describe()
+    one.answer(Prove(0), Finished)
+    with pytest.raises(Died) as caught:
+        one.answer(Finish(), Finished)
+    assert caught.value.output == ""
+    assert one.said() == "driver: hello"
+
+
 # --- keeping apart --------------------------------------------------------------------------------
 
 

@@ -67,6 +67,9 @@ class FakeDriver:
             case other:
                 raise AssertionError(f"no answer to {other}")
 
+    def said(self) -> str:
+        return ""
+
     def end(self) -> None:
         """Nothing to take down."""
 

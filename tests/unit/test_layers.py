@@ -1,6 +1,7 @@
 """Which layers are found active, on manifests and address spaces made by hand."""
 
 import json
+import os
 
 import pytest
 
@@ -87,3 +88,77 @@ def test_a_layer_is_in_the_path_where_the_function_lies_in_its_library(environme
 )
 def test_advice(layer, text):
     assert text in layers.advice(layer)
+
+
+@pytest.mark.parametrize(
+    ("library", "path"),
+    [
+        ("/usr/$LIB/mangohud/libT.so", "/usr/lib/x86_64-linux-gnu/mangohud/libT.so"),
+        ("/usr/$LIB/mangohud/libT.so", "/usr/lib64/mangohud/libT.so"),
+        ("/usr/${LIB}/libT.so", "/usr/lib/libT.so"),
+        ("$ORIGIN/libT.so", "/opt/vulkan/libT.so"),
+        ("/opt/$PLATFORM/libT.so", "/opt/haswell/libT.so"),
+    ],
+)
+def test_what_the_dynamic_linker_fills_in(environment, implicit, library, path):
+    manifest(implicit, "VK_LAYER_T", library)
+    assert names(environment, path) == ["VK_LAYER_T"]
+    assert names(environment, "/elsewhere/libother.so") == []
+
+
+def test_layers_that_are_expected_before_a_process_was_seen(environment, implicit, tmp_path):
+    manifest(implicit, "VK_LAYER_T_implicit", "libTi.so", disable_environment={"NO_T": "1"})
+    manifest(implicit, "VK_LAYER_T_asked", "libTa.so", enable_environment={"T": "1"})
+    manifest(tmp_path / "share/vulkan/explicit_layer.d", "VK_LAYER_T_explicit", "libTe.so")
+
+    def expected(**more):
+        found = layers.expected(environment | more)
+        return {one.name.removeprefix("VK_LAYER_T_") for one in found if one.name.startswith("VK_LAYER_T")}
+
+    assert expected() == {"implicit"}
+    assert expected(NO_T="1") == set()
+    assert expected(T="1") == {"implicit", "asked"}
+    assert expected(VK_INSTANCE_LAYERS="VK_LAYER_T_explicit") == {"implicit", "explicit"}
+    assert expected(VK_LOADER_LAYERS_ENABLE="*T_ex*") == {"implicit", "explicit"}
+    assert expected(VK_LOADER_LAYERS_DISABLE="~implicit~", VK_INSTANCE_LAYERS="VK_LAYER_T_explicit") == {"explicit"}
+
+
+def test_the_environment_that_leaves_layers_out():
+    left_out = [
+        layers.Layer("VK_LAYER_T", "implicit", "l", disable=("NO_T", "1")),
+        layers.Layer("VK_LAYER_U", "explicit", "l"),
+    ]
+    asked = {"VK_INSTANCE_LAYERS": "VK_LAYER_U:VK_LAYER_V", "VK_LOADER_LAYERS_ENABLE": "*LAYER_T*,VK_LAYER_V"}
+    assert layers.without(left_out, asked) == {
+        "VK_LOADER_LAYERS_DISABLE": "VK_LAYER_T,VK_LAYER_U",
+        "NO_T": "1",
+        "VK_INSTANCE_LAYERS": "VK_LAYER_V",
+        "VK_LOADER_LAYERS_ENABLE": "VK_LAYER_V",
+    }
+
+
+@pytest.mark.parametrize(
+    ("works", "text"), [(True, "without VK_LAYER_T it works: the layer"), (False, "fails alike: it is the driver")]
+)
+def test_whose_fault_a_failure_is(works, text, monkeypatch):
+    monkeypatch.delenv("NO_T", raising=False)
+    layer = layers.Layer("VK_LAYER_T", "implicit", "l", disable=("NO_T", "1"))
+    own = layers.Layer("VK_LAYER_VKMAPCTL_test", "explicit", "l")
+    seen = []
+    blame = layers.blame([layer, own], lambda: seen.append(os.environ["NO_T"]) or works)
+    assert (blame.layers, text in blame.text, seen) == (works, True, ["1"])
+    assert "NO_T" not in os.environ
+
+
+def test_the_guilty_one_of_several_layers_is_named(monkeypatch):
+    for name in ("NO_T", "NO_U"):
+        monkeypatch.delenv(name, raising=False)
+    both = [layers.Layer(f"VK_LAYER_{one}", "implicit", "l", disable=(f"NO_{one}", "1")) for one in "TU"]
+    blame = layers.blame(both, lambda: "NO_U" in os.environ)
+    assert blame.text == "without VK_LAYER_U it works: the layer is at fault, not the driver"
+
+
+def test_without_a_foreign_layer_nothing_is_tried():
+    own = layers.Layer("VK_LAYER_VKMAPCTL_test", "explicit", "l")
+    asked = layers.Layer("VK_LAYER_KHRONOS_validation", "explicit", "l")
+    assert layers.blame([own, asked], lambda: 1 / 0, asked=[asked.name]) == layers.Blame(False, "")

@@ -177,12 +177,14 @@ def test_a_message_of_the_validation_layer_fails_the_row():
 
 
 def test_the_end_tells_what_shows_only_there():
-    assert [note.message for note in runner_of(FakeDriver()).end()] == ["VUID-1: late"]
+    status, (note,) = runner_of(FakeDriver()).end()
+    assert (status, note.message) == ("ok", "VUID-1: late")
     died = Died("crashed", "killed by SIGABRT", "", "vkDestroyDevice")
-    (note,) = runner_of(FakeDriver(at_end=died)).end()
+    status, (note,) = runner_of(FakeDriver(at_end=died)).end()
+    assert status == "crashed"
     assert (note.code, note.message) == (
         DIED_AT_END,
-        "the driver crashed at its end: killed by SIGABRT in vkDestroyDevice",
+        "the driver crashed when it was to end: killed by SIGABRT in vkDestroyDevice",
     )
 
 

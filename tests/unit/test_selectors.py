@@ -1,11 +1,12 @@
 """Which device a --device means, and which is taken without one."""
 
 import pytest
-from builders import a_device, a_gpu
+from builders import a_device, a_gpu, a_probe
+from msgspec.structs import replace
 
 from vkmapctl.errors import Unsupported, UsageProblem
 from vkmapctl.model.device import MemoryType
-from vkmapctl.plans.selectors import best, select
+from vkmapctl.plans.selectors import best, choose, select, twins
 
 CPU = a_device(index=0)
 GPU = a_gpu(index=1)
@@ -68,3 +69,50 @@ def test_several_match():
     with pytest.raises(UsageProblem) as caught:
         select([CPU, GPU, INTEGRATED], "example")
     assert caught.value.message.startswith("2 devices match")
+
+
+# --- what is required of the device in use --------------------------------------------------------
+
+
+def test_a_gate_is_about_the_device_that_is_used():
+    """With a GPU and a software driver, the software driver that was expected is not what would run."""
+    devices = [CPU, GPU]
+    assert choose(devices, None, expected_driver="NVIDIA") == [GPU]
+    with pytest.raises(Unsupported) as caught:
+        choose(devices, None, expected_driver="llvmpipe")
+    assert "driver llvmpipe: this is NVIDIA" in caught.value.message
+    assert caught.value.hints == (f"--device 0 is {CPU.name}, driver llvmpipe",)
+    assert choose(devices, "0", expected_driver="llvmpipe") == [CPU]
+    with pytest.raises(Unsupported) as caught:
+        choose(devices, "all", expected_driver="llvmpipe")
+    assert "device 1: driver llvmpipe" in caught.value.message
+
+
+def test_what_is_required_is_proved_of_the_device_in_use_alone():
+    asked = []
+
+    def prove(device):
+        asked.append(device)
+        return a_probe(device)
+
+    assert choose([CPU, GPU], None, requirements=["map2"], prove=prove) == [GPU]
+    assert asked == [GPU]
+    with pytest.raises(Unsupported, match="memoryMapRangePlaced"):
+        choose([CPU, GPU], None, requirements=["range-placed"], prove=prove)
+    assert choose([CPU, GPU], None, prove=lambda device: 1 / 0) == [GPU]
+
+
+# --- one GPU twice --------------------------------------------------------------------------------
+
+
+def test_two_manifests_of_one_gpu():
+    assert twins([GPU, replace(GPU, index=5), CPU]) == {5: 1}
+
+
+@pytest.mark.parametrize("changes", [{"device_uuid": "12" * 16}, {"driver_uuid": "12" * 16}])
+def test_two_gpus_of_a_kind_and_one_gpu_by_two_drivers_are_no_twins(changes):
+    assert twins([GPU, replace(GPU, index=5, **changes)]) == {}
+
+
+def test_devices_without_a_uuid_are_no_twins():
+    assert twins([replace(CPU, device_uuid="00" * 16), replace(CPU, index=5, device_uuid="00" * 16)]) == {}

@@ -7,8 +7,11 @@ are named by a manifest as well.
 """
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -24,11 +27,23 @@ _LISTS = {
     "explicit": ("VK_LAYER_PATH", "VK_ADD_LAYER_PATH"),
 }
 _LARGEST_MANIFEST = 1 << 20
+# $LIB is lib, lib64 or lib/x86_64-linux-gnu; the origin is wherever the object lies that opens the library.
+_TOKEN = re.compile(r"(\$(?:LIB|ORIGIN|PLATFORM|\{LIB\}|\{ORIGIN\}|\{PLATFORM\}))")
+_LINKED = {
+    f"${form}": pattern
+    for word, pattern in (("LIB", r"lib[^/]*(?:/[^/]+)?"), ("ORIGIN", "/.*"), ("PLATFORM", "[^/]+"))
+    for form in (word, f"{{{word}}}")
+}
+_OWN_NAMES = "VK_LAYER_VKMAPCTL"
 _OWN = os.path.join(os.path.dirname(os.path.dirname(__file__)), "layer")  # see inside/layer
 
 
 class Layer(Data, frozen=True):
-    """One manifest's layer. enable, disable: the environment variable and value that switch an implicit one."""
+    """One manifest's layer. enable, disable: the environment variable and value that switch an implicit one.
+
+    library: a path, or a name that the dynamic linker looks for; `$LIB`, `$ORIGIN` and `$PLATFORM` in it are the
+    linker's to fill in (ld.so(8)).
+    """
 
     name: str
     kind: str
@@ -63,7 +78,9 @@ def read_manifest(path: str, kind: str) -> Iterator[Layer]:
         for one in entries:
             library = str(one.get("library_path", ""))
             if library:
-                whole = os.path.realpath(os.path.join(os.path.dirname(path), library)) if "/" in library else library
+                whole = library
+                if "/" in library and not library.startswith("$"):
+                    whole = os.path.realpath(os.path.join(os.path.dirname(path), library))
                 switches = (_switch(one.get(f"{word}_environment")) for word in ("enable", "disable"))
                 yield Layer(str(one["name"]), kind, whole, *switches)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -89,7 +106,14 @@ def known(environment: Mapping[str, str]) -> list[Layer]:
 
 
 def _is_in(layer: Layer, path: str) -> bool:
-    return path == layer.library if "/" in layer.library else os.path.basename(path) == layer.library
+    """Whether the file is the layer's library."""
+    name = path if "/" in layer.library else os.path.basename(path)
+    if "$" not in layer.library:
+        return name == layer.library
+    return (
+        re.fullmatch("".join(_LINKED.get(part, re.escape(part)) for part in _TOKEN.split(layer.library)), name)
+        is not None
+    )
 
 
 def _is_wanted(layer: Layer, environment: Mapping[str, str]) -> bool:
@@ -114,6 +138,85 @@ def names(files: Collection[str]) -> tuple[str, ...]:
     return tuple(layer.name for layer in active(files))
 
 
+def foreign(layers: Iterable[Layer], asked: Collection[str] = ()) -> list[Layer]:
+    """Those that are not this project's own, nor asked for by its flags (LayerChoice.names)."""
+    return [one for one in layers if not one.name.startswith(_OWN_NAMES) and one.name not in asked]
+
+
+def expected(environment: Mapping[str, str]) -> list[Layer]:
+    """The layers that the loader is to put into an instance unasked: for a process that died before it was seen."""
+    named = environment.get("VK_INSTANCE_LAYERS", "").split(":")
+    wanted = environment.get("VK_LOADER_LAYERS_ENABLE", "").split(",")
+    barred = environment.get("VK_LOADER_LAYERS_DISABLE", "").split(",")
+    found = []
+    for one in known(environment):
+        implicit = one.kind == "implicit" and _is_wanted(one, environment)
+        barred_here = f"~{one.kind}~" in barred or "~all~" in barred or _is_one_of(one, barred)
+        if one.name in named or _is_one_of(one, wanted) or (implicit and not barred_here):
+            found.append(one)
+    return list({layer.name: layer for layer in found}.values())
+
+
+def _is_one_of(layer: Layer, globs: Iterable[str]) -> bool:
+    return any(fnmatchcase(layer.name, glob) for glob in globs if glob)
+
+
+@contextmanager
+def environment_with(values: Mapping[str, str]) -> Iterator[None]:
+    """This process's environment with these values meanwhile, for processes that are forked from it."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+
+def without(layers: Iterable[Layer], environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The environment variables that keep these layers out of an instance, for loaders old and new."""
+    left_out = list(layers)
+    names = {one.name for one in left_out}
+    barred = [one for one in environment.get("VK_LOADER_LAYERS_DISABLE", "").split(",") if one]
+    values = {"VK_LOADER_LAYERS_DISABLE": ",".join([*barred, *sorted(names)])}
+    values |= {name: value or "1" for name, value in (one.disable for one in left_out if one.disable)}
+    for variable, separator in (("VK_INSTANCE_LAYERS", ":"), ("VK_LOADER_LAYERS_ENABLE", ",")):
+        asked = environment.get(variable, "").split(separator)
+        kept = [one for one in asked if one and not any(fnmatchcase(name, one) for name in names)]
+        if variable in environment:
+            values[variable] = separator.join(kept)
+    return values
+
+
+class Blame(NamedTuple):
+    """Whose fault a failure is. layers: theirs, not the driver's; text: which of the two, empty where no layer was."""
+
+    layers: bool
+    text: str
+
+
+def blame(layers: Iterable[Layer], works: Callable[[], bool], *, asked: Collection[str] = ()) -> Blame:
+    """Tries once more without the foreign ones among these layers. works: does the same again, True if it went well."""
+    left_out = foreign(layers, asked)
+    if not left_out:
+        return Blame(False, "")
+    if not _works_without(left_out, works):
+        return Blame(False, f"without {_listed(left_out)} it fails alike: it is the driver")
+    guilty = [one for one in left_out if len(left_out) > 1 and _works_without([one], works)]
+    return Blame(True, f"without {_listed(guilty or left_out)} it works: the layer is at fault, not the driver")
+
+
+def _works_without(layers: Sequence[Layer], works: Callable[[], bool]) -> bool:
+    with environment_with(without(layers)):
+        return works()
+
+
+def _listed(layers: Iterable[Layer]) -> str:
+    return ", ".join(one.name for one in layers)
+
+
 def in_path(layers: Sequence[Layer], mapped: "Iterable[Area]", functions: Iterable[int]) -> list[Layer]:
     """Those of `layers` whose own code some of the functions' addresses lie in."""
     files = {area.path for area in mapped for address in functions if area.begin <= address < area.end}
@@ -124,7 +227,7 @@ def advice(layer: Layer) -> str:
     """How to run without it."""
     if layer.disable:
         return f"{layer.disable[0]}={layer.disable[1] or 1} disables it"
-    if layer.name.startswith("VK_LAYER_VKMAPCTL"):
+    if layer.name.startswith(_OWN_NAMES):
         return "it is this project's own, asked for by --emulate or --inject"
     return f"VK_LOADER_LAYERS_DISABLE={layer.name} disables it, with a loader of 1.3.234 or newer"
 

@@ -1,71 +1,123 @@
-"""Listing devices although one of the machine's drivers dies of it: the drivers are then tried one by one."""
+"""Listing devices although one of the machine's drivers, or a layer, breaks: which it is, and the rest without it."""
 
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TypeVar
 
 from msgspec.structs import replace
 
-from vkmapctl.driver.messages import Described
+from vkmapctl.driver import layers, loader_output
+from vkmapctl.driver.messages import Described, LeftOut
 from vkmapctl.driver.protocol import Driver
-from vkmapctl.errors import DriverDied, VkmapError
+from vkmapctl.errors import DriverDied, ExitCode, VkmapError
 from vkmapctl.inside import search_path
 from vkmapctl.model.base import Note
 
 DriverT = TypeVar("DriverT", bound=Driver)
 
-BROKEN = "driver-left-out"
+BROKEN, SKIPPED, LOADER_SAID = "driver-left-out", "driver-skipped", "loader-said"
 _CHOICES = ("VK_DRIVER_FILES", "VK_ICD_FILENAMES")  # the newer name wins; older loaders know the other alone
+_DRIVERS_FAULT = (ExitCode.UNSUPPORTED, ExitCode.FAILED, ExitCode.DRIVER_DIED)
+_MOST_SAID = 20
 
 
 def describe(start: Callable[[], DriverT], *, alone: bool = False) -> tuple[DriverT, Described]:
     """A process with its devices described.
 
-    Where the drivers together die of being listed, those that live alone are chosen for the rest of this process, and
-    each of the others is noted as `driver-left-out`. alone: with a fault injected, each would die alike. Raises
-    VkmapError as Driver.describe does where no driver is left.
+    Where the drivers together cannot be listed, those that can be are chosen for the rest of this process, and each
+    of the others is told in left_out and noted as `driver-left-out`. alone: with a fault injected, each would fail
+    alike. Raises VkmapError as Driver.describe does where no driver is left, or where a layer is at fault.
     """
+    try:
+        driver, described = _listed(start)
+    except VkmapError as error:
+        if alone or error.exit_code not in _DRIVERS_FAULT:
+            raise
+        blame = layers.blame(layers.expected(os.environ), lambda: _failure(start) is None)
+        left_out = () if blame.layers else _leave_out_broken(start)
+        if not left_out:
+            if blame.layers or (blame.text and error.exit_code != ExitCode.UNSUPPORTED):
+                error.hints = (*error.hints, blame.text)
+            raise
+        driver, described = _listed(start)
+        described = replace(described, left_out=left_out)
+    return driver, replace(described, notes=(*_notes(start, driver.said(), described), *described.notes))
+
+
+def _notes(start: Callable[[], Driver], said: str, described: Described) -> Iterator[Note]:
+    """Which drivers are missing, and what the loader complains of."""
+    for one in described.left_out:
+        yield Note(BROKEN, f"{one.manifest}: {one.reason}")
+    if loader_output.skips_a_driver(said):
+        for manifest in _skipped(start):
+            yield Note(SKIPPED, f"{manifest}: its vkCreateInstance fails, and the loader goes on without it")
+    for line in loader_output.complaints(said)[:_MOST_SAID]:
+        yield Note(LOADER_SAID, line)
+
+
+def _listed(start: Callable[[], DriverT]) -> tuple[DriverT, Described]:
+    """What the loader says meanwhile goes to standard error where VK_LOADER_DEBUG asks for it."""
     driver = start()
     try:
         return driver, driver.describe()
-    except DriverDied as together:
-        driver.close(0)
-        notes = () if alone else _choose_living(start)
-        if not notes:
-            raise together from None
     except BaseException:
         driver.close(0)
         raise
-    driver = start()
-    described = driver.describe()
-    return driver, replace(described, notes=(*notes, *described.notes))
+    finally:
+        if os.environ.get("VK_LOADER_DEBUG"):
+            with suppress(OSError):
+                print(driver.said(), file=sys.stderr)
 
 
-def _choose_living(start: Callable[[], Driver]) -> tuple[Note, ...]:
-    """Leaves out, by the environment, each driver that dies when it is listed alone. Nothing where all do or none."""
-    before = {name: os.environ.get(name) for name in _CHOICES}
-    living, notes = [], []
+def _failure(start: Callable[[], Driver]) -> VkmapError | None:
+    """Why the drivers that are chosen now cannot be listed, None where they can."""
+    try:
+        _listed(start)[0].close(0)
+    except VkmapError as error:
+        return error
+    return None
+
+
+def _leave_out_broken(start: Callable[[], Driver]) -> tuple[LeftOut, ...]:
+    """Leaves out, by the environment, each driver that breaks when it is listed alone. Nothing where all do or none.
+
+    A driver that offers no device when it is alone is not broken, unless it is the one that hides the others.
+    """
+    living: list[str] = []
+    absent: list[str] = []
+    left_out: list[LeftOut] = []
     for manifest in manifests():
-        _choose([manifest])
-        driver = start()
-        try:
-            driver.describe()
+        error = _failure_of([manifest], start)
+        if error is None:
             living.append(manifest)
-        except DriverDied as died:
-            notes.append(Note(BROKEN, f"{manifest}: {died.message}"))
-        except VkmapError:
-            pass  # it has no device here
-        finally:
-            driver.close(0)
+        elif error.exit_code == ExitCode.UNSUPPORTED:
+            absent.append(manifest)
+        else:
+            kind = error.kind if isinstance(error, DriverDied) else "failed"
+            left_out.append(LeftOut(manifest, kind, error.message))
+    if living and not left_out:
+        hiding = [one for one in absent if _failure_of([*living, one], start)]
+        left_out = [LeftOut(one, "failed", "with it, the loader lists no device of any driver") for one in hiding]
+    if not living or not left_out:
+        return ()
     _choose(living)
-    if living and notes:
-        return tuple(notes)
-    for name, value in before.items():
-        os.environ.pop(name, None)
-        if value is not None:
-            os.environ[name] = value
-    return ()
+    return tuple(left_out)
+
+
+def _skipped(start: Callable[[], Driver]) -> Iterator[str]:
+    """The manifests of the drivers that the loader goes on without."""
+    for manifest in manifests():
+        error = _failure_of([manifest], start)
+        if error and any(loader_output.skips_a_driver(hint) for hint in error.hints):
+            yield manifest
+
+
+def _failure_of(chosen: list[str], start: Callable[[], Driver]) -> VkmapError | None:
+    """Why these drivers alone cannot be listed, None where they can."""
+    with layers.environment_with(dict.fromkeys(_CHOICES, os.pathsep.join(chosen))):
+        return _failure(start)
 
 
 def _choose(chosen: list[str]) -> None:

@@ -1,6 +1,6 @@
 """Messages between the parent and the driver's process. What is measured travels by shared memory instead."""
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -41,10 +41,18 @@ class Finish(Data, frozen=True, tag=True):
 Request = Prove | Calibrate | Measure | Try | Finish
 
 
+class LeftOut(Data, frozen=True):
+    """A driver that the others had to be listed without: its manifest's path, how it failed, and what it did."""
+
+    manifest: str
+    status: Literal["crashed", "hung", "failed"]
+    reason: str
+
+
 class Described(Data, frozen=True, tag=True):
     """Every device: what the process says first, unasked. files: those mapped into it, by which layers are known.
 
-    validation, here and below: new messages of the validation layer, as `VUID: text`.
+    validation, here and below: new messages of the validation layer, as `VUID: text`. left_out: filled in the parent.
     """
 
     loader: str
@@ -52,6 +60,7 @@ class Described(Data, frozen=True, tag=True):
     devices: tuple[Device, ...]
     notes: tuple[Note, ...]
     validation: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
 
 
 class Proved(Data, frozen=True, tag=True):

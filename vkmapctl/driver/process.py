@@ -12,13 +12,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Literal
 
+from vkmapctl.driver import loader_output
 from vkmapctl.driver.messages import Described, Refused, Reply, Request, pack, reply_of
 from vkmapctl.driver.protocol import Died, Interrupted, ReplyT
 from vkmapctl.errors import DriverDied, refusal
 from vkmapctl.inside import current_call
 from vkmapctl.inside.fork import Channel, Started, start
 
-_KEPT_OUTPUT = 4096
+_KEPT_OUTPUT = 1 << 20
+_LAST_WORDS = 4096
 _GRACE_SECONDS = 2.0
 
 
@@ -60,7 +62,7 @@ class DriverProcess:
     ) -> None:
         self._timeout, self._interrupts = timeout, interrupts
         self._heartbeat, self._on_tick = heartbeat, on_tick
-        self._output = b""
+        self._output, self._before = b"", 0
         self._closed = False
         process = started or start(serve)
         self.pid, self._channel = process.pid, process.channel
@@ -75,11 +77,13 @@ class DriverProcess:
         try:
             described = self._next_reply(self._timeout)
         except Died as died:
-            raise DriverDied(
+            error = DriverDied(
                 f"the driver {died.kind} while its devices were listed: {died.where}",
                 *died.output.splitlines()[-5:],
                 "VK_LOADER_DRIVERS_SELECT or VK_DRIVER_FILES can leave a broken driver out",
-            ) from None
+            )
+            error.kind = died.kind
+            raise error from None
         assert isinstance(described, Described), described
         return described
 
@@ -89,6 +93,8 @@ class DriverProcess:
         timeout: for this request, where it may take longer. Raises Died, Interrupted, or the error that the process
         refused with.
         """
+        self._take_output()
+        self._before = len(self._output)
         with suppress(BrokenPipeError):  # it has ended, but its last words may still be in the pipe
             self._channel.send(pack(request))
         while True:
@@ -121,7 +127,7 @@ class DriverProcess:
     def _reply_of(self, message: object) -> Reply:
         reply = reply_of(message)
         if isinstance(reply, Refused):
-            hints = (*reply.hints, *self._said().splitlines()[-5:])
+            hints = (*reply.hints, *self._last_words().splitlines()[-5:])
             raise refusal(reply.message, hints, reply.exit_code, reply.call, reply.result)
         return reply
 
@@ -152,16 +158,25 @@ class DriverProcess:
     def _take_output(self) -> None:
         try:
             while data := os.read(self._output_fd, 1 << 16):
-                self._output = (self._output + data)[-_KEPT_OUTPUT:]
+                too_much = max(len(self._output) + len(data) - _KEPT_OUTPUT, 0)
+                self._output = (self._output + data)[too_much:]
+                self._before = max(self._before - too_much, 0)
         except BlockingIOError:
             pass
 
-    def _said(self) -> str:
-        self._take_output()
+    def said(self) -> str:
+        """What the process has printed: its driver, the layers, the loader. The end of it, where it is much."""
+        if not self._closed:
+            self._take_output()
         return self._output.decode(errors="replace").strip()
 
+    def _last_words(self) -> str:
+        """What it has printed since it was last asked something."""
+        self._take_output()
+        return loader_output.without_noise(self._output[self._before :][-_LAST_WORDS:].decode(errors="replace"))
+
     def _died(self, kind: Literal["crashed", "hung"], how: str) -> Died:
-        return Died(kind, how, self._said(), current_call.last(self._calls))
+        return Died(kind, how, self._last_words(), current_call.last(self._calls))
 
     def _death(self, status: int | None) -> Died:
         """How the process ended, which has closed its pipe. status: of waitpid, None where it lives on."""
@@ -189,11 +204,12 @@ class DriverProcess:
         """Lets the process finish, then ends it. Leaves no process behind."""
         if self._closed:
             return
-        self._closed = True
         self._channel.close()
         if self.pid and self._reap(grace) is None:
             os.kill(self.pid, signal.SIGKILL)
             self._reap(60)
+        self._take_output()
+        self._closed = True
         os.close(self._output_fd)
         self._calls.close()
 

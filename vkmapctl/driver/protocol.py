@@ -47,6 +47,9 @@ class Driver(Protocol):
     def answer(self, request: Request, kind: type[ReplyT]) -> ReplyT:
         """Sends a request and returns its one reply. Raises as `ask` does."""
 
+    def said(self) -> str:
+        """What the process has printed so far."""
+
     def end(self) -> None:
         """Lets the process destroy what is open, unload its driver and exit.
 

@@ -7,6 +7,7 @@ from vkmapctl.errors import Unsupported
 from vkmapctl.inside import search_path
 
 NAME = "VK_LAYER_VKMAPCTL_test"
+VALIDATION = "VK_LAYER_KHRONOS_validation"
 
 
 class LayerChoice(NamedTuple):
@@ -18,6 +19,11 @@ class LayerChoice(NamedTuple):
     emulate: str = "none"
     fault: str = ""
     validate: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The layers that are asked for."""
+        return (*((NAME,) if self.own else ()), *((VALIDATION,) if self.validate else ()))
 
     @property
     def own(self) -> bool:

@@ -3,9 +3,9 @@
 Answers in builtin types, in the shape that driver/messages gives them in the parent. Measuring and checking: worker/.
 """
 
+import os
 from typing import TYPE_CHECKING, Any
 
-from vkmapctl.errors import Unsupported
 from vkmapctl.inside.elevated import refuse_switches
 from vkmapctl.inside.layer import LayerChoice, use_test_layer
 from vkmapctl.inside.process import files_mapped
@@ -25,6 +25,7 @@ class Server:
     """The instance and its devices, and the validation layer's messages."""
 
     def __init__(self, channel: "Channel", layer: LayerChoice | None = None) -> None:
+        os.environ.setdefault("VK_LOADER_DEBUG", "error,warn")  # before it is loaded: which driver it skips, and why
         from vkmapctl.inside import vkapi  # here, so that only this process loads the driver
 
         self.channel, self.layer, self.vk = channel, layer, vkapi
@@ -84,11 +85,9 @@ class Server:
         for index, physical in enumerate(self._physical):
             device, wrong = self.vk.describe(index, physical, emulated=emulates and not own[index])
             self._devices.append(device)
+            if emulates and (why := self._why_not_emulated(device, own=own[index])):
+                wrong.append(("not-emulated", f"{device['name']}: {why}"))
             notes += [{"code": code, "message": message} for code, message in wrong]
-        if not self._devices:
-            raise Unsupported(
-                "the Vulkan drivers on this machine offer no device", "vulkaninfo --summary shows the same"
-            )
         return {
             "type": "Described",
             "loader": self.vk.loader_version(),
@@ -96,6 +95,16 @@ class Server:
             "devices": self._devices,
             "notes": notes,
         }
+
+    def _why_not_emulated(self, device: "Facts", *, own: bool) -> str:
+        """Why --emulate changes nothing on a device, empty where it does."""
+        assert self.layer is not None
+        if own:
+            return f"--emulate {self.layer.emulate} does nothing, since the driver has placed maps of its own"
+        if device["placed"]["memory_map_placed"]:
+            return ""
+        needs = "VK_EXT_external_memory_host" if device["route"] != "none" else "Vulkan 1.4 or VK_KHR_map_memory2"
+        return f"--emulate {self.layer.emulate} does nothing, since the device has not what it needs, {needs}"
 
     def device(self, index: int) -> Any:
         """The open device of an index."""

@@ -6,10 +6,10 @@ from typing import Any
 
 from vkmapctl.errors import Unsupported
 from vkmapctl.inside import vkapi
+from vkmapctl.inside.layer import VALIDATION as LAYER
 
 vk: Any = vkapi.vk
 
-LAYER = "VK_LAYER_KHRONOS_validation"
 EXTENSION = "VK_EXT_debug_utils"
 OLDEST = (1, 3, 278)  # the first to know VK_EXT_map_memory_placed
 _KEPT = 20

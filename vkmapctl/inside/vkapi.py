@@ -13,6 +13,7 @@ from typing import Any, Self, TypeVar
 
 from vkmapctl.errors import CallFailed, Unsupported
 from vkmapctl.inside.current_call import at
+from vkmapctl.inside.no_device import no_device
 from vkmapctl.inside.versions import driver_version_text, version_text
 from vkmapctl.rules import MAP_MEMORY2, MAP_PLACED, why_barred
 
@@ -194,7 +195,7 @@ class Instance:
                 "the Vulkan loader found no usable driver",
                 "install a driver: mesa-vulkan-drivers has one for every CPU, a GPU's own comes with its package",
                 "VK_DRIVER_FILES, VK_ICD_FILENAMES or VK_LOADER_DRIVERS_SELECT may hide it",
-                "VK_LOADER_DEBUG=error,warn tells what the loader tried",
+                "VK_LOADER_DEBUG=all tells what the loader tried",
             )
         check("vkCreateInstance", result)
         self.handle = handle[0]
@@ -216,8 +217,19 @@ class Instance:
 
 
 def physical_devices(handle: Any) -> list[Any]:
-    """VkPhysicalDevice handles in the loader's order."""
-    return _enumerate("vkEnumeratePhysicalDevices", "VkPhysicalDevice", lambda physical: physical, handle)
+    """VkPhysicalDevice handles in the loader's order. Raises Unsupported where there is none.
+
+    A loader that got no device from any driver says VK_ERROR_INITIALIZATION_FAILED.
+    """
+    try:
+        found = _enumerate("vkEnumeratePhysicalDevices", "VkPhysicalDevice", lambda physical: physical, handle)
+    except CallFailed as error:
+        if error.result != "VK_ERROR_INITIALIZATION_FAILED":
+            raise
+        found = []
+    if not found:
+        raise no_device()
+    return found
 
 
 def placed_natively() -> list[bool]:

@@ -2,7 +2,7 @@
 
 import operator
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from vkmapctl import units
 from vkmapctl.model.base import Data
@@ -128,6 +128,16 @@ def missing(requirements: Iterable[str], expected_driver: str | None, probe: Pro
     if expected_driver and not driver_matches(device, expected_driver):
         lines.append(f"driver {expected_driver}: this is {device.driver_name} ({device.driver_id})")
     return lines
+
+
+def unmet(requirements: Iterable[str], expected_driver: str | None, used: Sequence[Probe]) -> tuple[str, ...]:
+    """What the devices that a command uses lack, each of which must have all of it."""
+    wanted = tuple(requirements)
+    lines = []
+    for probe in used:
+        where = f"device {probe.device.index}: " if probe.device and len(used) > 1 else ""
+        lines += [f"{where}{line}" for line in missing(wanted, expected_driver, probe)]
+    return tuple(lines)
 
 
 def driver_matches(device: Device, text: str) -> bool:

@@ -1,10 +1,10 @@
-"""Which devices a --device selector means."""
+"""Which devices a command uses: what --device means, and whether --require and --expect-driver hold for them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from vkmapctl.errors import Unsupported, UsageProblem
-from vkmapctl.model.device import Device
-from vkmapctl.plans.gates import driver_matches
+from vkmapctl.model.device import Device, Probe
+from vkmapctl.plans.gates import driver_matches, unmet
 
 _RANK = {"discrete": 0, "integrated": 1, "virtual": 2, "other": 3, "cpu": 4}
 _UUID_PREFIX = 4
@@ -34,6 +34,42 @@ def select(devices: Sequence[Device], selector: str | None) -> list[Device]:
     if len(found) > 1:
         raise UsageProblem(f"{len(found)} devices match '{selector}'", "give an index, a longer name or a UUID", *known)
     return found
+
+
+def choose(
+    devices: Sequence[Device],
+    selector: str | None,
+    *,
+    requirements: Sequence[str] = (),
+    expected_driver: str | None = None,
+    prove: Callable[[Device], Probe] = Probe,
+) -> list[Device]:
+    """The devices that a command runs on, as `select`, each with what is required and driven as expected.
+
+    prove: the live proof of a device, asked only where something is required. Raises Unsupported with what is missing,
+    and as `select` does.
+    """
+    chosen = select(devices, selector)
+    lacking = unmet(requirements, expected_driver, [prove(one) if requirements else Probe(one) for one in chosen])
+    if lacking:
+        other = [one for one in devices if expected_driver and driver_matches(one, expected_driver)]
+        hint = [f"--device {one.index} is {one.name}, driver {one.driver_name}" for one in other if one not in chosen]
+        raise Unsupported(f"the device in use is not what was asked for: {lacking[0]}", *lacking[1:], *hint)
+    return chosen
+
+
+def twins(devices: Sequence[Device]) -> dict[int, int]:
+    """Devices that are another one again, by a second manifest of one driver: index, and index of the first.
+
+    Two handles of one GPU share memory and bandwidth with themselves, which says nothing.
+    """
+    first: dict[tuple[str, str], int] = {}
+    again = {}
+    for device in devices:
+        key = (device.device_uuid, device.driver_uuid)
+        if device.device_uuid.strip("0") and first.setdefault(key, device.index) != device.index:
+            again[device.index] = first[key]
+    return again
 
 
 def _matches(device: Device, text: str) -> bool:

@@ -72,7 +72,8 @@ def to_markdown(run: Run) -> bytes:
 def _md_tables(run: Run) -> Iterable[str]:
     """Throughput and latency; a row is called by its label in both, and described by what all rows share above."""
     _, shared = columns.aspects(run.results)
-    yield _md(f"All rows: {shared}.")
+    apis = {row.api for row in run.results}
+    yield _md(f"All rows: {', '.join([shared] * bool(shared) + [f'api {row}' for row in apis] * (len(apis) == 1))}.")
     yield ""
     shown = columns.figures(run.results)
     body = [[row.job, *(one.text(row) for one in shown)] for row in run.results]

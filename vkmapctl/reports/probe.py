@@ -14,6 +14,8 @@ from vkmapctl.units import NONE
 def probe_view(report: ProbeReport) -> list[Element]:
     """Every device, then what a gate found missing."""
     view: list[Element] = [Text(f"Vulkan loader {report.loader}")] if report.loader else []
+    if report.layers:
+        view.append(Text(f"active layers: {', '.join(report.layers)}"))
     for probe in report.devices:
         view += _device_view(probe)
     view += notes_view(report.warnings)
