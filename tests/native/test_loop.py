@@ -10,9 +10,11 @@ from driving import (
     PLAIN_PAIR,
     WRITE_VERIFY,
     Call,
+    MapInfo,
     Memory,
     Scripted,
     a_program,
+    at,
     hole,
     injected,
     one_thread,
@@ -437,6 +439,22 @@ def test_a_release_without_a_reservation_does_nothing(memory):
 
 def test_a_release_that_the_kernel_refuses():
     assert run(reserving(1 << 60, release_first=False), one_thread(), iterations=1) is Fault.RELEASE_FAILED
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("kind", [Pass.CHECK, Pass.LATENCY])
+def test_an_offset_from_nothing_is_no_pointer(version, kind):
+    class NotLooking(Scripted):
+        def _map1(self, device, memory, *rest):
+            return super()._map1(device, 0, *rest)
+
+        def _map2(self, device, pointer, data):
+            at(MapInfo, pointer).memory = 0
+            return super()._map2(device, pointer, data)
+
+    driver = NotLooking()
+    program = Program(driver.functions(version), [(PAGE, 2 * PAGE)], [[Step(Op.MAP, offset=PAGE, size=PAGE), UNMAP]])
+    assert run(program, one_thread(), kind, iterations=1) is Fault.NULL_POINTER
 
 
 @pytest.mark.parametrize("kind", Pass)

@@ -1,10 +1,11 @@
 """Which rows a verify run has, with a driver that only exists on paper."""
 
+import pytest
 from builders import a_device
 
 from vkmapctl.checks import registry
 from vkmapctl.model.base import Verdict
-from vkmapctl.verify import SECONDS_AFTER_HANG, _row, rows
+from vkmapctl.verify import SECONDS_AFTER_HANG, _row, _validated, rows
 
 MANY = list(registry.load().values())[:8]
 
@@ -40,3 +41,12 @@ def test_a_shorter_patience_stays_as_it_is():
 def test_crashes_do_not_end_it():
     attempts = Attempts(*["crashed"] * 8)
     assert {row.status for row in rows(MANY, a_device(), attempts)} == {"crashed"}
+
+
+@pytest.mark.parametrize("check", ["R1", "R1-none", "R1-all"])
+def test_what_the_validation_layer_says_after_a_failed_unmap_is_its_own_error(check):
+    said = ["VUID-VkMemoryUnmapInfo-memory-07964: unmap", "VUID-VkMappedMemoryRange-memory-00684: flush"]
+    known = registry.load()
+    assert _validated(known[check], Verdict("pass"), said).status == "pass"
+    assert _validated(known["R2"], Verdict("pass"), said) == Verdict("fail", "; ".join(said))
+    assert _validated(known[check], Verdict("pass"), ["VUID-vkMapMemory2-memory-1: map"]).status == "fail"

@@ -121,6 +121,8 @@ static inline int map_step(struct runner *r, uint32_t i, const int timed)
         object->kept_begin = object->kept_end = 0; /* it is the driver's mapping: not ours to release */
         return VKM_RESERVATION_REUSED;
     }
+    if (timed && object->pointer == step->offset && !(step->flags & MAP_PLACED))
+        return VKM_NULL_POINTER; /* NULL + offset: a driver that did not look whether its own mmap failed */
     return pointer_fault(r->program, step, object->pointer);
 }
 
