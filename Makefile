@@ -22,9 +22,13 @@ stress: setup ## Set up, then probe and stress 256 MiB on the best driver found
 	@$(BIN)/vkmapctl stress --size 256M
 
 .PHONY: test
-test: setup ## Set up, then run the whole test suite
-	@scripts/install-test-tools
+test: setup ## Set up, then run the tests that need no browser
 	@$(BIN)/pytest
+
+.PHONY: test-all
+test-all: setup ## The same with the tests in a browser, which it sees to
+	@scripts/install-test-tools
+	@$(BIN)/pytest tests
 
 .PHONY: test-asan
 test-asan: setup ## Run the tests of the C code under AddressSanitizer and UndefinedBehaviorSanitizer
@@ -40,7 +44,6 @@ test-trixie: wheel ## Test the wheel in a Debian 13 root, with its validation la
 
 .PHONY: test-wheel
 test-wheel: setup wheel ## Install the wheel without a compiler on each Python from 3.11 that is here, and test it
-	@scripts/install-test-tools
 	@scripts/test-wheel $(CURDIR)/$(BIN)/python $(VERSIONS)
 
 .PHONY: fuzz
