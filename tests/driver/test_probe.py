@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from cli_runner import LAVAPIPE, RADV_NULL, vkmapctl
+from cli_runner import LAVAPIPE, RADV_NULL, from_scratch, vkmapctl
 
 import vkmapctl as vkmapctl_package
 
@@ -161,7 +161,7 @@ def test_no_loader_is_one_clear_error(tmp_path: Path) -> None:
         "    def dlopen(self, *_): raise OSError('cannot load library')\n"
         "_cffi_backend.FFI = NoLoader\n"
     )
-    result = vkmapctl("probe", driver={**LAVAPIPE, "PYTHONPATH": str(tmp_path)})
+    result = from_scratch("probe", driver={**LAVAPIPE, "PYTHONPATH": str(tmp_path)})
     assert result.code == 3
     assert result.errors() == ["Error: no Vulkan loader (libvulkan.so.1) on this machine"]
 
