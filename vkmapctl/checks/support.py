@@ -209,6 +209,7 @@ def while_refused(refusal: native.Refusal, call: Callable[[], _Result]) -> _Resu
     """
     found: list[_Result] = []
     raised: list[Exception] = []
+    done = threading.Event()
 
     def work() -> None:
         try:
@@ -216,10 +217,11 @@ def while_refused(refusal: native.Refusal, call: Callable[[], _Result]) -> _Resu
                 found.append(call())
         except Exception as error:  # every kind of it is the caller's
             raised.append(error)
+        done.set()
+        threading.Event().wait()  # the end of a thread may map something too
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
+    threading.Thread(target=work, daemon=True).start()
+    done.wait()
     if raised:
         raise raised[0]
     if not found:
