@@ -453,7 +453,9 @@ def test_an_offset_from_nothing_is_no_pointer(version, kind):
             return super()._map2(device, pointer, data)
 
     driver = NotLooking()
-    program = Program(driver.functions(version), [(PAGE, 2 * PAGE)], [[Step(Op.MAP, offset=PAGE, size=PAGE), UNMAP]])
+    program = Program(
+        driver.functions(version), [(PAGE, 2 * PAGE)], [[LoopStep(Op.MAP, offset=PAGE, size=PAGE), UNMAP]]
+    )
     assert run(program, one_thread(), kind, iterations=1) is Fault.NULL_POINTER
 
 
