@@ -8,7 +8,7 @@ FUZZ_SECONDS ?= 60
 # gcc analyses paths; another compiler warns only.
 ANALYSE := $(shell $(CC) -fanalyzer -E -x c /dev/null >/dev/null 2>&1 && echo -fanalyzer)
 NATIVE := $(wildcard vkmapctl/_native/*.c vkmapctl/_native/*.h vkmapctl/_native/*.py)
-C_FILES := $(wildcard vkmapctl/_native/*.[ch] benchmarks/*.[ch] tests/native/*.c)
+C_FILES := $(wildcard vkmapctl/_native/*.[ch] benchmarks/*.[ch] tests/native/*.c tests/icd/*.[ch])
 
 .DEFAULT_GOAL := help
 
@@ -22,9 +22,13 @@ stress: setup ## Set up, then probe and stress 256 MiB on the best driver found
 	@$(BIN)/vkmapctl stress --size 256M
 
 .PHONY: test
-test: setup ## Set up, then run the whole test suite
-	@scripts/install-test-tools
+test: setup ## Set up, then run the tests that need no browser
 	@$(BIN)/pytest
+
+.PHONY: test-all
+test-all: setup ## The same with the tests in a browser, which it sees to
+	@scripts/install-test-tools
+	@$(BIN)/pytest tests
 
 .PHONY: test-asan
 test-asan: setup ## Run the tests of the C code under AddressSanitizer and UndefinedBehaviorSanitizer
@@ -40,7 +44,6 @@ test-trixie: wheel ## Test the wheel in a Debian 13 root, with its validation la
 
 .PHONY: test-wheel
 test-wheel: setup wheel ## Install the wheel without a compiler on each Python from 3.11 that is here, and test it
-	@scripts/install-test-tools
 	@scripts/test-wheel $(CURDIR)/$(BIN)/python $(VERSIONS)
 
 .PHONY: fuzz
@@ -63,7 +66,7 @@ lint: $(VENV)/installed ## Check style and types of Python; layout, warnings and
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/clang-format --dry-run --Werror $(C_FILES)
-	@for source in vkmapctl/_native/*.c; do $(CC) -std=c11 -O2 -fPIC -Wall -Wextra -Werror $(ANALYSE) -c -o /dev/null $$source || exit 1; done
+	@for source in vkmapctl/_native/*.c tests/icd/*.c; do $(CC) -std=c11 -O2 -fPIC -Wall -Wextra -Werror $(ANALYSE) -c -o /dev/null $$source || exit 1; done
 	@for source in benchmarks/*.c; do $(CC) -std=c11 -O2 -Wall -Wextra -Werror -fsyntax-only $$source || exit 1; done
 
 .PHONY: format
@@ -80,6 +83,10 @@ wheel: $(VENV)/installed ## Build the sdist, and the abi3 wheel from it, into di
 man: $(VENV)/installed ## Make the manual page build/vkmapctl.1 from what --help says
 	@mkdir -p build
 	@$(BIN)/python scripts/make-man >build/vkmapctl.1
+
+.PHONY: pages
+pages: $(VENV)/installed ## Make a page of each saved run of docs/results, in build/pages
+	@$(BIN)/python scripts/make-pages
 
 .PHONY: setup
 setup: $(VENV)/installed ## Make .venv with vkmapctl in it, and see to a Vulkan driver

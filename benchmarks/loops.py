@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from machine import Effort, Figures, Machine, difference, in_threads, interleaved, judge, ratio
 from vkmapctl import native, units
 from vkmapctl.figures import stats
-from vkmapctl.native import Op, Pass
+from vkmapctl.model.loop import Op
+from vkmapctl.native import Pass
 
 SIZE = 64 << 10
 SLICE_NS = 2_000_000

@@ -150,12 +150,14 @@ class Machine:
         """Map each object whole, touch it, then unmap each: what `stress` runs."""
         steps = []
         for i, (_, size) in enumerate(objects):
-            steps.append(native.Step(native.Op.MAP, i, size=size, whole=True))
-            steps += [native.Step(op, i, size=size) for op in touch]
-        steps += [native.Step(native.Op.UNMAP, i) for i in range(len(objects))]
+            steps.append(native.LoopStep(native.Op.MAP, i, size=size, whole=True))
+            steps += [native.LoopStep(op, i, size=size) for op in touch]
+        steps += [native.LoopStep(native.Op.UNMAP, i) for i in range(len(objects))]
         return self.laid_out(api, objects, steps)
 
-    def laid_out(self, api: str, objects: Sequence[tuple[int, int]], steps: Sequence[native.Step]) -> native.Program:
+    def laid_out(
+        self, api: str, objects: Sequence[tuple[int, int]], steps: Sequence[native.LoopStep]
+    ) -> native.Program:
         """Any steps over these objects."""
         alignment = self.facts.limits.min_memory_map_alignment
         return native.Program(self.functions(api), objects, [steps], map_alignment=alignment, seed=1)

@@ -10,10 +10,10 @@ from typing import NamedTuple
 from machine import Effort, Figures, Machine, Missing, in_threads, interleaved, judge, ratio
 from vkmapctl import native, units
 from vkmapctl.figures import stats
-from vkmapctl.machine.addresses import unmap_pages
-from vkmapctl.machine.ranges import QUIET_ADDRESS, reserve_for
+from vkmapctl.machine.ranges import reserve_for
 from vkmapctl.model.device import MemoryType
-from vkmapctl.native import Op, Pass, Step
+from vkmapctl.model.loop import LoopStep, Op
+from vkmapctl.native import Pass
 from vkmapctl.rules import PLACED, RESERVE
 
 ROUND_NS = 5_000_000
@@ -70,10 +70,10 @@ def _places(machine: Machine, way: Way, memory_type: int, size: int, threads: in
     with ExitStack() as held:
         for _ in range(threads):
             memory = held.enter_context(machine.allocation(size, memory_type))
-            address = reserve_for("any", size, QUIET_ADDRESS) if way.placed else 0
-            if address:
-                held.callback(unmap_pages, address, size)
-            places.append(Place(memory, address))
+            taken = reserve_for("any", size) if way.placed else None
+            if taken:
+                held.callback(taken.release)
+            places.append(Place(memory, taken.begin if taken else 0))
         yield places
 
 
@@ -102,10 +102,10 @@ def _rows(
 
 
 def _program(machine: Machine, way: Way, size: int, place: Place) -> native.Program:
-    steps = [Step(Op.MAP, 0, size=size, whole=True, flags=PLACED if way.placed else 0, address=place.address)]
-    steps.append(Step(Op.UNMAP, 0, flags=RESERVE if way.reserve else 0))
+    steps = [LoopStep(Op.MAP, 0, size=size, whole=True, flags=PLACED if way.placed else 0, address=place.address)]
+    steps.append(LoopStep(Op.UNMAP, 0, flags=RESERVE if way.reserve else 0))
     if way.placed and not way.reserve:
-        steps.append(Step(Op.HOLD, 0, size=size, address=place.address))
+        steps.append(LoopStep(Op.HOLD, 0, size=size, address=place.address))
     return machine.laid_out(machine.facts.apis()[0], [(place.memory, size)], steps)
 
 

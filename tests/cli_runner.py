@@ -6,6 +6,8 @@ import subprocess
 import sys
 from typing import Any, NamedTuple
 
+from warm import Command
+
 LAVAPIPE = {"VK_LOADER_DRIVERS_SELECT": "*lvp*"}
 RADV_NULL = {"VK_LOADER_DRIVERS_SELECT": "*radeon*", "RADV_FORCE_FAMILY": "navi31"}
 
@@ -31,15 +33,27 @@ def environment(driver: dict[str, str]) -> dict[str, str]:
     return {**inherited, **driver}
 
 
+def start(*arguments: str, driver: dict[str, str] | None = None) -> Command:
+    """The command, running; on lavapipe unless another driver is named."""
+    return Command(arguments, environment(LAVAPIPE if driver is None else driver))
+
+
 def vkmapctl(*arguments: str, driver: dict[str, str] | None = None, timeout: float = 60) -> Result:
-    """The command's exit code, stdout and stderr; lavapipe unless another driver is named."""
+    """The command's exit code, stdout and stderr; on lavapipe unless another driver is named."""
+    running = start(*arguments, driver=driver)
+    out, err = running.communicate(timeout)
+    return _sound(Result(running.wait(0), out, err))
+
+
+def from_scratch(*arguments: str, driver: dict[str, str] | None = None) -> Result:
+    """The same by an interpreter started for it."""
     done = subprocess.run(
         [sys.executable, "-m", "vkmapctl", *arguments],
-        env=environment(LAVAPIPE if driver is None else driver),
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
-    assert "Traceback" not in done.stderr, done.stderr
-    return Result(done.returncode, done.stdout, done.stderr)
+        env=environment(LAVAPIPE if driver is None else driver), capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    return _sound(Result(done.returncode, done.stdout, done.stderr))
+
+
+def _sound(result: Result) -> Result:
+    assert "Traceback" not in result.err, result.err
+    return result

@@ -21,10 +21,11 @@ class VkmapError(Exception):
 
     exit_code: int = ExitCode.INTERNAL
 
-    def __init__(self, message: str, *hints: str) -> None:
+    def __init__(self, message: str, *hints: str, exit_code: int | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.hints = hints
+        self.exit_code = type(self).exit_code if exit_code is None else exit_code
 
 
 class UsageProblem(VkmapError):
@@ -44,16 +45,18 @@ class CallFailed(VkmapError):
 
     exit_code = ExitCode.FAILED
 
-    def __init__(self, message: str, *hints: str, call: str = "", result: str = "") -> None:
-        super().__init__(message, *hints)
+    def __init__(
+        self, message: str, *hints: str, exit_code: int | None = None, call: str = "", result: str = ""
+    ) -> None:
+        super().__init__(message, *hints, exit_code=exit_code)
         self.call, self.result = call, result
 
 
 def refusal(message: str, hints: tuple[str, ...], exit_code: int, call: str = "", result: str = "") -> VkmapError:
     """The error that another process has met, as its own."""
-    error = CallFailed(message, *hints, call=call, result=result) if call else VkmapError(message, *hints)
-    error.exit_code = exit_code
-    return error
+    if call:
+        return CallFailed(message, *hints, exit_code=exit_code, call=call, result=result)
+    return VkmapError(message, *hints, exit_code=exit_code)
 
 
 class DriverDied(VkmapError):

@@ -4,35 +4,16 @@ import mmap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from vkmapctl._loop import ffi, lib
-
-if TYPE_CHECKING:
-    from vkmapctl.model.measured import Histogram
+from vkmapctl.model import bins
+from vkmapctl.model.loop import Fault, LoopStep, Op, Place
+from vkmapctl.model.measured import Counted, Histogram, Mismatch, Touched
 
 FOREVER = (1 << 64) - 1
 PAGE = mmap.PAGESIZE
 LINE = 128  # bytes: a cache line, or the pair of lines that some CPUs fetch together
-
-
-class Op(IntEnum):
-    """enum vkm_op of loop.h."""
-
-    MAP = lib.VKM_MAP
-    UNMAP = lib.VKM_UNMAP
-    FIRST = lib.VKM_FIRST
-    WRITE = lib.VKM_WRITE
-    READ = lib.VKM_READ
-    VERIFY = lib.VKM_VERIFY
-    FLUSH = lib.VKM_FLUSH
-    INVALIDATE = lib.VKM_INVALIDATE
-    HOLD = lib.VKM_HOLD
-    RELEASE = lib.VKM_RELEASE
-    FORGET = lib.VKM_FORGET
-    ALLOCATE = lib.VKM_ALLOCATE
-    FREE = lib.VKM_FREE
-    PAUSE = lib.VKM_PAUSE
 
 
 class Pass(IntEnum):
@@ -43,32 +24,12 @@ class Pass(IntEnum):
     CHECK = lib.VKM_CHECK
 
 
-class Fault(IntEnum):
-    """enum vkm_fault of loop.h."""
+class Refusal(IntEnum):
+    """enum vkm_refusal of loop.h."""
 
-    OK = lib.VKM_OK
-    CALL_FAILED = lib.VKM_CALL_FAILED
-    NULL_POINTER = lib.VKM_NULL_POINTER
-    MOVED = lib.VKM_MOVED
-    MISALIGNED = lib.VKM_MISALIGNED
-    OVERLAP = lib.VKM_OVERLAP
-    MISMATCH = lib.VKM_MISMATCH
-    RESERVATION_LOST = lib.VKM_RESERVATION_LOST
-    HOLD_FAILED = lib.VKM_HOLD_FAILED
-    RELEASE_FAILED = lib.VKM_RELEASE_FAILED
-    RESERVATION_REUSED = lib.VKM_RESERVATION_REUSED
-
-
-class Step(NamedTuple):
-    """One step of a program; offset and size in bytes of the object's allocation, nanoseconds for PAUSE."""
-
-    op: Op
-    object: int = 0
-    offset: int = 0
-    size: int = 0
-    whole: bool = False
-    flags: int = 0
-    address: int = 0
+    FIXED = lib.VKM_REFUSE_FIXED
+    INACCESSIBLE = lib.VKM_REFUSE_INACCESSIBLE
+    ALL = lib.VKM_REFUSE_ALL
 
 
 class Functions(NamedTuple):
@@ -88,19 +49,10 @@ class Functions(NamedTuple):
     memory_type: int = 0
 
 
-def bin_edge(index: int) -> int:
-    """Lower edge in ns of a histogram bin."""
-    if index < 128:
-        return index
-    return (64 + index % 64) << (index // 64 - 1)
-
-
-def _histogram(raw: Any) -> "Histogram":
-    from vkmapctl.model.measured import Histogram  # here, because a probe's child has no use for it
-
+def _histogram(raw: Any) -> Histogram:
     counts = ffi.unpack(raw.bins, lib.VKM_BINS)
-    bins = tuple((bin_edge(i), n) for i, n in enumerate(counts) if n)
-    return Histogram(raw.count, raw.sum_ns, raw.min_ns, raw.max_ns, raw.overflow, bins)
+    filled = tuple((bins.edge(i), n) for i, n in enumerate(counts) if n)
+    return Histogram(raw.count, raw.sum_ns, raw.min_ns, raw.max_ns, raw.overflow, filled)
 
 
 def _apart(owners: list[Any], kind: str, count: int = 1) -> Any:
@@ -133,12 +85,18 @@ class Results:
         """Changes as long as any thread makes progress."""
         return tuple(value for s in self.stats for value in (s.iterations, s.at_step, s.at_op, s.running))
 
-    def last_step(self) -> str | None:
-        """What the first thread that is still inside the loop is doing, such as `map (step 0)`."""
-        for stats in self.stats:
-            if stats.running:
-                return f"{Op(stats.at_op).name.lower()} (step {stats.at_step}, iteration {stats.iterations})"
-        return None
+    def place(self) -> Place | None:
+        """Where the first thread that is still inside the loop is, None where all have left it."""
+        return next((_place(s) for s in self.stats if s.running), None)
+
+    def fault(self) -> tuple[Fault, int, Place, Mismatch | None]:
+        """The first fault met, its VkResult, where, and the byte that was wrong for MISMATCH."""
+        for s in self.stats:
+            if s.fault:
+                fault = Fault(s.fault)
+                wrong = Mismatch(s.bad_offset, s.bad_expected, s.bad_found) if fault is Fault.MISMATCH else None
+                return fault, s.result, _place(s), wrong
+        return Fault.OK, 0, Place(Op.MAP, 0, 0, 0), None
 
     def total(self, field: str) -> int:
         """Sum of one counter over the threads."""
@@ -148,26 +106,35 @@ class Results:
         """Largest value of one counter over the threads."""
         return max(int(getattr(s, field)) for s in self.stats)
 
-    def fault(self) -> tuple[Fault, int, dict[str, int]]:
-        """The first fault met, its VkResult, and where: step, op, offset, expected and found byte."""
-        for s in self.stats:
-            if s.fault:
-                place = {
-                    "step": s.fault_step,
-                    "op": s.at_op,
-                    "offset": s.bad_offset,
-                    "expected": s.bad_expected,
-                    "found": s.bad_found,
-                }
-                return Fault(s.fault), s.result, place
-        return Fault.OK, 0, {}
-
-    def histogram(self, name: str) -> "Histogram":
+    def histogram(self, name: str) -> Histogram:
         """`map_ns`, `unmap_ns` or `cycle_ns`, merged over the threads."""
         merged = ffi.new("struct vkm_histogram *")
         for s in self.stats:
             lib.vkm_merge(merged, ffi.addressof(s, name))
         return _histogram(merged)
+
+    def counted(self) -> Counted:
+        """What all threads together have counted so far."""
+        return Counted(
+            pairs=self.total("rate_pairs"),
+            rate_ns=self.total("rate_ns"),
+            longest_rate_ns=self.longest("rate_ns"),
+            map=self.histogram("map_ns"),
+            unmap=self.histogram("unmap_ns"),
+            cycle=self.histogram("cycle_ns"),
+            written=Touched(self.total("write_bytes"), self.longest("write_ns")),
+            read=Touched(self.total("read_bytes"), self.longest("read_ns")),
+            first=Touched(self.total("first_pages"), self.total("first_ns")),
+            minor_faults=self.total("minor_faults"),
+            major_faults=self.total("major_faults"),
+            verified_bytes=self.total("verified_bytes"),
+            mismatches=self.total("mismatches"),
+            missed_cycles=self.total("missed_cycles"),
+        )
+
+
+def _place(stats: Any) -> Place:
+    return Place(Op(stats.at_op), stats.at_step, stats.at_object, stats.iterations)
 
 
 class Clock:
@@ -184,7 +151,7 @@ class Clock:
         """Nanoseconds from an arbitrary start."""
         return int(lib.vkm_clock_ns(self.raw))
 
-    def floor(self, reads: int = 20_000) -> "Histogram":
+    def floor(self, reads: int = 20_000) -> Histogram:
         """Distribution of two reads with nothing between, in ns."""
         histogram = ffi.new("struct vkm_histogram *")
         lib.vkm_clock_floor(self.raw, histogram, reads)
@@ -204,7 +171,7 @@ class Program:
         self,
         functions: Functions,
         objects: Sequence[tuple[int, int]],
-        cycles: Sequence[Sequence[Step]],
+        cycles: Sequence[Sequence[LoopStep]],
         *,
         map_alignment: int = 64,
         seed: int = 0,
@@ -286,6 +253,11 @@ def inject(fault: str, call: int) -> None:
     lib.vkm_null_inject(getattr(lib, f"VKM_NULL_{fault}"), call)
 
 
-def refuse_fixed_maps() -> bool:
-    """From now on the kernel refuses this thread mmap at a fixed address; False where it cannot be told so."""
-    return bool(lib.vkm_refuse_fixed_maps())
+def range_shows_a_file(address: int, length: int) -> bool:
+    """Whether a driver's mapping still stands in a part of the range; what the process itself takes has no file."""
+    return bool(lib.vkm_range_shows_a_file(address, length))
+
+
+def refuse_maps(refusal: Refusal) -> bool:
+    """From now on the kernel refuses this thread such calls; False where it cannot be told so."""
+    return bool(lib.vkm_refuse_maps(refusal))

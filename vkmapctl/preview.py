@@ -7,44 +7,15 @@ from vkmapctl.driver.process import DriverProcess, Interrupts
 from vkmapctl.errors import ExitCode, Unsupported
 from vkmapctl.inside.layer import LayerChoice
 from vkmapctl.machine import host
-from vkmapctl.model.base import Data
-from vkmapctl.model.case import Effort, Job, Workload
+from vkmapctl.model.case import labels
 from vkmapctl.model.device import Device
-from vkmapctl.model.documents import SCHEMA
+from vkmapctl.model.documents import SCHEMA, PlannedRow, PlanReport, Refusal
+from vkmapctl.model.workload import Job, Plan, Workload
 from vkmapctl.plans import patience, workload
 from vkmapctl.plans.selectors import select
 from vkmapctl.worker.serve import serve
 
 GROUP_SECONDS = 0.05  # to set up and end a group
-
-
-class PlannedRow(Data, frozen=True):
-    """A row to come: what it measures, the memory of all its objects, and its time in seconds (None: by iterations)."""
-
-    job: Job
-    memory_bytes: int
-    seconds: float | None
-
-
-class Refusal(Data, frozen=True):
-    """A part that a device cannot run."""
-
-    device: int
-    part: str
-    reason: str
-
-
-class PlanReport(Data, frozen=True, tag_field="kind", tag="plan"):
-    """What `workloads check` prints. memory_bytes: the most at one time."""
-
-    schema: str
-    workload: Workload
-    devices: tuple[Device, ...]
-    rows: tuple[PlannedRow, ...]
-    refused: tuple[Refusal, ...]
-    memory_bytes: int
-    seconds: float
-    exit_code: int
 
 
 def plan(
@@ -53,9 +24,8 @@ def plan(
     """Raises VkmapError where there is no driver, or where what is asked for makes no sense on a device."""
     devices = _devices(selector, timeout, layer)
     room = host.room()
-    rows: list[PlannedRow] = []
+    plans: list[Plan] = []
     refused: list[Refusal] = []
-    groups = 0
     for device in devices:
         for part in wanted.parts():
             try:
@@ -63,8 +33,10 @@ def plan(
             except Unsupported as error:
                 refused.append(Refusal(device.index, part.name, error.message))
                 continue
-            groups += len(found.groups)
-            rows += [_row(job, found.effort) for group in found.groups for job in group]
+            plans.append(found)
+    told = iter(labels([job for one in plans for job in one.jobs]))
+    rows = [_row(job) for one in workload.labelled(plans, told) for job in one.jobs]
+    groups = sum(len(one.groups) for one in plans)
     return PlanReport(
         schema=SCHEMA,
         workload=wanted,
@@ -90,6 +62,6 @@ def _devices(selector: str | None, timeout: float | None, layer: LayerChoice | N
     return select(described.devices, selector)
 
 
-def _row(job: Job, effort: Effort) -> PlannedRow:
-    seconds = None if effort.iterations is not None else effort.seconds + effort.warmup_seconds
+def _row(job: Job) -> PlannedRow:
+    seconds = None if job.iterations is not None else job.duration_seconds + job.warmup_seconds
     return PlannedRow(job, job.memory_bytes, seconds)

@@ -17,7 +17,7 @@ from vkmapctl.inside import server
 from vkmapctl.inside.fork import Started
 from vkmapctl.inside.layer import LayerChoice
 from vkmapctl.machine import host
-from vkmapctl.model.base import Note, Outcome, Status
+from vkmapctl.model.base import Note, Status
 from vkmapctl.model.device import Device, Probe
 from vkmapctl.model.documents import SCHEMA, ProbeReport, Tool
 from vkmapctl.plans import patience
@@ -79,7 +79,7 @@ def probe(
     )
 
 
-def _outcome(statuses: Sequence[Status], gap: bool) -> Outcome:
+def _outcome(statuses: Sequence[Status], gap: bool) -> Status:
     """A gate that does not hold comes before a call that failed, and after a driver that died."""
     if "interrupted" in statuses:
         return "interrupted"

@@ -5,12 +5,14 @@ import re
 
 _SIZE = r"(?ai)(\d+(?:\.\d+)?)\s*([kmgt]?)(?:ib|b)?"
 _DURATION = r"(?ai)(\d+(?:\.\d+)?)\s*(ns|us|[\u00b5\u03bc]s|ms|s|m|min|h)"
-_RANGE = r"(?a)([^.\s][^*\s]*?)\.\.([^*.\s][^*\s]*)(?:\*(\d+))?"
+_RANGE = r"(?a)([^.\s][^*\s]*?)\.\.([^*.\s][^*\s]*)(?:\*(\d{1,18}))?"
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 _SIZE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 PLACES = {"any": 1 << 47, "low4g": 1 << 32, "low2g": 1 << 31}  # where a placed map may end
+NONE = "-"  # a value that there is not
 _LARGEST = 1 << 63
-_LONGEST = 1e9  # seconds: some 30 years, well inside 64-bit nanoseconds
+_MOST_DIGITS = 30  # of a size: more are larger than any memory in any unit
+LONGEST_SECONDS = 1e9  # some 30 years, well inside 64-bit nanoseconds
 
 
 def parse_size(text: str) -> int:
@@ -21,6 +23,8 @@ def parse_size(text: str) -> int:
     match = re.fullmatch(_SIZE, text.strip())
     if not match:
         raise ValueError(f"'{text}' is not a size such as 4096, 64K, 256M or 1GiB")
+    if len(match[1].partition(".")[0]) > _MOST_DIGITS:
+        raise ValueError(f"'{text[:_MOST_DIGITS]}…' is larger than any memory")
     value = float(match[1]) if "." in match[1] else int(match[1])
     size = value * 1024 ** " kmgt".index(match[2].lower() or " ")
     if size >= _LARGEST:
@@ -79,16 +83,25 @@ def steps_between(low: int, high: int, factor: int) -> list[int]:
     return [*found, high]
 
 
-def parse_duration(text: str) -> float:
-    """Seconds of `250ms`, `5s`, `2m`, `1h`, `50us`. Raises ValueError for anything else."""
+def parse_duration(text: str, *, zero: bool = True, most: float = LONGEST_SECONDS) -> float:
+    """Seconds of `250ms`, `5s`, `2m`, `1h`, `50us`, and of `0`, which is the same in every unit.
+
+    Raises ValueError for anything else, for more than `most` seconds, and without `zero` for none.
+    """
     match = re.fullmatch(_DURATION, text.strip())
-    if not match:
+    if not match and text.strip() != "0":
         raise ValueError(f"'{text}' is not a duration such as 250ms, 5s or 2m")
-    unit = "us" if match[2][0] in "\u00b5\u03bc" else match[2].lower()  # either sign for micro
-    seconds = float(match[1]) * _SECONDS[unit]
-    if seconds > _LONGEST:
-        raise ValueError(f"'{text}' is longer than anyone waits")
+    seconds = float(match[1]) * _SECONDS[_time_unit(match[2])] if match else 0.0
+    if not seconds and not zero:
+        raise ValueError("a duration must be longer than 0")
+    if seconds > most:
+        raise ValueError(f"'{text}' is longer than " + ("anyone waits" if most == LONGEST_SECONDS else f"{most:g} s"))
     return seconds
+
+
+def _time_unit(text: str) -> str:
+    """Either sign for micro is a u."""
+    return "us" if text[0] in "\u00b5\u03bc" else text.lower()
 
 
 def parse_place(text: str) -> int | None:
@@ -97,7 +110,10 @@ def parse_place(text: str) -> int | None:
         return None
     if not re.fullmatch(r"0[xX][0-9a-fA-F]+", text):
         raise ValueError(f"'{text}' is neither any, low4g, low2g nor an address such as 0x10000000")
-    return int(text, 16)
+    address = int(text, 16)
+    if not 0 < address < _LARGEST:
+        raise ValueError(f"{text} is not an address a program can map")
+    return address
 
 
 def size(value: int) -> str:
@@ -111,6 +127,17 @@ def size(value: int) -> str:
     if value < 10 * 1024:
         return f"{value} B"
     return f"{_three_digits(scaled)} {_SIZE_UNITS[exponent]}"
+
+
+def exact_size(value: int) -> str:
+    """In the largest unit that it is a whole number of: two sizes never read alike."""
+    exponent = next(k for k in reversed(range(len(_SIZE_UNITS))) if value % 1024**k == 0) if value else 0
+    return f"{value >> 10 * exponent} {_SIZE_UNITS[exponent]}"
+
+
+def exact(value: float) -> str:
+    """A number as short as it can be without loss: two numbers never read alike."""
+    return f"{value:g}" if float(f"{value:g}") == value else repr(value)
 
 
 def duration(ns: float) -> str:

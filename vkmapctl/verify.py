@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
 from msgspec.structs import replace
 
@@ -18,16 +19,21 @@ from vkmapctl.errors import ExitCode, UsageProblem, VkmapError
 from vkmapctl.figures import outcomes
 from vkmapctl.inside.layer import LayerChoice
 from vkmapctl.machine import host
-from vkmapctl.model.base import Note, Outcome, Verdict
+from vkmapctl.model.base import Note, Status, Verdict
 from vkmapctl.model.device import Device, MemoryType
 from vkmapctl.model.documents import SCHEMA, CheckRow, Tool, VerifyReport
 from vkmapctl.plans import patience
+from vkmapctl.plans.known_failures import Known
+from vkmapctl.plans.known_failures import read as read_known_failures
 from vkmapctl.plans.selectors import select
 from vkmapctl.worker.serve import serve
 
 QUIRKS = ("unaligned-placed",)
-# The layer takes an unmap that failed for one that succeeded (1.4.309), and objects to the unmap after it.
-FALSE_POSITIVES = {"R1": "VUID-VkMemoryUnmapInfo-memory-07964"}
+# The layer takes an unmap that failed for one that succeeded (1.4.309), and objects to the flush and unmap after it.
+_AFTER_FAILED_UNMAP = ("VUID-VkMemoryUnmapInfo-memory-07964", "VUID-VkMappedMemoryRange-memory-00684")
+FALSE_POSITIVES = dict.fromkeys(("R1", "R1-none", "R1-all"), _AFTER_FAILED_UNMAP)
+MOST_HANGS = 3  # of a device; then the rest would only hang too
+SECONDS_AFTER_HANG = 10.0  # a driver that has hung is waited for so long and no longer: a minute in all by default
 BROKEN = ("fail", "crashed", "hung", "lost", "out-of-memory")
 
 
@@ -50,17 +56,18 @@ class Attempts:
     def __init__(self, *, timeout: float, layer: LayerChoice | None, interrupts: Interrupts) -> None:
         self._injects = layer is not None and bool(layer.fault)
         self._validate = layer is not None and layer.validate
-        self._start = partial(DriverProcess, partial(serve, layer=layer), timeout=timeout, interrupts=interrupts)
+        self._start = partial(DriverProcess, partial(serve, layer=layer), interrupts=interrupts)
+        self.timeout = timeout
 
     def describe(self) -> Described:
         """The devices. Raises VkmapError where there are none or the driver dies."""
-        child, described = drivers.describe(self._start, alone=self._injects)
+        child, described = drivers.describe(partial(self._start, timeout=self.timeout), alone=self._injects)
         child.close(0)
         return described
 
     def end(self, devices: Sequence[Device]) -> Died | None:
         """How a process ends that has these devices open, None where it ends well: attempts are cut short."""
-        driver = self._start()
+        driver = self._start(timeout=self.timeout)
         try:
             driver.describe()
             if all(prove(driver, device).status == "ok" for device in devices):
@@ -73,10 +80,10 @@ class Attempts:
             driver.close(0)
         return None
 
-    def attempt(self, one: Check, device: Device, memory_type: MemoryType) -> CheckRow:
-        """One check on one memory type, however the driver behaves."""
+    def attempt(self, one: Check, device: Device, memory_type: MemoryType, *, timeout: float | None = None) -> CheckRow:
+        """One check on one memory type, however the driver behaves. timeout: seconds, where not as for all."""
         begin = time.monotonic()
-        child = self._start()
+        child = self._start(timeout=timeout or self.timeout)
         try:
             said = child.describe().validation
             tried = child.answer(Try(one.id, device.index, memory_type.index), Tried)
@@ -115,25 +122,49 @@ def _row(
 
 def _validated(one: Check, verdict: Verdict, said: Sequence[str]) -> Verdict:
     """A check that holds but used Vulkan wrongly fails; the layer's own errors are left out."""
-    wrong = [line for line in said if line.partition(":")[0] != FALSE_POSITIVES.get(one.id)]
+    wrong = [line for line in said if line.partition(":")[0] not in FALSE_POSITIVES.get(one.id, ())]
     if not wrong or verdict.status in BROKEN:
         return verdict
     return Verdict("fail", "; ".join(wrong))
 
 
 def rows(chosen: Sequence[Check], device: Device, attempts: Attempts) -> Iterator[CheckRow]:
-    """Every chosen check on every host-visible memory type of a device; what cannot run is a skip with its reason."""
+    """Every chosen check on every host-visible memory type of a device; what cannot run is a skip with its reason.
+
+    After a hang the driver is given less time, and after MOST_HANGS of them no more.
+    """
     usable = [one for one in device.memory_types if one.usable]
+    hangs = 0
     for one in chosen:
         missing = device.no_memory or registry.missing_need(one, device)
         if missing:
             yield _row(one, device, None, Verdict("skip", missing))
             continue
-        for memory_type in usable:
-            yield attempts.attempt(one, device, memory_type)
-        for barred in device.memory_types:
-            if barred.host_visible and barred.barred:
-                yield _row(one, device, barred, Verdict("skip", barred.barred))
+        for memory_type in device.memory_types:
+            if not memory_type.host_visible:
+                continue
+            if not memory_type.usable:
+                yield _row(one, device, memory_type, Verdict("skip", memory_type.barred))
+                continue
+            if hangs == MOST_HANGS:
+                yield _row(one, device, memory_type, Verdict("not-run", "hung three times before"))
+                continue
+            timeout = min(attempts.timeout, SECONDS_AFTER_HANG) if hangs else None
+            row = attempts.attempt(one, device, memory_type, timeout=timeout)
+            hangs += row.status == "hung"
+            yield row
+
+
+def _judged(row: CheckRow, device: Device, known_failures: Sequence[Known]) -> CheckRow:
+    """A row as it counts: broken, but known to be."""
+    known = next((one for one in known_failures if _covers(one, row, device)), None)
+    if known is None or row.status not in BROKEN:
+        return row
+    return replace(row, status="known", detail=f"{row.status}: {row.detail} (known: {known.reason})")
+
+
+def _covers(known: Known, row: CheckRow, device: Device) -> bool:
+    return known.covers(row.id, device, row.memory_type, row.memory_flags)
 
 
 def verify(
@@ -142,6 +173,7 @@ def verify(
     identifiers: Sequence[str] = (),
     quirks: Sequence[str] = (),
     known_failures: Sequence[str] = (),
+    known_failures_file: str | None = None,
     timeout: float | None = None,
     layer: LayerChoice | None = None,
     command: Sequence[str] = (),
@@ -151,9 +183,13 @@ def verify(
 ) -> VerifyReport:
     """Runs the checks; the document is saved after every row. Raises VkmapError where nothing can be described.
 
-    known_failures: checks whose breaking does not fail the run; one that holds everywhere is noted.
+    known_failures: checks whose breaking does not fail the run, and known_failures_file: more of them, each with its
+    memory type, driver and reason; one that holds wherever it was expected to break is noted.
     """
     choose(known_failures, QUIRKS)
+    expected = [Known(name, "named on the command line") for name in known_failures]
+    if known_failures_file:
+        expected += read_known_failures(Path(known_failures_file), registry.load())
     chosen = choose(identifiers, quirks)
     interrupts = Interrupts()
     with interrupts.caught():
@@ -172,12 +208,11 @@ def verify(
             warnings=described.notes,
         )
         save(report)
-        outcome: Outcome | None = None
+        outcome: Status | None = None
         try:
             for device in devices:
                 for row in rows(chosen, device, attempts):
-                    if row.id in known_failures and row.status in BROKEN:
-                        row = replace(row, status="known")
+                    row = _judged(row, device, expected)
                     report = replace(report, results=(*report.results, row))
                     on_row(row)
                     save(report)
@@ -192,23 +227,25 @@ def verify(
         outcome = outcomes.worst([outcome, died.kind])
     if outcome in ("ok", "unsupported") and selector in (None, "all"):  # a driver that was left out could be meant
         outcome = outcomes.worst([outcome, *(one.status for one in described.left_out)])
-    report = replace(report, warnings=(*report.warnings, *_unexpected_passes(known_failures, report.results)))
+    report = replace(report, warnings=(*report.warnings, *_unexpected_passes(expected, report)))
     report = replace(report, outcome=outcome, exit_code=outcomes.EXIT[outcome])
     save(report)
     return report
 
 
-def _unexpected_passes(known_failures: Sequence[str], results: Sequence[CheckRow]) -> list[Note]:
+def _unexpected_passes(known_failures: Sequence[Known], report: VerifyReport) -> list[Note]:
     """So that a list of known failures shrinks when a driver is mended."""
+    devices = {device.index: device for device in report.devices}
     notes = []
-    for name in known_failures:
-        statuses = {row.status for row in results if row.id == name}
+    for known in known_failures:
+        statuses = {row.status for row in report.results if _covers(known, row, devices[row.device])}
         if statuses == {"pass"}:
-            notes.append(Note("unexpected-pass", f"{name} is listed as a known failure and holds"))
+            text = f"{known} is listed as a known failure and unexpectedly passes: {known.reason}"
+            notes.append(Note("unexpected-pass", text))
     return notes
 
 
-def _outcome(results: Sequence[CheckRow]) -> Outcome:
+def _outcome(results: Sequence[CheckRow]) -> Status:
     statuses = {row.status for row in results}
     if statuses <= {"skip"}:
         return "unsupported"

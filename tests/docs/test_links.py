@@ -7,7 +7,7 @@ import pytest
 from pages import FENCE, PAGES, ROOT, name, prose
 
 LINK = re.compile(r"\]\(([^)\s]+)\)")
-MORE_PAGES = [*PAGES, ROOT / "CHANGELOG.md"]
+MORE_PAGES = [*PAGES, ROOT / "CHANGELOG.md", ROOT / "docs/results/README.md"]
 
 
 def anchors(page: Path) -> set[str]:
@@ -28,6 +28,11 @@ def test_relative_links(page: Path) -> None:
         assert not anchor or anchor in anchors(target), f"{name(page)}: {link}: no such heading"
 
 
+def linked(page: Path) -> set[Path]:
+    return {(page.parent / link.partition("#")[0]).resolve() for link in LINK.findall(prose(page))}
+
+
 def test_every_page_is_reached_from_the_readme() -> None:
-    linked = {(ROOT / link.partition("#")[0]).resolve() for link in LINK.findall(prose(ROOT / "README.md"))}
-    assert set(PAGES) - {ROOT / "README.md"} <= linked
+    """A driver's page by way of the findings."""
+    reached = linked(ROOT / "README.md") | linked(ROOT / "docs/findings.md")
+    assert set(PAGES) - {ROOT / "README.md"} <= reached

@@ -1,19 +1,23 @@
-"""The saved runs that the pages stand on can be read, also on a narrow terminal, and are all listed."""
+"""The saved runs that the pages stand on can be read, also on a narrow terminal; all are listed, and cited."""
 
 import io
+import subprocess
+import sys
 
 import pytest
-from pages import ROOT
+from pages import PAGES, ROOT
 from rich.console import Console
 
 from vkmapctl.commands import console
+from vkmapctl.model.documents import indented
+from vkmapctl.report import view
 from vkmapctl.reports.drawing import drawn
 from vkmapctl.reports.elements import Block, Fitted, Table, Text
-from vkmapctl.reports.views import view
 from vkmapctl.saved.files import load
 
 RESULTS = ROOT / "docs/results"
 RUNS = sorted(RESULTS.glob("*.json"))
+KEPT = sorted(path for path in RESULTS.iterdir() if path.suffix in (".html", ".txt"))
 
 
 @pytest.mark.parametrize("path", RUNS, ids=lambda path: path.stem)
@@ -51,5 +55,20 @@ def test_no_figure_is_cut_at_80_columns(path):
 
 def test_every_file_is_listed():
     listed = (RESULTS / "README.md").read_text()
-    files = [path.name for path in RESULTS.iterdir() if path.suffix in (".json", ".html")]
-    assert [name for name in files if f"({name})" not in listed] == []
+    assert [path.name for path in [*RUNS, *KEPT] if f"({path.name})" not in listed] == []
+
+
+def test_every_run_is_cited_by_a_page():
+    text = "\n".join(page.read_text() for page in PAGES)
+    assert [path.name for path in RUNS if f"results/{path.name})" not in text] == []
+
+
+def test_a_histogram_is_one_line():
+    for path in RUNS:
+        assert indented(path.read_bytes()) == path.read_bytes()
+
+
+def test_kept_pages_are_current(tmp_path):
+    subprocess.run([sys.executable, ROOT / "scripts/make-pages", tmp_path], check=True)
+    for path in KEPT:
+        assert (tmp_path / path.name).read_bytes() == path.read_bytes(), f"{path.name}: run make pages"

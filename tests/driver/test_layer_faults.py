@@ -1,7 +1,10 @@
 """Each fault of the test layer's catalogue does what its description says."""
 
+import os
 import signal
+import threading
 import time
+from functools import partial
 
 import pytest
 import vulkan as vk
@@ -21,8 +24,11 @@ from layer_device import (
     placed_device,
     read,
     run,
+    take_range,
     write,
 )
+
+from vkmapctl.native import Refusal, refuse_maps
 
 DEATHS = {
     "map-hangs": None,
@@ -56,10 +62,15 @@ def place_elsewhere():
     assert read(address, 1) == b"\xab"
 
 
-def reserve_once():
+def placed_and_written():
     device, memory, address = placed_device()
     device.map(memory, address)
     write(address, b"hello")
+    return device, memory, address
+
+
+def reserve_once():
+    device, memory, address = placed_and_written()
     return device, memory, address, device.unmap(memory, reserve=True)
 
 
@@ -93,6 +104,54 @@ def reserve_keeps():
     assert result == 0
     assert read(address) == b"hello"
     assert read(device.map(memory)) == b"hello"
+
+
+def while_refused(refusal, call):
+    """call() in a thread that the kernel refuses so. It does not end: a sanitizer maps something at a thread's end."""
+    found, done = [], threading.Event()
+
+    def work():
+        found.append(refuse_maps(refusal) and call())
+        done.set()
+        threading.Event().wait()
+
+    threading.Thread(target=work, daemon=True).start()
+    done.wait()
+    return found[0]
+
+
+@shows("reserve-ignored")
+def reserve_ignored():
+    for refusal in (Refusal.FIXED, Refusal.INACCESSIBLE):
+        device, memory, address = placed_and_written()
+        assert while_refused(refusal, partial(device.unmap, memory, reserve=True)) == 0
+        assert permissions(address) == "rw-s"
+        write(device.map(memory), b"later")
+        assert read(address) == b"later"
+    *_, address, result = reserve_once()
+    assert (result, permissions(address)) == (0, "---p"), "not refused"
+
+
+@shows("reserve-ignores-none")
+def reserve_ignores_none():
+    device, memory, address = placed_and_written()
+    for refusal, result in ((Refusal.FIXED, MAP_FAILED), (Refusal.INACCESSIBLE, 0)):
+        assert while_refused(refusal, partial(device.unmap, memory, reserve=True)) == result
+        assert permissions(address) == "rw-s"
+    *_, address, result = reserve_once()
+    assert (result, permissions(address)) == (0, "---p"), "not refused"
+
+
+@shows("unmap-keeps")
+def unmap_keeps():
+    device, memory, address = placed_device()
+    for place in (address, None):
+        pointer = device.map(memory, place)
+        assert device.unmap(memory) == 0
+        assert permissions(pointer) == "rw-s"
+        write(device.map(memory), b"later")
+        assert read(pointer) == b"later"
+        device.unmap(memory)
 
 
 @shows("unmap2-fails")
@@ -155,6 +214,99 @@ def tramples_neighbours():
     device, memory, address = placed_device()
     device.map(memory, address)
     assert (read(address - 1, 1), read(address + 4 * PAGE, 1)) == (b"\0", b"\0")
+
+
+@shows("place-replaces-64k")
+def place_replaces_64k():
+    device = Device()
+    memory, base = device.allocate(2 * PAGE), take_range(1 << 18)
+    device.map(memory, base)
+    assert read(base - 1, 1) == b"\xab"
+    assert (read(base + 2 * PAGE, 1), read(base + (64 << 10) - 1, 1)) == (b"\0", b"\0")
+    assert read(base + (64 << 10), 1) == b"\xab"
+
+
+@shows("first-place-refused")
+def first_place_refused():
+    device, memory, address = placed_device()
+    assert device.map(memory, address) == MAP_FAILED
+    assert permissions(address) == "rw-p"
+    device.map(memory)
+    device.unmap(memory)
+    assert device.map(memory, address) == address
+
+
+@shows("place-sticks")
+def place_sticks():
+    device, memory, first = placed_device()
+    second = take_range(4 * PAGE)
+    assert device.map(memory, first) == first
+    device.unmap(memory, reserve=True)
+    assert device.map(memory, second) == first
+    assert permissions(second) == "rw-p"
+
+
+@shows("refused-map-null")
+def refused_map_null():
+    device, memory, address = placed_device()
+    assert device.map(memory, 2**60) is None
+    assert device.unmap(memory) == 0
+    assert device.map(memory, address) == address
+
+
+@shows("large-maps-fail")
+def large_maps_fail():
+    device = Device()
+    memory, larger = device.allocate(64 << 20), device.allocate((64 << 20) + PAGE)
+    assert device.map(larger) == MAP_FAILED
+    assert device.map(memory) != MAP_FAILED
+    assert device.map(larger, offset=PAGE) != MAP_FAILED
+
+
+@shows("parallel-maps-collide")
+def parallel_maps_collide():
+    device, pointers = Device(), []
+    memories = [device.allocate(PAGE) for _ in range(8)]
+    threads = [threading.Thread(target=lambda one=one: pointers.append(device.map(one))) for one in memories]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(pointers)) < len(memories)
+    alone = device.allocate(PAGE)
+    assert device.map(alone) not in pointers
+
+
+@shows("fork-disturbs")
+def fork_disturbs():
+    device, memory, _ = placed_device()
+    pointer = device.map(memory)
+    device.unmap(memory)
+    child = os.fork()
+    if not child:
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert pointer != MAP_FAILED
+    assert device.map(memory) == MAP_FAILED
+
+
+@shows("free-keeps")
+def free_keeps():
+    device, memory, address = placed_device()
+    device.map(memory, address)
+    device.free(memory)
+    assert permissions(address) == "rw-s"
+
+
+@shows("free-releases")
+def free_releases():
+    device, memory, address = placed_device()
+    device.map(memory, address)
+    device.unmap(memory, reserve=True)
+    device.map(memory)
+    assert permissions(address) == "---p"
+    device.free(memory)
+    assert permissions(address) is None
 
 
 @shows("shared-address")

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import builders
 import pytest
+from msgspec.structs import replace
 
 from vkmapctl.driver.messages import Measure, Measured
 from vkmapctl.driver.process import DriverProcess, Interrupts
 from vkmapctl.inside.layer import LayerChoice
-from vkmapctl.model.case import Effort
 from vkmapctl.native import Results
 from vkmapctl.worker.serve import serve
 
@@ -30,8 +30,8 @@ def test_memory_does_not_depend_on_the_number_of_samples(emulate, touch, monkeyp
     monkeypatch.setenv("VK_LOADER_DRIVERS_SELECT", "*lvp*")
     results = [Results(2) for _ in range(3)]
     layer = LayerChoice(emulate) if emulate != "none" else None
-    job = builders.a_job(
-        allocation_size=16 << 10, threads=2, live=2, offset=0, touch=touch,
+    asked = builders.a_job(
+        warmup_seconds=0.0, allocation_size=16 << 10, threads=2, live=2, offset=0, touch=touch,
         placed="any" if emulate == "placed" else None, reserve=emulate == "placed",
     )  # fmt: skip
     child = DriverProcess(partial(serve, results=results, layer=layer), timeout=60, interrupts=Interrupts())
@@ -40,8 +40,7 @@ def test_memory_does_not_depend_on_the_number_of_samples(emulate, touch, monkeyp
     def measure(iterations):
         for one in results:
             one.clear()
-        effort = Effort(seconds=1.0, iterations=iterations, warmup_seconds=0.0)
-        for reply in child.ask(Measure((job,), effort)):
+        for reply in child.ask(Measure((replace(asked, iterations=iterations),))):
             if isinstance(reply, Measured):
                 break
         assert results[0].fault()[0] == 0

@@ -1,12 +1,15 @@
 """verify and selftest on lavapipe, plain and through the test layer."""
 
 import json
+import signal
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_runner import RADV_NULL, vkmapctl
+from cli_runner import LAVAPIPE, RADV_NULL, environment, vkmapctl
 
 
 def verdicts(*arguments: str, code: int = 0, **options: Any) -> dict[str, str]:
@@ -27,7 +30,35 @@ def test_lavapipe_keeps_every_rule_that_it_can_be_asked() -> None:
 def test_emulated_placed_maps_keep_every_rule() -> None:
     found = verdicts("--emulate", "range", "--quirk", "unaligned-placed")
     assert {name: status for name, status in found.items() if status != "pass"} == {}
-    assert {"M9", "P11", "Q1", "R1", "R8"} <= set(found)
+    assert {"M9", "P11", "P16", "Q1", "R1", "R1-all", "R8"} <= set(found)
+
+
+@pytest.mark.parametrize("fault", ["tramples-neighbours", "place-replaces-64k"])
+def test_a_driver_that_tramples_breaks_one_rule_and_no_other(fault: str) -> None:
+    checks = ["P1", "P2", "P3", "P4", "P7", "P8", "P14", "P16", "R2", "R3", "R7"]
+    chosen = [word for check in checks for word in ("--check", check)]
+    found = verdicts(*chosen, "--emulate", "placed", "--inject", fault, code=4)
+    assert found == {check: "fail" if check == "P2" else "pass" for check in checks}
+
+
+def test_a_driver_that_refuses_a_first_placed_map_breaks_one_rule_and_no_other() -> None:
+    checks = ["P1", "P1-first", "P5", "P7", "P14", "R2", "R8"]
+    chosen = [word for check in checks for word in ("--check", check)]
+    found = verdicts(*chosen, "--emulate", "placed", "--inject", "first-place-refused", code=4)
+    assert found == {check: "fail" if check == "P1-first" else "pass" for check in checks}
+
+
+def test_each_way_of_refusing_is_told_from_the_others() -> None:
+    chosen = ("--check", "R1", "--check", "R1-none", "--check", "R1-all")
+    found = verdicts(*chosen, "--emulate", "placed", "--inject", "reserve-ignores-none", code=4)
+    assert found == {"R1": "pass", "R1-none": "fail", "R1-all": "fail"}
+
+
+def test_the_largest_map_is_told_to_the_byte() -> None:
+    arguments = ("--check", "M11", "--emulate", "placed", "--inject", "large-maps-fail", "--json", "--quiet")
+    (row,) = vkmapctl("verify", *arguments).json()["results"]
+    assert row["status"] == "quality"
+    assert row["detail"].startswith("the largest is 64 MiB (67108864 bytes); 67174400 bytes are allocated, but not")
 
 
 def test_the_quirk_is_tried_only_when_asked_for() -> None:
@@ -67,6 +98,32 @@ def test_a_known_failure_does_not_fail_the_run_and_one_that_holds_is_noted() -> 
     assert [note["code"] for note in document["warnings"]] == ["unexpected-pass"]
 
 
+def test_a_file_says_on_which_driver_what_may_break(tmp_path: Path) -> None:
+    path = tmp_path / "known.toml"
+    entry = '[[known]]\ncheck = "M1"\nreason = "off by 8"\ndriver = "{}"\nmemory_type = "De Vi Co Ca"\n'
+    arguments = ("verify", "--check", "M1", "--emulate", "placed", "--known-failures", str(path), "--json", "--quiet")
+    path.write_text(entry.format("llvmpipe"))
+    broken = vkmapctl(*arguments, "--inject", "misaligned-pointer")
+    (row,) = broken.json()["results"]
+    assert (broken.code, row["status"]) == (0, "known")
+    assert row["detail"].endswith("is not aligned (known: off by 8)")
+    mended = vkmapctl(*arguments)
+    assert [note["message"] for note in mended.json()["warnings"]] == [
+        "M1 (memory type De Vi Co Ca, llvmpipe) is listed as a known failure and unexpectedly passes: off by 8"
+    ]
+    path.write_text(entry.format("radv"))
+    other = vkmapctl(*arguments, "--inject", "misaligned-pointer")
+    assert (other.code, other.json()["warnings"]) == (4, [])
+
+
+def test_a_driver_that_hangs_in_every_map_ends_soon_and_says_what_was_not_tried() -> None:
+    result = vkmapctl("verify", "--emulate", "placed", "--inject", "map-hangs", "--timeout", "1s", "--json", "--quiet")
+    statuses = [row["status"] for row in result.json()["results"]]
+    assert (result.code, result.json()["outcome"]) == (6, "hung")
+    assert (statuses.count("hung"), statuses.count("not-run")) == (3, len(statuses) - 3 - statuses.count("skip"))
+    assert statuses[:4] == ["hung", "hung", "hung", "not-run"]
+
+
 def test_junit_has_failures_errors_and_skips_with_reasons(tmp_path: Path) -> None:
     path = tmp_path / "junit.xml"
     arguments = ("--emulate", "placed", "--inject", "misaligned-pointer", "--quiet", "--junit", str(path))
@@ -93,10 +150,32 @@ def test_unknown_check_is_one_error_that_names_the_known() -> None:
 
 
 def test_selftest_catches_every_fault_and_complains_of_nothing_without() -> None:
-    result = vkmapctl("selftest", "--json", "--quiet", timeout=120)
+    result = vkmapctl("selftest", "--json", "--quiet", timeout=180)
     document = result.json()
     assert document["baseline"] == []
-    assert [trial["fault"] for trial in document["trials"] if not trial["caught"]] == []
+    assert [trial for trial in document["trials"] if not trial["caught"]] == []
+    assert all(trial["how"].partition(":")[0] in trial["expected"] for trial in document["trials"])
     listed = vkmapctl("selftest", "--list").out.splitlines()
     assert {line.partition(":")[0] for line in listed} == {trial["fault"] for trial in document["trials"]}
     assert result.code == 0
+
+
+def test_a_trial_that_ctrl_c_ends_is_not_caught(tmp_path: Path) -> None:
+    saved = tmp_path / "selftest.json"
+    with subprocess.Popen(
+        [sys.executable, "-m", "vkmapctl", "selftest", "--save", str(saved)],
+        env=environment(LAVAPIPE),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr
+        for _ in range(3):  # finished trials, told on standard error
+            assert "verify" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        assert "Traceback" not in process.stderr.read()
+        assert process.wait(30) == 130
+    document = json.loads(saved.read_text())
+    assert document["outcome"] == "interrupted"
+    assert 3 <= len(document["trials"]) < 20
+    assert all(trial["caught"] for trial in document["trials"])

@@ -135,7 +135,7 @@ def test_memory_that_cannot_be_had_ends_a_script_in_words(tmp_path: Path) -> Non
     result = vkmapctl("stress", in_file(tmp_path, text), *SHORT, "--inject", "out-of-memory:3", "--json")
     (row,) = result.json()["results"]
     assert result.code == 6
-    assert "VK_ERROR_OUT_OF_DEVICE_MEMORY in allocate (step 0)" in row["reason"]
+    assert "VK_ERROR_OUT_OF_DEVICE_MEMORY in vkAllocateMemory (step 0" in row["reason"]
 
 
 def test_the_same_file_and_seed_give_the_same_calls(tmp_path: Path) -> None:
@@ -193,6 +193,20 @@ def test_a_rate_counts_from_the_moment_that_a_cycle_was_due(tmp_path: Path) -> N
     assert row["missed_cycles"] > 0
     assert row["response"]["count"] + row["missed_cycles"] == 201
     assert "rate-missed" in [note["code"] for note in result.json()["warnings"]]
+
+
+def test_after_a_gap_the_calls_are_timed_and_no_time_per_pair_is_given(tmp_path: Path) -> None:
+    """The rate pass sleeps too: its pairs per second are real, but a mean over them would be the gap."""
+    path = in_file(tmp_path, '[[job]]\nsize = "64K"\napi = "all"\ngap = [0, "2ms"]\n')
+    document = stress(path, "--duration", "200ms")
+    at_once, apart = document["results"][:3], document["results"][3:]
+    assert all(row["ns_per_pair"] and row["pairs_per_second"] > 10_000 for row in at_once)
+    for row in apart:
+        assert (row["gap_seconds"], row["ns_per_pair"], row["rounds_ns_per_pair"]) == (0.002, None, [])
+        assert row["ratio_to_v1"] is None
+        assert 0 < row["pairs_per_second"] <= 500
+        assert row["map"]["count"] == row["unmap"]["count"] > 0
+        assert row["map"]["p50_ns"] < 1_000_000, "the gap is not part of the call"
 
 
 def test_a_rate_is_kept() -> None:

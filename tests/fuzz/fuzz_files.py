@@ -13,9 +13,9 @@ import atheris
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 with atheris.instrument_imports(include=["vkmapctl"]):
+    from vkmapctl import report
     from vkmapctl.commands.console import print_view
     from vkmapctl.errors import UsageProblem
-    from vkmapctl.reports import views
     from vkmapctl.saved import files as runfile
 
     try:
@@ -32,7 +32,7 @@ def one(data: bytes) -> None:
     with contextlib.suppress(UsageProblem):
         document = runfile.load(FILE)
         with contextlib.redirect_stdout(io.StringIO()):
-            print_view(views.view(document))
+            print_view(report.view(document))
     if workload_file:
         with contextlib.suppress(UsageProblem):
             workload_file.load(str(FILE), {})

@@ -9,13 +9,14 @@ from vkmapctl._loop import ffi
 
 from vkmapctl import native
 from vkmapctl.machine import addresses
-from vkmapctl.native import PAGE, Clock, Functions, Op, Pass, Program, Results, Step
+from vkmapctl.model.loop import LoopStep, Op
+from vkmapctl.native import PAGE, Clock, Functions, Pass, Program, Results
 
 CLOCK = Clock(False)
-PLAIN_PAIR = (Step(Op.MAP, size=PAGE), Step(Op.UNMAP))
+PLAIN_PAIR = (LoopStep(Op.MAP, size=PAGE), LoopStep(Op.UNMAP))
 WRITE_VERIFY = (
-    Step(Op.MAP, size=PAGE), Step(Op.WRITE, size=PAGE), Step(Op.UNMAP),
-    Step(Op.MAP, size=PAGE), Step(Op.VERIFY, size=PAGE), Step(Op.UNMAP),
+    LoopStep(Op.MAP, size=PAGE), LoopStep(Op.WRITE, size=PAGE), LoopStep(Op.UNMAP),
+    LoopStep(Op.MAP, size=PAGE), LoopStep(Op.VERIFY, size=PAGE), LoopStep(Op.UNMAP),
 )  # fmt: skip
 
 

@@ -19,9 +19,12 @@ from vkmapctl.driver.process import DriverProcess, Interrupts
 from vkmapctl.driver.protocol import Died, Interrupted
 from vkmapctl.errors import CallFailed, DriverDied, ExitCode, Unsupported, VkmapError
 from vkmapctl.inside import current_call
+from vkmapctl.model.measured import Cause
 from vkmapctl.native import Results
 
 HELLO = Described("1.4.309", ("layer",), (), ())
+
+LOST = Cause("call-failed", call="vkMapMemory2", result="VK_ERROR_DEVICE_LOST", step=0, object=0)
 
 
 def serving(answer):
@@ -100,14 +103,14 @@ def test_messages_round_trip(started):
             case Prove(device):
                 for i in range(device):
                     channel.send(pack(Round((float(i), None))))
-                channel.send(pack(Measured(("", "VK_ERROR_DEVICE_LOST"))))
+                channel.send(pack(Measured((None, LOST))))
 
     one = started(serving(answer))
     assert one.describe() == HELLO
     replies = one.ask(Prove(3))
     assert [next(replies) for _ in range(4)] == [
         *(Round((float(i), None)) for i in range(3)),
-        Measured(("", "VK_ERROR_DEVICE_LOST")),
+        Measured((None, LOST)),
     ]
     assert one.answer(Finish(), Finished) == Finished(("a message",))
 

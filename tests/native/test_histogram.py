@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from vkmapctl._loop import ffi, lib
 
-from vkmapctl.native import FOREVER, Results, bin_edge
+from vkmapctl.model import bins
+from vkmapctl.native import FOREVER, Results
 
 BINS = lib.VKM_BINS
 nanoseconds = st.one_of(st.integers(0, 300), st.integers(0, 1 << 42), st.integers(0, FOREVER >> 8))
@@ -25,14 +26,14 @@ def figures(histogram):
 
 
 def test_every_bin_begins_at_its_edge_and_ends_before_the_next():
-    edges = [bin_edge(i) for i in range(BINS + 1)]
+    edges = [bins.edge(i) for i in range(BINS + 1)]
     assert edges[-1] == 1 << 40
     assert [lib.vkm_bin(edge) for edge in edges] == [*range(BINS), BINS]
     assert [lib.vkm_bin(edge - 1) for edge in edges[1:]] == list(range(BINS))
 
 
 def test_a_bin_is_exact_below_128_ns_and_at_most_a_64th_wide_above():
-    widths = [(bin_edge(i), bin_edge(i + 1) - bin_edge(i)) for i in range(BINS)]
+    widths = [(bins.edge(i), bins.edge(i + 1) - bins.edge(i)) for i in range(BINS)]
     assert all(width == 1 for edge, width in widths if edge < 128)
     assert all(width * 64 <= edge for edge, width in widths if edge >= 128)
 
@@ -81,3 +82,10 @@ def test_clearing_forgets_everything_but_a_stop():
     results.clear()
     assert (results.histogram("map_ns").count, results.total("rate_pairs")) == (0, 0)
     assert results.control.stop == 1
+
+
+def test_a_bin_s_width_and_middle_follow_from_its_edge():
+    for i in range(BINS - 1):
+        begin, end = bins.edge(i), bins.edge(i + 1)
+        assert bins.width(begin) == end - begin
+        assert bins.middle(begin) == (begin if end - begin == 1 else (begin + end) / 2)

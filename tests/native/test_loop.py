@@ -1,6 +1,7 @@
 """The measuring loop over drivers that do nothing, that note their calls, and that are broken."""
 
 import itertools
+import tempfile
 import threading
 
 import pytest
@@ -9,25 +10,30 @@ from driving import (
     PLAIN_PAIR,
     WRITE_VERIFY,
     Call,
+    MapInfo,
     Memory,
     Scripted,
     a_program,
+    at,
     hole,
     injected,
     one_thread,
     run,
 )
+from vkmapctl._loop import lib
 
 from vkmapctl import native
+from vkmapctl.machine import addresses
 from vkmapctl.machine.addresses import covered, map_if_free, unmap_pages
-from vkmapctl.native import FOREVER, PAGE, Fault, Op, Pass, Program, Results, Step
+from vkmapctl.model.loop import Fault, LoopStep, Op
+from vkmapctl.native import FOREVER, PAGE, Pass, Program, Results
 from vkmapctl.rules import PLACED, RESERVE
 
 WHOLE_SIZE = FOREVER
 TWO_LIVE = (
-    Step(Op.MAP, 0, size=PAGE), Step(Op.MAP, 1, size=PAGE), Step(Op.UNMAP, 0), Step(Op.UNMAP, 1),
+    LoopStep(Op.MAP, 0, size=PAGE), LoopStep(Op.MAP, 1, size=PAGE), LoopStep(Op.UNMAP, 0), LoopStep(Op.UNMAP, 1),
 )  # fmt: skip
-MAP, UNMAP = Step(Op.MAP, size=PAGE), Step(Op.UNMAP)
+MAP, UNMAP = LoopStep(Op.MAP, size=PAGE), LoopStep(Op.UNMAP)
 DEVICE_LOST = -4
 
 
@@ -41,8 +47,8 @@ def memory():
 
 def test_arguments_of_the_first_functions(memory):
     driver = Scripted()
-    whole = (Step(Op.MAP, offset=64, size=memory.size - 64, whole=True), Step(Op.UNMAP))
-    part = (Step(Op.MAP, offset=65, size=3), Step(Op.UNMAP))
+    whole = (LoopStep(Op.MAP, offset=64, size=memory.size - 64, whole=True), LoopStep(Op.UNMAP))
+    part = (LoopStep(Op.MAP, offset=65, size=3), LoopStep(Op.UNMAP))
     program = a_program(memory, whole, part, functions=driver.functions(1))
     assert run(program, one_thread(), Pass.LATENCY, iterations=2) is Fault.OK
     assert driver.calls == [
@@ -56,7 +62,7 @@ def test_arguments_of_the_first_functions(memory):
 @pytest.mark.parametrize("kind", Pass)
 def test_arguments_of_map2(memory, kind):
     driver = Scripted()
-    cycle = (Step(Op.MAP, offset=64, size=memory.size - 64, whole=True), Step(Op.UNMAP))
+    cycle = (LoopStep(Op.MAP, offset=64, size=memory.size - 64, whole=True), LoopStep(Op.UNMAP))
     run(a_program(memory, cycle, functions=driver.functions(2)), one_thread(), kind, iterations=1)
     assert driver.calls == [
         Call("map", memory.address, 64, WHOLE_SIZE, 0, None),
@@ -68,8 +74,8 @@ def test_arguments_of_map2(memory, kind):
 def test_arguments_of_placed_and_reserve(memory, kind):
     driver, place = Scripted(), Memory(PAGE)
     cycle = (
-        Step(Op.MAP, offset=PAGE, size=PAGE, flags=PLACED, address=place.address),
-        Step(Op.UNMAP, flags=RESERVE),
+        LoopStep(Op.MAP, offset=PAGE, size=PAGE, flags=PLACED, address=place.address),
+        LoopStep(Op.UNMAP, flags=RESERVE),
     )
     fault = run(a_program(memory, cycle, functions=driver.functions(2)), one_thread(), kind, iterations=1)
     assert fault is Fault.OK
@@ -82,10 +88,10 @@ def test_arguments_of_placed_and_reserve(memory, kind):
 def test_arguments_of_flush_and_invalidate(memory):
     driver = Scripted()
     cycle = (
-        Step(Op.MAP, size=PAGE),
-        Step(Op.FLUSH, offset=64, size=128),
-        Step(Op.INVALIDATE, offset=0, size=64),
-        Step(Op.UNMAP),
+        LoopStep(Op.MAP, size=PAGE),
+        LoopStep(Op.FLUSH, offset=64, size=128),
+        LoopStep(Op.INVALIDATE, offset=0, size=64),
+        LoopStep(Op.UNMAP),
     )
     run(a_program(memory, cycle, functions=driver.functions(2)), one_thread(), iterations=1)
     assert driver.calls[1:3] == [Call("flush", memory.address, 64, 128), Call("invalidate", memory.address, 0, 64)]
@@ -169,7 +175,7 @@ def test_a_stop_in_the_middle_ends_an_endless_pass_at_the_end_of_a_cycle(memory,
 @pytest.mark.parametrize("kind", Pass)
 def test_cycles_take_turns_and_go_on_in_the_next_pass(memory, kind):
     driver, results = Scripted(), one_thread()
-    cycles = [(Step(Op.MAP, offset=64 * i, size=5), Step(Op.UNMAP)) for i in range(3)]
+    cycles = [(LoopStep(Op.MAP, offset=64 * i, size=5), LoopStep(Op.UNMAP)) for i in range(3)]
     program = a_program(memory, *cycles, functions=driver.functions(2))
     for iterations in (4, 3):
         run(program, results, kind, iterations=iterations)
@@ -195,7 +201,7 @@ def test_each_of_several_verify_cycles_finds_its_own_bytes(memory):
     [(0, 4 * PAGE, {0, 1, 2, 3}), (PAGE, 1, {1}), (PAGE, PAGE + 1, {1, 2}), (PAGE - 1, 2, {0, 1})],
 )
 def test_first_touch_writes_each_page_of_the_range_and_nothing_else(memory, offset, size, pages):
-    cycle = (Step(Op.MAP, size=4 * PAGE), Step(Op.FIRST, offset=offset, size=size), Step(Op.UNMAP))
+    cycle = (LoopStep(Op.MAP, size=4 * PAGE), LoopStep(Op.FIRST, offset=offset, size=size), LoopStep(Op.UNMAP))
     run(a_program(memory, cycle), one_thread(), iterations=1)
     changed = {at for at in range(memory.size) if memory.bytes[at]}
     assert changed <= set(range(offset, offset + size))
@@ -203,7 +209,7 @@ def test_first_touch_writes_each_page_of_the_range_and_nothing_else(memory, offs
 
 
 def test_a_write_stays_in_its_range(memory):
-    cycle = (Step(Op.MAP, offset=3, size=2 * PAGE), Step(Op.WRITE, offset=67, size=PAGE), Step(Op.UNMAP))
+    cycle = (LoopStep(Op.MAP, offset=3, size=2 * PAGE), LoopStep(Op.WRITE, offset=67, size=PAGE), LoopStep(Op.UNMAP))
     run(a_program(memory, cycle, map_alignment=1), one_thread(), iterations=1)
     everything = memory.bytes[:]
     assert everything[:67] + everything[67 + PAGE :] == bytes(memory.size - PAGE)
@@ -217,8 +223,8 @@ def test_a_write_stays_in_its_range(memory):
 )  # fmt: skip
 def test_only_what_was_written_is_verified(memory, write, verify, verified):
     """Neither a false alarm for what was never written, nor a byte counted that was not compared."""
-    touched = [] if write is None else [Step(Op.WRITE, offset=write[0], size=write[1])]
-    cycle = [MAP, *touched, Step(Op.VERIFY, offset=verify[0], size=verify[1]), UNMAP]
+    touched = [] if write is None else [LoopStep(Op.WRITE, offset=write[0], size=write[1])]
+    cycle = [MAP, *touched, LoopStep(Op.VERIFY, offset=verify[0], size=verify[1]), UNMAP]
     results = one_thread()
     assert run(a_program(memory, cycle), results, Pass.LATENCY, iterations=2) is Fault.OK
     assert results.total("verified_bytes") == results.total("read_bytes") == 2 * verified
@@ -262,20 +268,20 @@ FAULTS = [
 )
 def test_each_fault_is_named_and_what_was_counted_is_kept(memory, kind, fault, cycle, expected):
     if cycle == PLACED_PAIR:
-        cycle = (Step(Op.MAP, size=PAGE, flags=PLACED, address=memory.address), Step(Op.UNMAP))
+        cycle = (LoopStep(Op.MAP, size=PAGE, flags=PLACED, address=memory.address), LoopStep(Op.UNMAP))
     results, maps = one_thread(), sum(step.op is Op.MAP for step in cycle)
     with injected(fault, 9) as functions:
         program = a_program(memory, cycle, functions=functions)
         assert run(program, results, kind) is expected
-    found, result, place = results.fault()
+    found, result, place, _ = results.fault()
     assert (found, result) == (expected, -5 if expected is Fault.CALL_FAILED else 0)
-    assert cycle[place["step"]].op is (Op.UNMAP if fault == "UNMAP_FAILS" else Op.MAP)
+    assert cycle[place.step].op is place.op is (Op.UNMAP if fault == "UNMAP_FAILS" else Op.MAP)
     assert results.total("iterations") == 8 // maps
     if kind is Pass.RATE:
         assert results.total("rate_pairs") == 8
     if kind is Pass.LATENCY:
         assert results.histogram("map_ns").count >= 8
-    assert results.last_step() is None
+    assert results.place() is None
 
 
 @pytest.mark.parametrize("kind", Pass)
@@ -285,10 +291,10 @@ def test_a_flipped_bit_is_found_with_its_place_and_both_bytes(memory, kind):
     )  # fmt: skip
     with injected("BIT_FLIPS", 6) as functions:
         assert run(a_program(memory, cycle, functions=functions), results, kind) is Fault.MISMATCH
-    found, _, place = results.fault()
+    found, _, place, wrong = results.fault()
     assert found is Fault.MISMATCH
-    assert (place["step"], place["offset"]) == (4, 128)
-    assert place["expected"] ^ place["found"] == 0x10
+    assert (place.step, wrong.offset) == (4, 128)
+    assert wrong.expected ^ wrong.found == 0x10
     assert results.total("mismatches") == 1
     assert results.total("verified_bytes") == 3000
 
@@ -297,11 +303,11 @@ def test_a_flipped_bit_is_found_with_its_place_and_both_bytes(memory, kind):
 @pytest.mark.parametrize("kind", Pass)
 def test_a_failed_call_keeps_its_result_and_step(memory, kind, name, step):
     driver, results = Scripted(lambda call: DEVICE_LOST if call.name == name else None), one_thread()
-    cycle = (Step(Op.MAP, size=64), Step(Op.WRITE, size=64), Step(Op.FLUSH, size=64), Step(Op.UNMAP))
+    cycle = (LoopStep(Op.MAP, size=64), LoopStep(Op.WRITE, size=64), LoopStep(Op.FLUSH, size=64), LoopStep(Op.UNMAP))
     program = a_program(memory, cycle, functions=driver.functions(2))
     assert run(program, results, kind) is Fault.CALL_FAILED
-    found, result, place = results.fault()
-    assert (found, result, place["step"]) == (Fault.CALL_FAILED, DEVICE_LOST, step)
+    found, result, place, _ = results.fault()
+    assert (found, result, place.step, place.object) == (Fault.CALL_FAILED, DEVICE_LOST, step, 0)
 
 
 def test_objects_that_share_addresses_are_found():
@@ -356,7 +362,7 @@ def test_a_failed_unmap_leaves_the_object_to_unwinding(memory, kind):
 @pytest.mark.parametrize("version", [1, 2])
 def test_a_misaligned_mapping_is_unmapped(memory, kind, version):
     driver = Scripted()
-    cycle = (Step(Op.MAP, offset=0, size=PAGE), Step(Op.UNMAP))
+    cycle = (LoopStep(Op.MAP, offset=0, size=PAGE), LoopStep(Op.UNMAP))
     shifted = (memory.address + 1, PAGE)
     program = Program(driver.functions(version), [shifted], [cycle])
     assert run(program, one_thread(), kind) is Fault.MISALIGNED
@@ -381,10 +387,10 @@ def test_a_program_runs_again_after_unwinding(memory):
 def reserving(address, *, size=PAGE, offset=0, placed=False, release_first=True):
     """Maps the memory at the address, which the null driver gives as the pointer, and unmaps with reserve."""
     place = {"flags": PLACED, "address": address} if placed else {}
-    mapping, unmapping = Step(Op.MAP, offset=offset, size=size, **place), Step(Op.UNMAP, flags=RESERVE)
+    mapping, unmapping = LoopStep(Op.MAP, offset=offset, size=size, **place), LoopStep(Op.UNMAP, flags=RESERVE)
     cycle = [mapping, unmapping]
     if not placed:
-        cycle.insert(1 if release_first else 2, Step(Op.RELEASE))
+        cycle.insert(1 if release_first else 2, LoopStep(Op.RELEASE_KEPT))
     return Program(native.null_driver(2), [(address, offset + size)], [cycle])
 
 
@@ -426,7 +432,7 @@ def test_what_the_last_unmap_kept_is_released_at_the_end():
 
 
 def test_a_release_without_a_reservation_does_nothing(memory):
-    cycle = [Step(Op.MAP, size=PAGE), Step(Op.RELEASE), Step(Op.UNMAP), Step(Op.RELEASE)]
+    cycle = [LoopStep(Op.MAP, size=PAGE), LoopStep(Op.RELEASE_KEPT), LoopStep(Op.UNMAP), LoopStep(Op.RELEASE_KEPT)]
     assert run(a_program(memory, cycle), one_thread(), iterations=3) is Fault.OK
     assert covered(memory.address, memory.address + memory.size)
 
@@ -435,19 +441,50 @@ def test_a_release_that_the_kernel_refuses():
     assert run(reserving(1 << 60, release_first=False), one_thread(), iterations=1) is Fault.RELEASE_FAILED
 
 
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("kind", [Pass.CHECK, Pass.LATENCY])
+def test_an_offset_from_nothing_is_no_pointer(version, kind):
+    class NotLooking(Scripted):
+        def _map1(self, device, memory, *rest):
+            return super()._map1(device, 0, *rest)
+
+        def _map2(self, device, pointer, data):
+            at(MapInfo, pointer).memory = 0
+            return super()._map2(device, pointer, data)
+
+    driver = NotLooking()
+    program = Program(
+        driver.functions(version), [(PAGE, 2 * PAGE)], [[LoopStep(Op.MAP, offset=PAGE, size=PAGE), UNMAP]]
+    )
+    assert run(program, one_thread(), kind, iterations=1) is Fault.NULL_POINTER
+
+
 @pytest.mark.parametrize("kind", Pass)
 def test_a_hold_takes_the_range_or_says_that_it_cannot(kind):
     with hole(1) as address:
         cycle = [
-            Step(Op.MAP, size=PAGE, flags=PLACED, address=address),
-            Step(Op.UNMAP),
-            Step(Op.HOLD, size=PAGE, address=address),
+            LoopStep(Op.MAP, size=PAGE, flags=PLACED, address=address),
+            LoopStep(Op.UNMAP),
+            LoopStep(Op.HOLD, size=PAGE, address=address),
         ]
         results = one_thread()
         program = Program(native.null_driver(2), [(address, PAGE)], [cycle])
         assert run(program, results, kind, iterations=1) is Fault.OK
         assert covered(address, address + PAGE)
         assert run(program, results, kind, iterations=1) is Fault.HOLD_FAILED
+
+
+def test_a_hold_that_meets_the_drivers_own_mapping_says_so():
+    with hole(1) as address, tempfile.TemporaryFile() as file:
+        file.truncate(PAGE)
+        addresses.map_pages(PAGE, addresses.READ_WRITE, address=address, file=file.fileno())
+        cycle = [
+            LoopStep(Op.MAP, size=PAGE, flags=PLACED, address=address),
+            LoopStep(Op.UNMAP),
+            LoopStep(Op.HOLD, size=PAGE, address=address),
+        ]
+        program = Program(native.null_driver(2), [(address, PAGE)], [cycle])
+        assert run(program, one_thread(), Pass.CHECK, iterations=1) is Fault.STILL_MAPPED
 
 
 # --- programs that are refused --------------------------------------------------------------------
@@ -472,21 +509,21 @@ def test_a_hold_takes_the_range_or_says_that_it_cannot(kind):
         [[MAP._replace(size=FOREVER), UNMAP]],
         [[MAP._replace(offset=PAGE, size=FOREVER - PAGE + 1), UNMAP]],
         [[MAP._replace(flags=PLACED), UNMAP]],
-        [[Step(Op.WRITE, size=64), MAP, UNMAP]],
-        [[MAP, UNMAP, Step(Op.READ, size=64)]],
-        [[MAP, Step(Op.WRITE, size=PAGE + 1), UNMAP]],
-        [[MAP, Step(Op.READ, size=0), UNMAP]],
-        [[MAP, Step(Op.FIRST, offset=PAGE, size=1), UNMAP]],
-        [[MAP, Step(Op.READ, offset=64, size=FOREVER - 63), UNMAP]],
-        [[MAP, Step(Op.FLUSH, size=2 * PAGE), UNMAP]],
-        [[MAP, Step(Op.INVALIDATE, offset=PAGE - 1, size=2), UNMAP]],
-        [[MAP._replace(offset=PAGE), Step(Op.READ, offset=0, size=64), UNMAP]],
-        [[MAP, Step(Op.VERIFY, size=PAGE + 1), UNMAP]],
-        [[MAP, UNMAP, Step(Op.VERIFY, size=64)]],
-        [[MAP, Step(Op.HOLD, size=PAGE, address=PAGE), UNMAP]],
-        [[MAP, UNMAP, Step(Op.HOLD, size=PAGE)]],
-        [[MAP, UNMAP, Step(Op.HOLD, address=PAGE)]],
-        [[MAP, Step(99), UNMAP]],
+        [[LoopStep(Op.WRITE, size=64), MAP, UNMAP]],
+        [[MAP, UNMAP, LoopStep(Op.READ, size=64)]],
+        [[MAP, LoopStep(Op.WRITE, size=PAGE + 1), UNMAP]],
+        [[MAP, LoopStep(Op.READ, size=0), UNMAP]],
+        [[MAP, LoopStep(Op.FIRST, offset=PAGE, size=1), UNMAP]],
+        [[MAP, LoopStep(Op.READ, offset=64, size=FOREVER - 63), UNMAP]],
+        [[MAP, LoopStep(Op.FLUSH, size=2 * PAGE), UNMAP]],
+        [[MAP, LoopStep(Op.INVALIDATE, offset=PAGE - 1, size=2), UNMAP]],
+        [[MAP._replace(offset=PAGE), LoopStep(Op.READ, offset=0, size=64), UNMAP]],
+        [[MAP, LoopStep(Op.VERIFY, size=PAGE + 1), UNMAP]],
+        [[MAP, UNMAP, LoopStep(Op.VERIFY, size=64)]],
+        [[MAP, LoopStep(Op.HOLD, size=PAGE, address=PAGE), UNMAP]],
+        [[MAP, UNMAP, LoopStep(Op.HOLD, size=PAGE)]],
+        [[MAP, UNMAP, LoopStep(Op.HOLD, address=PAGE)]],
+        [[MAP, LoopStep(99), UNMAP]],
         [[MAP, UNMAP], [MAP, UNMAP, MAP]],
         [[MAP, UNMAP], [UNMAP, MAP]],
         [[MAP, UNMAP], [MAP._replace(offset=4 * PAGE), UNMAP]],
@@ -554,22 +591,46 @@ def test_the_interpreter_goes_on_while_the_loop_runs(memory):
 @pytest.mark.parametrize("kind", Pass)
 def test_the_last_step_is_known_inside_each_call(memory, kind):
     results, seen = one_thread(), []
-    driver = Scripted(lambda call: seen.append((call.name, results.last_step(), results.heartbeat())))
-    cycle = (*PLAIN_PAIR, Step(Op.MAP, size=64), Step(Op.FLUSH, size=64), Step(Op.UNMAP))
+    driver = Scripted(lambda call: seen.append((call.name, results.place(), results.heartbeat())))
+    cycle = (*PLAIN_PAIR, LoopStep(Op.MAP, size=64), LoopStep(Op.FLUSH, size=64), LoopStep(Op.UNMAP))
     run(a_program(memory, cycle, functions=driver.functions(2)), results, kind, iterations=2)
     steps = [(0, "map"), (1, "unmap"), (2, "map"), (3, "flush"), (4, "unmap")]
     assert len(seen) == 10
     for (name, last, _), (number, expected) in zip(seen, steps * 2, strict=True):
         assert name == expected
-        assert last.startswith(f"{expected} (step {number},")
+        assert (last.op.name.lower(), last.step, last.object) == (expected, number, 0)
     beats = [beat for _, _, beat in seen]
     assert all(a != b for a, b in itertools.pairwise(beats))
-    assert results.last_step() is None
+    assert results.place() is None
 
 
 @pytest.mark.parametrize("kind", Pass)
 def test_a_plain_pair_tells_map_from_unmap(memory, kind):
     results, seen = one_thread(), []
-    driver = Scripted(lambda call: seen.append((call.name, results.last_step().split()[0])))
+    driver = Scripted(lambda call: seen.append((call.name, results.place().op.name.lower())))
     run(a_program(memory, PLAIN_PAIR, functions=driver.functions(2)), results, kind, iterations=2)
     assert seen == [("map", "map"), ("unmap", "unmap")] * 2
+
+
+def test_the_loop_s_words_are_those_of_the_header():
+    for kind, prefix in ((Op, "VKM"), (Fault, "VKM")):
+        assert {one.name: getattr(lib, f"{prefix}_{one.name}") for one in kind} == {one.name: int(one) for one in kind}
+    assert lib.VKM_OPS == len(Op)
+
+
+def test_a_step_tells_its_object(memory):
+    results, other, seen = one_thread(), Memory(PAGE), []
+    driver = Scripted(lambda call: seen.append(results.place().object))
+    cycle = (LoopStep(Op.MAP, 1, size=64), LoopStep(Op.MAP, 0, size=64), LoopStep(Op.UNMAP, 1), LoopStep(Op.UNMAP, 0))
+    program = Program(driver.functions(2), [memory.object, other.object], [cycle])
+    run(program, results, Pass.RATE, iterations=1)
+    assert seen == [1, 0, 1, 0]
+
+
+def test_first_touches_are_counted_as_pages_and_not_as_bandwidth(memory):
+    results = one_thread()
+    cycle = (LoopStep(Op.MAP, size=4 * PAGE), LoopStep(Op.FIRST, offset=1, size=3 * PAGE), LoopStep(Op.UNMAP))
+    run(a_program(Memory(4 * PAGE), cycle), results, Pass.LATENCY, iterations=5)
+    counted = results.counted()
+    assert (counted.first.count, counted.written.count) == (5 * 4, 0)
+    assert counted.first.ns > 0

@@ -2,10 +2,11 @@
 
 from msgspec.structs import replace
 
-from vkmapctl.model.case import Job, Workload
+from vkmapctl.model.case import labels
 from vkmapctl.model.device import Device, EntryPoint, Limits, MemoryHeap, MemoryType, Placed, Probe, Proof
 from vkmapctl.model.documents import SCHEMA, ProbeReport, Run, Tool
 from vkmapctl.model.measured import Bins, Floor, Histogram, Latency, Row, TouchRate
+from vkmapctl.model.workload import Job, Workload
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 CACHED = MemoryType(0, 0, ("De", "Vi", "Co", "Ca"))
@@ -76,10 +77,11 @@ def a_gpu(**changes) -> Device:
 def a_job(**changes) -> Job:
     """64 KiB, mapped whole through vkMapMemory2, nothing touched."""
     job = Job(
-        name="64 KiB type 0",
+        job="64 KiB",
         device=0,
         api="core",
         memory_type=0,
+        memory_flags=("De", "Vi", "Co", "Ca"),
         allocation_size=64 << 10,
         offset=0,
         map_size=None,
@@ -127,7 +129,7 @@ def a_latency(*, scale=1.0, **changes) -> Latency:
 def a_row(**changes) -> Row:
     """A finished row of `a_device`."""
     row = Row(
-        job="64 MiB type 0",
+        job="64 MiB",
         device=0,
         api="core",
         memory_type=0,
@@ -140,6 +142,9 @@ def a_row(**changes) -> Row:
         touch="none",
         threads=1,
         live=1,
+        seed=1,
+        duration_seconds=2.0,
+        warmup_seconds=0.1,
         pairs=12_345_678,
         seconds=1.0,
         pairs_per_second=12_345_678.0,
@@ -153,7 +158,7 @@ def a_row(**changes) -> Row:
 def a_busy_row(**changes) -> Row:
     """A row that fills every optional column."""
     everything = {
-        "job": "256 MiB @random type 4",
+        "job": "256 MiB at random",
         "device": 1,
         "memory_type": 4,
         "memory_flags": ("De", "Vi", "Co"),
@@ -186,7 +191,9 @@ def a_floor(**changes) -> Floor:
 
 
 def a_run(*rows, **changes) -> Run:
-    """A finished run of the rows on `a_device`."""
+    """A finished run of the rows on `a_device`; rows of one name get the labels that a run would give them."""
+    if len({row.job for row in rows}) < len(rows):
+        rows = tuple(replace(row, job=label) for row, label in zip(rows, labels(rows), strict=True))
     device = changes.pop("device", a_device())
     run = Run(
         schema=SCHEMA,
@@ -194,7 +201,6 @@ def a_run(*rows, **changes) -> Run:
         started="2026-01-02T03:04:05+00:00",
         host=HOST,
         loader="1.4.309",
-        device=device,
         devices=(device,),
         workload=Workload(),
         outcome="ok",

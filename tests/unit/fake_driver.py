@@ -61,7 +61,7 @@ class FakeDriver:
                 for results, _ in zip(self.results, jobs, strict=False):
                     results.stats[0].rate_pairs, results.stats[0].rate_ns = self.pairs, 35 * self.pairs
                 yield Round((35.0,) * len(jobs))
-                yield Measured(("",) * len(jobs))
+                yield Measured((None,) * len(jobs))
             case Finish():
                 yield Finished()
             case other:

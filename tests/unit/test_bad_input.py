@@ -5,6 +5,7 @@ ten thousand in all; VKMAPCTL_CASES multiplies it.
 """
 
 import errno
+import functools
 import io
 import itertools
 import os
@@ -24,7 +25,7 @@ from vkmapctl.checks import registry
 from vkmapctl.cli import cli, main
 from vkmapctl.commands import console
 from vkmapctl.errors import UsageProblem
-from vkmapctl.reports.views import view
+from vkmapctl.report import view
 from vkmapctl.saved.files import Sink, load
 
 TIMES = int(os.environ.get("VKMAPCTL_CASES", "1"))
@@ -100,6 +101,7 @@ class World:
         return st.sampled_from([*map(str, names), "", "/dev/full", str(self.folder / ("x" * 300)), "/proc/x/y"])
 
 
+@functools.cache  # building and checking a strategy costs as much as a command line
 def a_value(parameter, world):
     name = ALIASES.get(parameter.name, parameter.name)
     if isinstance(parameter.type, click.Path) or (isinstance(parameter, click.Argument) and name != "name"):
@@ -109,21 +111,36 @@ def a_value(parameter, world):
     return st.one_of(st.sampled_from(GOOD.get(name, ["1"])), junk) if parameter.nargs == 1 else junk
 
 
-@st.composite
-def command_lines(draw, world):
-    """A command with some of its options, most of them sound, in any order."""
-    path, command = draw(st.sampled_from(COMMANDS))
-    words_so_far = list(path)
-    options = [one for one in command.params if isinstance(one, click.Option)]
-    for option in draw(st.lists(st.sampled_from(options), max_size=5)) if options else ():
-        flag = draw(st.sampled_from(option.opts))
-        words_so_far += [flag] if option.is_flag else [flag, draw(a_value(option, world))]
+def one_word(word):
+    return [word]
+
+
+@functools.cache
+def words_of(path, command, world):
+    """A command with some of its options, most of them sound, in any order, as lists of words."""
+    options = [
+        st.sampled_from(one.opts).map(one_word)
+        if one.is_flag
+        else st.tuples(st.sampled_from(one.opts), a_value(one, world)).map(list)
+        for one in command.params
+        if isinstance(one, click.Option)
+    ]
+    some = [st.lists(st.one_of(options), max_size=5)] if options else []
     for argument in (one for one in command.params if isinstance(one, click.Argument)):
-        if draw(st.booleans()):
-            words_so_far.append(draw(a_value(argument, world)))
-    if draw(st.integers(0, 9)) == 0:
-        words_so_far.insert(draw(st.integers(0, len(words_so_far))), draw(junk))
-    return [as_passed(word) for word in words_so_far]
+        some.append(st.one_of(st.just([]), a_value(argument, world).map(lambda value: [[value]])))
+    return st.tuples(*some).map(lambda parts: [*path, *itertools.chain(*itertools.chain(*parts))])
+
+
+def with_one_more(line, word, at):
+    return [*line[: at % (len(line) + 1)], word, *line[at % (len(line) + 1) :]]
+
+
+def command_lines(world):
+    """Every command; to a tenth of the lines a word is added that belongs nowhere."""
+    sound = st.sampled_from(COMMANDS).flatmap(lambda one: words_of(*one, world))
+    odd = st.builds(with_one_more, sound, junk, st.integers(0, 20))
+    lines = st.integers(0, 9).flatmap(lambda one: sound if one else odd)
+    return lines.map(lambda line: [as_passed(word) for word in line])
 
 
 @contextmanager
@@ -219,12 +236,13 @@ def test_command_lines(world):
     @settings(max_examples=5000 * TIMES)
     @given(command_lines(world), st.data())
     def test(arguments, data):
+        world.reset()
         if str(world.input) in arguments:
             world.input.write_bytes(data.draw(st.one_of(saved_runs, workload_files)))
-        is_sound(*outcome(arguments), may_be_silent=arguments[:2] in MAY_BE_SILENT)
+        command = [word for word in arguments if word != "--"][:2]
+        is_sound(*outcome(arguments), may_be_silent=command in MAY_BE_SILENT)
         assert world.precious.read_bytes() == PRECIOUS or "--force" in arguments
         assert {path.name for path in world.folder.iterdir()} <= {"precious", "fresh", "input", *arguments}
-        world.reset()
 
     test()
 
@@ -240,9 +258,9 @@ def test_a_single_option_with_any_value(world, command):
     @settings(max_examples=800 * TIMES)
     @given(one_option)
     def test(arguments):
+        world.reset()
         is_sound(*outcome(arguments))
         assert world.precious.read_bytes() == PRECIOUS
-        world.reset()
 
     test()
 

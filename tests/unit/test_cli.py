@@ -1,10 +1,14 @@
 """Wrong flags and values: exit code 2, one line that says what, hints, and never a traceback."""
 
+import click
 import pytest
+from msgspec.structs import replace
 
 from vkmapctl import __version__
-from vkmapctl.cli import main
-from vkmapctl.errors import ExitCode
+from vkmapctl.cli import cli, main
+from vkmapctl.errors import ExitCode, UsageProblem
+from vkmapctl.plans.options import FLAGS
+from vkmapctl.plans.workload_file import load, read
 
 WRONG = [
     ["--bogus"],
@@ -30,13 +34,20 @@ WRONG = [
     ["stress", "--threads", "0"],
     ["stress", "--threads", "many"],
     ["stress", "--threads", "99999999999"],
+    ["stress", "--threads", "1..5000"],
+    ["stress", "--rate", "nan"],
+    ["stress", "--rate", "1e-300"],
+    ["stress", "--rate", "1e10"],
     ["stress", "--live", "0"],
     ["stress", "--duration", "0s"],
+    ["stress", "--duration", "0"],
     ["stress", "--duration", "5"],
     ["stress", "--duration", "-5s"],
     ["stress", "--duration", "5\u017f"],
     ["stress", "--duration", "9" * 400 + "s"],
     ["stress", "--warmup", "soon"],
+    ["stress", "--gap", "10.1s"],
+    ["stress", "--gap", "1ms", "--rate", "5"],
     ["stress", "--iterations", "0"],
     ["stress", "--iterations", "1e6"],
     ["stress", "--iterations", "9" * 30],
@@ -85,6 +96,42 @@ def test_wrong_arguments(arguments, capsys):
     assert [line for line in lines[1:] if not line.startswith("Hint: ")] == []
 
 
+def commands(group=cli, path=()):
+    """Every command that does something, with its path."""
+    for name in group.list_commands(click.Context(group)):
+        command = group.get_command(click.Context(group), name)
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+        else:
+            yield (*path, name), command
+
+
+TAKES_A_VALUE = [
+    (path, command, parameter)
+    for path, command in commands()
+    for parameter in command.params
+    if not getattr(parameter, "is_flag", False)
+]
+
+
+@pytest.mark.parametrize("empty", ["", " "])
+@pytest.mark.parametrize(
+    ("path", "command", "parameter"),
+    TAKES_A_VALUE,
+    ids=[f"{' '.join(path)} {one.opts[0]}" for path, _, one in TAKES_A_VALUE],
+)
+def test_an_empty_value_is_refused_by_its_name(path, command, parameter, empty, capsys):
+    """`--expect-driver "$UNSET"` must not pass the gate, nor `stress "$UNSET"` run something else."""
+    words = [empty if one is parameter else "x" for one in command.params if isinstance(one, click.Argument)]
+    for one in command.params:
+        if isinstance(one, click.Option) and (one is parameter or one.required):
+            words.append(f"{one.opts[0]}={empty if one is parameter else one.type.choices[0]}")
+    code, out, err = outcome([*path, *words], capsys)
+    assert (code, out) == (ExitCode.USAGE, "")
+    name = parameter.opts[0] if isinstance(parameter, click.Option) else parameter.human_readable_name
+    assert f"Error: Invalid value for '{name}': " in err
+
+
 def test_a_misspelt_command_is_answered_with_the_likeliest(capsys):
     assert "stress" in outcome(["stres"], capsys)[2]
 
@@ -129,3 +176,73 @@ def test_no_command_shows_the_help_rather_than_an_error(capsys):
     assert code == ExitCode.USAGE
     assert "Commands:" in out + err
     assert "Error:" not in out + err
+
+
+@pytest.fixture
+def wanted(monkeypatch):
+    """The workload that a command line asks for; nothing is measured."""
+
+    def asked(*arguments):
+        workloads = []
+
+        def measure(workload, *, thresholds, **_):
+            workloads.append((workload, [one.text for one in thresholds]))
+            raise UsageProblem("not measured")
+
+        monkeypatch.setattr("vkmapctl.stress.Stress", measure)
+        assert main(["stress", *arguments]) == ExitCode.USAGE
+        ((workload, thresholds),) = workloads
+        return workload, thresholds
+
+    return asked
+
+
+SAME = [
+    (["--size", "64K", "--size", "4K..8K"], 'size = ["64K", 4096, "8K"]'),
+    (["--offset", "random", "--offset", "4K"], 'offset = ["random", 4096]'),
+    (["--map-size", "whole"], 'map_size = "whole"'),
+    (["--map-size", "4K"], "map_size = 4096"),
+    (["--api", "all"], 'api = "all"'),
+    (["--memory-type", "3"], "memory_type = 3"),
+    (["--memory-type", "De,Vi"], 'memory_type = "De,Vi"'),
+    (["--placed"], "placed = true"),
+    (["--placed=low4g"], 'placed = "low4g"'),
+    (["--reserve"], "reserve = true"),
+    (["--touch", "read"], 'touch = "read"'),
+    (["--threads", "1..4"], "threads = [1, 2, 4]"),
+    (["--live", "7"], "live = 7"),
+    (["--unmap-order", "reverse"], 'unmap_order = "reverse"'),
+    (["--rate", "1e3"], "rate = 1000"),
+    (["--rate", "0"], "rate = 0.0"),
+    (["--gap", "1ms"], 'gap = "1ms"'),
+    (["--gap", "0"], "gap = 0"),
+    (["--duration", "250ms"], 'duration = "250ms"'),
+    (["--iterations", "5"], "iterations = 5"),
+    (["--warmup", "0"], "warmup = 0"),
+    (["--warmup", "0"], 'warmup = "0s"'),
+    (["--seed", "0"], "seed = 0"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "line"), SAME, ids=lambda one: one if isinstance(one, str) else " ".join(one))
+def test_a_flag_asks_for_what_the_key_of_its_name_does(arguments, line, wanted):
+    quick = load("quick")
+    expected = replace(read(f"[[job]]\n{line}", name="quick.toml"), question=quick.question)
+    assert wanted(*arguments) == (expected, [])
+
+
+def test_every_flag_of_a_workload_is_among_them():
+    flags = {word.partition("=")[0] for arguments, _ in SAME for word in arguments if word.startswith("--")}
+    assert flags == {option.typed for option in FLAGS} - {"--fail-if"}
+
+
+def test_conditions_that_are_typed_are_for_every_row(wanted):
+    workload, thresholds = wanted("--fail-if", "map.p99>50us", "--fail-if", "errors>0")
+    assert thresholds == ["map.p99>50us", "errors>0"]
+    assert workload.fail_if == ()
+
+
+def test_a_flag_that_is_not_typed_leaves_the_file_as_it_is(wanted, tmp_path):
+    path = tmp_path / "my.toml"
+    path.write_text('[[job]]\nsize = "4K"\nwarmup = "1s"\n')
+    assert wanted(str(path))[0] == load(str(path))

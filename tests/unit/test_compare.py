@@ -16,7 +16,6 @@ from vkmapctl.figures.compare import (
     quantile_interval,
     rounds_interval,
 )
-from vkmapctl.model.case import Workload
 from vkmapctl.model.measured import Bins, TouchRate
 
 LIMITS = Limits()
@@ -122,7 +121,7 @@ def test_missing_added_and_failed_rows() -> None:
     found = compare(("a", a_run(bad, gone)), ("b", a_run(failed, new)), LIMITS)
     assert [pair.verdict for pair in found.pairs] == ["failed", "missing"]
     assert found.pairs[0].reason == "failed: byte 3 is wrong"
-    assert found.added == ("new, core",)
+    assert found.added == ("new",)
     assert len(found.worse()) == 2
 
 
@@ -171,7 +170,8 @@ def test_round_intervals_hold_the_truth_in_95_of_100() -> None:
         ({"device": a_device(driver_info="Mesa 26")}, "driver", "driver info"),
         ({"loader": "1.5"}, "driver", "loader"),
         ({"host": {"cpu_model": "Other", "kernel": "6.1.0-example"}}, "machine", "cpu_model"),
-        ({"workload": Workload(seconds=9.0)}, "settings", "seconds"),
+        ({"layers": ("VK_LAYER_other",)}, "layers", "layers"),
+        ({"injected": "map-sleeps"}, "layers", "injected fault"),
     ],
 )
 def test_runs_that_were_not_measured_alike_are_refused_with_what_differs(changes, group, name) -> None:
@@ -182,6 +182,33 @@ def test_runs_that_were_not_measured_alike_are_refused_with_what_differs(changes
     assert any(f"--allow {group}" in hint for hint in caught.value.hints)
     assert any(hint.startswith(f"{group} differs: {name}: ") for hint in caught.value.hints)
     assert compared(runs, LIMITS, "fail", ("all",)).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"duration_seconds": 9.0}, "64 MiB: duration_seconds: 2.0 and 9.0"),
+        ({"seed": 2}, "64 MiB: seed: 1 and 2"),
+        ({"script": "bbbb"}, "64 MiB: script: aaaa and bbbb"),
+    ],
+)
+def test_a_row_that_was_measured_otherwise_is_refused_by_its_name(changes, told) -> None:
+    asked = {"duration_seconds": 2.0, "seed": 1, "script": "aaaa"}
+    runs = [("a", a_run(row(**asked))), ("b", a_run(row(**asked | changes)))]
+    with pytest.raises(UsageProblem) as caught:
+        compared(runs, LIMITS, "fail", ())
+    assert f"settings differs: {told}" in caught.value.hints
+    (pair,) = compared(runs, LIMITS, "fail", ("settings",)).comparisons[0].pairs
+    assert pair.verdict == "same"
+
+
+def test_what_an_older_file_does_not_tell_is_no_difference() -> None:
+    assert (
+        compared(
+            [("a", a_run(row())), ("b", a_run(row(duration_seconds=None, seed=None)))], LIMITS, "fail", ()
+        ).exit_code
+        == 0
+    )
 
 
 def test_a_software_driver_s_update_is_no_other_device() -> None:

@@ -9,7 +9,7 @@ from builders import a_busy_row, a_device, a_gpu, a_probe_report, a_row, a_run
 
 from vkmapctl.errors import UsageProblem
 from vkmapctl.model.base import Note
-from vkmapctl.reports.export import export
+from vkmapctl.report import export
 
 HOSTILE = "<b>|`x`|\n=1+1"
 FAILED = a_row(status="failed", reason="byte 3 is wrong", job="bad")
@@ -42,13 +42,13 @@ def test_markdown_tables_keep_their_shape() -> None:
     run = a_run(a_row(job=HOSTILE), a_busy_row(device=0), device=a_device(name=HOSTILE))
     lines = export(run, "md").decode().splitlines()
     tables = [line.replace("\\|", "") for line in lines if line.startswith("|")]
-    assert {line.count("|") for line in tables} == {9, 11}
+    assert {line.count("|") for line in tables} == {9, 10}
     assert not [line for line in lines if "<b>" in line]
     assert "Outcome: **ok** (exit code 0)" in lines
 
 
 def test_markdown_says_what_failed() -> None:
-    assert "- **failed**: bad, core: byte 3 is wrong" in export(RUN, "md").decode()
+    assert "- **failed**: bad: byte 3 is wrong" in export(RUN, "md").decode()
 
 
 def test_junit() -> None:
@@ -57,7 +57,7 @@ def test_junit() -> None:
         FAILED,
         a_row(job="none", status="unsupported", reason="no memoryMapPlaced"),
         a_row(job="dead", status="crashed", reason="killed by SIGSEGV"),
-        warnings=(Note("threshold", "64 KiB, core: map.p99>1us: it is 2 us"), Note("drift", "x")),
+        warnings=(Note("threshold", "64 KiB: map.p99>1us: it is 2 us"), Note("drift", "x")),
     )
     root = ET.fromstring(export(run, "junit"))
     kinds = [[child.tag for child in case if child.tag != "system-out"] for case in root.iter("testcase")]

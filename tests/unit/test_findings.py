@@ -4,7 +4,7 @@ import pytest
 from builders import a_latency, a_row
 from msgspec.structs import replace
 
-from vkmapctl.figures.findings import bandwidths, findings, page_cost, scalings, sharing
+from vkmapctl.figures.findings import bandwidths, findings, scalings, sharing
 from vkmapctl.model.measured import TouchRate
 
 SIZES = [4096 * 4**i for i in range(9)]
@@ -51,11 +51,11 @@ def test_sweeps_are_told_apart_and_short_ones_left_out() -> None:
 
 
 def test_the_first_touch_has_a_cost_per_page() -> None:
-    row = a_row(touch="first", touch_bytes_per_second=TouchRate(write=4.096e9), page_faults={"minor": 7, "major": 1})
-    assert page_cost(row) == pytest.approx(1000)
-    assert "first touch of a page costs 1.00 us; 7 minor and 1 major faults" in findings([row])[0]
-    assert page_cost(replace(row, touch="write")) is None
-    assert page_cost(replace(row, touch="none", touches_pages=True)) is not None
+    row = a_row(touch="first", first_touch_ns_per_page=1000.0, page_faults={"minor": 7, "major": 1})
+    assert findings([row]) == [
+        "64 MiB: the first touch of a page costs 1.00 us; 7 minor and 1 major faults in both passes"
+    ]
+    assert findings([replace(row, first_touch_ns_per_page=None)]) == []
 
 
 def test_sharing_pairs_rows_of_the_same_device() -> None:

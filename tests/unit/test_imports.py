@@ -1,8 +1,7 @@
-"""What is loaded when, and which module may know which: the shape of the program."""
+"""Which room may know which: the table of docs/architecture.md, held against every import, lazy ones too."""
 
 import ast
-import os
-import subprocess
+import re
 import sys
 from pathlib import Path
 
@@ -11,55 +10,35 @@ import pytest
 import vkmapctl
 
 PACKAGE = Path(vkmapctl.__file__).parent
+PAGE = Path(__file__).parents[2] / "docs" / "architecture.md"
 MODULES = sorted(
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
     for path in PACKAGE.rglob("*.py")
     if path.parent.name != "_native" and path.name != "__init__.py"
 )
-# From the ground up: a module imports from its own level and those before it. A package's modules share its level.
-LEVELS = (
-    {"errors", "rules", "units"},
-    {"model", "native"},
-    {"saved", "figures", "machine"},
-    {"plans"},
-    {"inside"},
-    {"driver"},
-    {"checks"},
-    {"worker"},
-    {"probe", "stress", "verify", "preview", "selftest"},
-    {"report", "reports"},
-    {"commands"},
-    {"cli"},
-    {"__main__"},
-)
-NO_FLAGS = {f"commands.{name}" for name in ("comparing", "console", "progress")}
-HEAVY = {"vulkan", "_cffi_backend", "cffi", "rich", "msgspec", "vkmapctl._loop", "vkmapctl._layer"}
+PLAIN = ("model", "figures", "saved", "plans", "reports", "report")
+BEYOND = {"native", "machine", "inside", "driver", "checks", "worker", "runner", "vulkan", "_loop"}
 
 
-def loaded_by(*arguments):
-    """Modules that a fresh interpreter has imported at its end."""
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", *arguments],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"PYTHONPROFILEIMPORTTIME": ""},
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    return {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+def room_of(module):
+    return module.split(".")[0]
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [("-c", "import vkmapctl.cli"), ("-m", "vkmapctl", "--version"), ("-m", "vkmapctl", "--help")],
-    ids=["import", "version", "help"],
-)
-def test_looking_at_the_command_line_loads_nothing_heavy(arguments):
-    assert loaded_by(*arguments) & HEAVY == set()
+def may_import():
+    """The rooms of the table, in its order, with what each may import."""
+    found = {}
+    for rooms, imports in re.findall(r"^\| (`[^|]+) \| [^|]* \| ?([^|]*)\|$", PAGE.read_text(), re.MULTILINE):
+        allowed = {one.strip() for one in imports.split(",") if one.strip()}
+        for room in re.findall(r"`(\w+)/?`", rooms):
+            found[room] = allowed
+    return found
+
+
+TABLE = may_import()
 
 
 def imports_of(module, *, lazy=True):
-    """This program's modules, and the names of others, that a module imports; lazy: also inside functions."""
+    """Modules of this program, without its name, and the roots of others: everything but the standard library."""
     tree = ast.parse((PACKAGE / f"{module.replace('.', '/')}.py").read_text())
     found = set()
     for node in ast.walk(tree) if lazy else tree.body:
@@ -68,62 +47,59 @@ def imports_of(module, *, lazy=True):
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports are absolute"
             found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return {name.removeprefix("vkmapctl.") for name in found}
+    own = {name.removeprefix("vkmapctl.") for name in found if name.startswith("vkmapctl.")} - {"__version__"}
+    others = {name.split(".")[0] for name in found if not name.startswith("vkmapctl")}
+    return own | (others - sys.stdlib_module_names)
 
 
-def importers_of(name):
-    return {
-        module for module in MODULES if any(one == name or one.startswith(f"{name}.") for one in imports_of(module))
-    }
+def test_every_room_is_in_the_table():
+    assert {room_of(module) for module in MODULES} == set(TABLE)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_room_imports_what_its_row_names(module):
+    known = {room_of(name) for name in imports_of(module)} - {room_of(module)}
+    assert known <= TABLE[room_of(module)]
+
+
+def test_a_row_names_nothing_that_its_room_does_not_import():
+    """So that the table says what is, and not what might be."""
+    for room, allowed in TABLE.items():
+        used = {room_of(name) for module in MODULES if room_of(module) == room for name in imports_of(module)}
+        rows = [one for one in TABLE if TABLE[one] is allowed]
+        if len(rows) == 1:
+            assert allowed <= used, room
+
+
+def test_imports_go_downward():
+    """A row names rows above it, and its neighbours within the row's own cell."""
+    order = list(TABLE)
+    for i, room in enumerate(order):
+        for name in TABLE[room] & set(order):
+            assert order.index(name) < i, f"{room} imports {name}"
+
+
+def reached_from(room):
+    found, waiting = set(), [room]
+    while waiting:
+        for name in TABLE.get(waiting.pop(), ()):
+            if name not in found:
+                found.add(name)
+                waiting.append(name)
+    return found
+
+
+@pytest.mark.parametrize("room", PLAIN)
+def test_plans_figures_and_reports_reach_neither_the_driver_nor_the_loop_nor_the_machine(room):
+    assert reached_from(room) & BEYOND == set()
 
 
 @pytest.mark.parametrize(
     ("name", "allowed"),
-    [
-        ("vulkan", {"inside.vkapi"}),
-        ("_loop", {"native"}),
-        ("cffi", set()),
-        ("click", {"cli"} | {module for module in MODULES if module.startswith("commands.")} - NO_FLAGS),
-        ("jinja2", {"reports.html"}),
-    ],
+    [("vulkan", {"inside.vkapi"}), ("_loop", {"native"}), ("cffi", set()), ("jinja2", {"reports.html"})],
 )
 def test_one_module_knows_it(name, allowed):
-    assert importers_of(name) == allowed
-
-
-@pytest.mark.parametrize(
-    "room", ["cli", "commands", "report", "reports", "figures", "saved", "plans", "model", "preview"]
-)
-def test_who_knows_no_vulkan(room):
-    """No figure, table, file or flag depends on a driver; importing the binding without a loader raises OSError."""
-    border = {f"inside.{name}" for name in ("vkapi", "device", "opened", "session", "proof", "validation")}
-    for module in MODULES:
-        if module.split(".")[0] == room:
-            assert imports_of(module) & (border | {"checks.transfer", "checks.calls"}) == set()
-
-
-@pytest.mark.parametrize("room", ["report", "reports", "model"])
-def test_tables_see_plain_data_only(room):
-    for module in MODULES:
-        if module.split(".")[0] == room:
-            known = {name.split(".")[0] for name in imports_of(module)}
-            assert (
-                known & {"native", "machine", "driver", "inside", "checks", "worker", "stress", "probe", "verify"}
-                == set()
-            )
-
-
-def level_of(module):
-    (level,) = (i for i, rooms in enumerate(LEVELS) if module.split(".")[0] in rooms)
-    return level
-
-
-@pytest.mark.parametrize("module", MODULES)
-def test_imports_go_downward(module):
-    """At the top of a module, and inside its functions."""
-    for name in imports_of(module, lazy=False) & set(MODULES):
-        assert level_of(name) <= level_of(module), f"{module} imports {name}"
-    assert not {name for name in imports_of(module) & set(MODULES) if level_of(name) > level_of(module)}
+    assert {m for m in MODULES if any(room_of(one) == name for one in imports_of(m))} == allowed
 
 
 def test_no_circle():

@@ -31,9 +31,28 @@ def test_the_worst_row_decides(statuses, outcome, code):
 @pytest.mark.parametrize(
     ("error", "status"),
     [
-        (CallFailed("vkAllocateMemory failed: VK_ERROR_OUT_OF_DEVICE_MEMORY"), "out-of-memory"),
-        (CallFailed("vkCreateDevice failed: VK_ERROR_DEVICE_LOST"), "lost"),
-        (CallFailed("vkCreateDevice failed: VK_ERROR_INITIALIZATION_FAILED"), "failed"),
+        (
+            CallFailed(
+                "vkAllocateMemory failed: VK_ERROR_OUT_OF_DEVICE_MEMORY",
+                call="vkAllocateMemory",
+                result="VK_ERROR_OUT_OF_DEVICE_MEMORY",
+            ),
+            "out-of-memory",
+        ),
+        (
+            CallFailed(
+                "vkCreateDevice failed: VK_ERROR_DEVICE_LOST", call="vkCreateDevice", result="VK_ERROR_DEVICE_LOST"
+            ),
+            "lost",
+        ),
+        (
+            CallFailed(
+                "vkCreateDevice failed: VK_ERROR_INITIALIZATION_FAILED",
+                call="vkCreateDevice",
+                result="VK_ERROR_INITIALIZATION_FAILED",
+            ),
+            "failed",
+        ),
         (Unsupported("no device"), "unsupported"),
     ],
 )

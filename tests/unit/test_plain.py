@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 from rich.measure import Measurement
 
-from vkmapctl import report
 from vkmapctl.commands import console
-from vkmapctl.reports import plain, probing
+from vkmapctl.reports import plain, probe
+from vkmapctl.reports import stress as report
 from vkmapctl.reports.drawing import drawn
 from vkmapctl.reports.elements import Block, Column, Table, Text, grid, table
 
@@ -69,7 +69,7 @@ def test_a_block(above):
     "view",
     [
         report.run_view(a_run(a_row(), a_busy_row(), floor=a_floor())),
-        probing.probe_view(a_probe_report(a_probe())),
+        probe.probe_view(a_probe_report(a_probe())),
     ],
     ids=["run", "probe"],
 )

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vkmapctl.model.device import Limits, Placed
-from vkmapctl.native import PAGE, Op, Program, null_driver
+from vkmapctl.model.loop import Op
+from vkmapctl.native import PAGE, Program, null_driver
 from vkmapctl.plans.program import RANDOM_CYCLES, atom_range, cycles_of, offsets_of
 from vkmapctl.rules import PLACED, RESERVE
 
@@ -47,11 +48,17 @@ def test_order_of_steps(touch, coherent, other):
     assert [names(cycle) for cycle in cycles(ATOMS_OF_64, touch=touch)] == [other]
 
 
+def test_a_gap_is_slept_before_the_first_map_of_each_cycle():
+    made = cycles(gap_seconds=0.25, offset="random", map_size=4096, live=2, touch="read")
+    assert {names(cycle) for cycle in made} == {"pause map read map read unmap unmap"}
+    assert {cycle[0].size for cycle in made} == {250_000_000}
+
+
 @pytest.mark.parametrize(
     ("placed", "reserve", "expected"),
     [
         (None, False, "map unmap"),
-        (None, True, "map release unmap"),
+        (None, True, "map release_kept unmap"),
         ("any", False, "map unmap hold"),
         ("any", True, "map unmap"),
     ],

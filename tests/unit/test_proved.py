@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from vkmapctl.figures.proved import entry_points, probe_of
 from vkmapctl.model.device import Placed, Proof
+from vkmapctl.model.measured import Cause
 from vkmapctl.rules import MAP_CALLS
 
 ALL = {name: True for api in ("core", "khr") for name in MAP_CALLS[api]}
@@ -62,7 +63,10 @@ def test_placed_features_that_contradict_each_other(placed, expected):
         ([Proof("v1", "ok")], "ok"),
         ([Proof("v1", "unsupported", "no memory")], "ok"),
         ([Proof("core", "failed", "the map succeeded but gave no pointer"), Proof("v1", "ok")], "failed"),
-        ([Proof("core", "failed", "VK_ERROR_DEVICE_LOST in vkMapMemory2")], "lost"),
+        (
+            [Proof("core", "failed", cause=Cause("call-failed", call="vkMapMemory2", result="VK_ERROR_DEVICE_LOST"))],
+            "lost",
+        ),
     ],
 )
 def test_one_failed_proof_is_the_device_s_status(proofs, status):

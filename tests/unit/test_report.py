@@ -11,7 +11,6 @@ from builders import (
     NON_COHERENT,
     a_busy_row,
     a_device,
-    a_floor,
     a_gpu,
     a_latency,
     a_probe,
@@ -20,12 +19,13 @@ from builders import (
     a_run,
 )
 
-from vkmapctl import report
 from vkmapctl.commands import console
 from vkmapctl.model.base import Note
 from vkmapctl.model.device import EntryPoint, Placed, Probe, Proof
 from vkmapctl.model.measured import TouchRate
-from vkmapctl.reports import common, probing
+from vkmapctl.reports import common
+from vkmapctl.reports import probe as probing
+from vkmapctl.reports import stress as report
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 UPDATE = "VKMAPCTL_UPDATE_GOLDEN"
@@ -61,7 +61,7 @@ def a_simple_run():
     return a_run(
         a_row(api="v1", map=a_latency(p50_ns=20.0, at_floor=True)),
         a_row(api="core", ratio_to_v1=(1.02, 0.98, 1.07)),
-        warnings=(Note("few-samples", "64 MiB type 0, core: map p99 rests on 900 samples; try a longer --duration"),),
+        warnings=(Note("few-samples", "64 MiB, core: map p99 rests on 900 samples; try a longer --duration"),),
     )
 
 
@@ -75,13 +75,13 @@ def a_full_run():
         a_busy_row(
             memory_type=2, memory_flags=("Vi", "Co"), pairs=0, pairs_per_second=None, ns_per_pair=None,
             ratio_to_v1=None, map=None, unmap=None, touch_bytes_per_second=TouchRate(), page_faults={},
-            status="crashed", reason="killed by SIGSEGV in map (step 0, iteration 12); it said: stack smashed",
+            status="crashed", reason="killed by SIGSEGV in vkMapMemory2 (step 0, iteration 12); it said: stack smashed",
         ),
         device=a_gpu(placed=Placed(True, True, True, 4096, emulated=True)),
         outcome="crashed",
         exit_code=6,
         warnings=(
-            Note("drift", "256 MiB @random type 4, core: ns per pair moved by 44% between the first and last rounds"),
+            Note("drift", "256 MiB at random: ns per pair moved by 44% between the first and last rounds"),
             Note("placed-without-reserve", "ns per pair includes one mmap that takes the range back after each unmap"),
         ),
     )  # fmt: skip
@@ -201,16 +201,12 @@ def test_names_from_a_driver_are_text_and_no_markup(render):
 @pytest.mark.parametrize(
     ("row", "expected"),
     [
-        (a_row(), "64 MiB type 0, core: ok, 12.3 M pairs/s, map p50 35 ns, p99 61 ns"),
+        (a_row(), "64 MiB: ok, 12.3 M pairs/s, map p50 35 ns, p99 61 ns"),
         (
             a_row(status="crashed", pairs_per_second=None, map=None),
-            "64 MiB type 0, core: crashed, - pairs/s, map p50 -, p99 -",
+            "64 MiB: crashed, - pairs/s, map p50 -, p99 -",
         ),
     ],
 )
 def test_row_line(row, expected):
     assert report.row_line(row) == expected
-
-
-def test_floor_line():
-    assert report.floor_line(a_floor()) == "timer 20 ns, null pair 2.40 ns"

@@ -6,9 +6,11 @@ import stat
 
 import pytest
 from builders import a_probe, a_probe_report, a_row, a_run
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vkmapctl.errors import UsageProblem
-from vkmapctl.model.documents import SCHEMA, to_json
+from vkmapctl.model.documents import SCHEMA, indented, to_json
 from vkmapctl.saved.files import Sink, load
 
 RUN = a_run(a_row(), a_row(api="v1", status="failed", reason="VK_ERROR_MEMORY_MAP_FAILED in map (step 0)"))
@@ -116,11 +118,32 @@ def test_what_was_saved_is_loaded(tmp_path, document):
 def test_the_document_is_json_with_the_promised_keys(tmp_path):
     document = json.loads(to_json(RUN))
     assert document["schema"] == SCHEMA
-    assert {"tool", "host", "device", "workload", "floor", "results", "warnings", "outcome", "exit_code"} <= set(
+    assert {"tool", "host", "devices", "workload", "floor", "results", "warnings", "outcome", "exit_code"} <= set(
         document
     )
     assert document["results"][0]["map"]["p50_ns"] == 35.0
     assert document["results"][0]["ratio_to_v1"] is None
+
+
+def test_a_histogram_is_one_line_and_a_row_is_not():
+    assert indented(b'{"bins":[[21,13],[-2.5e-7,1]],"flags":["Vi"]}').decode() == (
+        '{\n "bins": [[21,13],[-2.5e-7,1]],\n "flags": [\n  "Vi"\n ]\n}\n'
+    )
+
+
+numbers = st.integers(-(1 << 63), (1 << 63) - 1) | st.floats(allow_nan=False, allow_infinity=False)
+texts = st.text() | st.text('[]\n", 1', max_size=8)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | numbers | texts,
+        lambda one: st.lists(one) | st.dictionaries(texts, one),
+        max_leaves=30,
+    )
+)
+def test_how_it_is_laid_out_changes_no_value(value):
+    assert json.loads(indented(json.dumps(value).encode())) == value
 
 
 def test_unknown_keys_are_ignored(tmp_path):

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vkmapctl import native
+from vkmapctl.model.loop import LoopStep, Op
 from vkmapctl.model.script import AnyStep
-from vkmapctl.native import Op, Program, Step
+from vkmapctl.native import Program
 from vkmapctl.plans.script import Impossible, cycle_of, needs, object_count, resolved
 
 PAGE = native.PAGE
@@ -31,9 +32,9 @@ def test_a_plain_script_is_its_steps() -> None:
         {"op": "map", "offset": 16, "size": 64}, {"op": "write"}, {"op": "verify", "offset": 32, "size": 8},
         {"op": "flush"}, {"op": "invalidate"}, {"op": "pause", "duration": "50us"}, {"op": "unmap"},
     ) == [
-        Step(Op.MAP, 0, 16, 64), Step(Op.WRITE, 0, 16, 64), Step(Op.VERIFY, 0, 32, 8),
-        Step(Op.FLUSH, 0, 16, 64, whole=True), Step(Op.INVALIDATE, 0, 16, 64, whole=True),
-        Step(Op.PAUSE, size=50_000), Step(Op.UNMAP, 0),
+        LoopStep(Op.MAP, 0, 16, 64), LoopStep(Op.WRITE, 0, 16, 64), LoopStep(Op.VERIFY, 0, 32, 8),
+        LoopStep(Op.FLUSH, 0, 16, 64, whole=True), LoopStep(Op.INVALIDATE, 0, 16, 64, whole=True),
+        LoopStep(Op.PAUSE, size=50_000), LoopStep(Op.UNMAP, 0),
     ]  # fmt: skip
 
 
@@ -65,7 +66,7 @@ def test_another_object_at_a_kept_range_forgets_the_first() -> None:
 
 def test_an_unplaced_reserve_is_released_by_its_object() -> None:
     found = cycle({"op": "map"}, {"op": "unmap", "reserve": True}, {"op": "release", "object": 0})
-    assert found[-1] == Step(Op.RELEASE, 0)
+    assert found[-1] == LoopStep(Op.RELEASE_KEPT, 0)
 
 
 def test_objects_that_a_step_allocates_begin_without_memory() -> None:

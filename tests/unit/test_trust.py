@@ -5,11 +5,10 @@ from builders import a_latency, a_row
 from msgspec.structs import replace
 
 from vkmapctl.figures import trust
-from vkmapctl.model.case import Effort
 from vkmapctl.model.measured import Bins
 
-BY_TIME = Effort(seconds=2.0, iterations=None, warmup_seconds=0.1)
-BY_COUNT = Effort(seconds=2.0, iterations=500, warmup_seconds=0.1)
+BY_TIME = {"duration_seconds": 2.0, "warmup_seconds": 0.1}
+BY_COUNT = {**BY_TIME, "iterations": 500}
 RISING = tuple(4.0 + 0.5 * i for i in range(10))
 JUMPING = (4.0, 9.0, 4.1, 9.1, 4.0, 9.2, 4.2, 9.0, 4.1, 9.3)
 STEADY = (4.0, 4.1, 4.0, 4.2, 4.1, 4.0, 4.1, 4.0, 4.2, 4.1)
@@ -17,7 +16,9 @@ STEADY = (4.0, 4.1, 4.0, 4.2, 4.1, 4.0, 4.1, 4.0, 4.2, 4.1)
 
 def row(rounds=STEADY, count=100_000, **changes):
     latency = replace(a_latency(), count=count, at_floor=False)
-    return a_row(**({"rounds_ns_per_pair": rounds, "map": latency, "unmap": latency, "pairs": 10**6} | changes))
+    return a_row(
+        **({"rounds_ns_per_pair": rounds, **BY_TIME, "map": latency, "unmap": latency, "pairs": 10**6} | changes)
+    )
 
 
 def codes(notes):
@@ -25,12 +26,12 @@ def codes(notes):
 
 
 def test_a_steady_row_draws_nothing():
-    assert trust.row_notes(row(), BY_TIME) == []
+    assert trust.row_notes(row()) == []
 
 
 @pytest.mark.parametrize(("rounds", "way"), [(RISING, "rose"), (RISING[::-1], "fell")])
 def test_a_trend_is_drift(rounds, way):
-    [note] = trust.row_notes(row(rounds), BY_TIME)
+    [note] = trust.row_notes(row(rounds))
     assert note.code == "drift"
     assert way in note.message
     assert "--warmup 1s" in note.message
@@ -38,22 +39,22 @@ def test_a_trend_is_drift(rounds, way):
 
 
 def test_jumping_to_and_fro_is_scatter_not_drift():
-    [note] = trust.row_notes(row(JUMPING), BY_TIME)
+    [note] = trust.row_notes(row(JUMPING))
     assert note.code == "scatter"
     assert "other load" in note.message
 
 
 def test_rounds_of_few_pairs_want_more_of_them():
-    [note] = trust.row_notes(row(JUMPING, pairs=40), BY_TIME)
+    [note] = trust.row_notes(row(JUMPING, pairs=40))
     assert "--duration 50s" in note.message
 
 
 def test_one_slow_round_is_neither():
-    assert trust.row_notes(row((*STEADY[:9], 40.0)), BY_TIME) == []
+    assert trust.row_notes(row((*STEADY[:9], 40.0))) == []
 
 
 def test_advice_names_iterations_where_those_were_given():
-    [note] = trust.row_notes(row(RISING), BY_COUNT)
+    [note] = trust.row_notes(row(RISING, **BY_COUNT))
     assert "--iterations 2000" in note.message
     assert "--duration" not in note.message
 
@@ -62,31 +63,31 @@ def test_advice_names_iterations_where_those_were_given():
     ("count", "text"), [(40, "40 samples are too few for a p99"), (900, "p99 rests on 900 samples")]
 )
 def test_few_samples(count, text):
-    [note] = trust.row_notes(row(count=count), BY_COUNT)
+    [note] = trust.row_notes(row(count=count, **BY_COUNT))
     assert note.code == "few-samples"
     assert text in note.message
 
 
 def test_cycles_of_seconds_want_a_smaller_size_and_not_an_hour():
-    [note] = trust.row_notes(row(count=1, seconds=3.4), BY_TIME)
+    [note] = trust.row_notes(row(count=1, seconds=3.4))
     assert "smaller --size" in note.message
 
 
 @pytest.mark.parametrize("count", [1000, 10**6])
 def test_enough_samples(count):
-    assert trust.row_notes(row(count=count), BY_TIME) == []
+    assert trust.row_notes(row(count=count)) == []
 
 
 def test_at_floor_is_said_once_for_both_calls():
     low = replace(a_latency(), count=10**6, at_floor=True)
-    [note] = trust.row_notes(row(map=low, unmap=low), BY_TIME)
+    [note] = trust.row_notes(row(map=low, unmap=low))
     assert note.code == "at-floor"
     assert "map and unmap" in note.message
 
 
 def test_overflow_is_told_of_a_failed_row_too():
     late = replace(a_latency(), histogram=Bins((), 3))
-    assert codes(trust.row_notes(row(map=late, status="failed"), BY_TIME)) == ["overflow"]
+    assert codes(trust.row_notes(row(map=late, status="failed"))) == ["overflow"]
 
 
 @pytest.mark.parametrize(

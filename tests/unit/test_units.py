@@ -48,14 +48,16 @@ def test_sizes_refused(text):
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [("250ms", 0.25), ("5s", 5.0), ("5 S", 5.0), ("2m", 120.0), ("2min", 120.0), ("1h", 3600.0), ("1.5s", 1.5),
-     ("50us", 50e-6), ("50µs", 50e-6), ("50μs", 50e-6), ("35ns", 35e-9), ("0s", 0.0)],
+     ("50us", 50e-6), ("50µs", 50e-6), ("50μs", 50e-6), ("35ns", 35e-9), ("0s", 0.0), ("0", 0.0), (" 0 ", 0.0)],
 )  # fmt: skip
 def test_durations(text, seconds):
     """Both characters for micro, U+00B5 and U+03BC, come from keyboards."""
     assert units.parse_duration(text) == pytest.approx(seconds, rel=1e-12)
 
 
-@pytest.mark.parametrize("text", ["", "5", "-5s", "5 s s", "s", "1e3s", "nan s", "infs", "5d", "5\u017f", "1,5s"])
+@pytest.mark.parametrize(
+    "text", ["", "5", "00", "0.0", "-0", "-5s", "5 s s", "s", "1e3s", "nan s", "infs", "5d", "5\u017f", "1,5s"]
+)
 def test_durations_refused(text):
     with pytest.raises(ValueError, match="is not a duration"):
         units.parse_duration(text)
@@ -69,6 +71,22 @@ def test_a_duration_is_refused_or_fits_the_clock(text):
     except ValueError:
         return
     assert seconds * 1e9 <= LONGEST_NS
+
+
+def test_a_duration_within_bounds():
+    assert units.parse_duration("10s", most=10.0) == 10.0
+    with pytest.raises(ValueError, match=r"^'11s' is longer than 10 s$"):
+        units.parse_duration("11s", most=10.0)
+    for text in ("0", "0ms"):
+        with pytest.raises(ValueError, match="longer than 0"):
+            units.parse_duration(text, zero=False)
+
+
+@pytest.mark.parametrize("text", ["9" * 5000, "9" * 5000 + "K", "0..4K*" + "9" * 5000])
+def test_what_has_thousands_of_digits_is_refused_in_words(text):
+    """Python's own message is about itself."""
+    with pytest.raises(ValueError, match=r"larger than any memory|is not a range"):
+        units.parse_sizes(text)
 
 
 @given(st.one_of(st.text(), st.from_regex(r"\A[0-9]{1,30}(\.[0-9]{1,5})?\s?\w{0,3}\Z")))

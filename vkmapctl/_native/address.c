@@ -1,6 +1,8 @@
 #define _GNU_SOURCE
 #include "loop.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 
 #ifndef MAP_FIXED_NOREPLACE
@@ -43,4 +45,21 @@ int vkm_range_is_reserved(uint64_t address, uint64_t length)
         return 1;
     vkm_release_range(hinted, length);
     return hinted + length <= address || hinted >= address + length;
+}
+
+int vkm_range_shows_a_file(uint64_t address, uint64_t length)
+{
+    FILE *maps = fopen("/proc/self/maps", "re");
+    char *line = NULL;
+    size_t room = 0;
+    int found = 0;
+    while (maps && !found && getline(&line, &room, maps) > 0) {
+        unsigned long begin, end, inode;
+        if (sscanf(line, "%lx-%lx %*s %*s %*s %lu", &begin, &end, &inode) == 3)
+            found = inode && begin < address + length && end > address;
+    }
+    free(line);
+    if (maps)
+        fclose(maps);
+    return found;
 }

@@ -9,7 +9,7 @@ SOURCES = [
     "loop.c", "prepare.c", "objects.c", "clock.c", "pattern.c", "histogram.c", "address.c", "provoke.c",
     "null_driver.c",
 ]  # fmt: skip
-HEADERS = ["loop.h", "clock.h", "pattern.h", "structures.h"]
+HEADERS = ["loop.h", "clock.h", "pattern.h", "vk_numbers.h"]
 
 
 def declarations() -> str:

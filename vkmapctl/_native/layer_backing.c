@@ -71,3 +71,15 @@ bool backing_reserve(const struct mapping *mapping)
     return mmap(mapping_first_page(mapping), mapping_length(mapping), PROT_NONE,
                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) != MAP_FAILED;
 }
+
+bool backing_reserve_blindly(const struct mapping *mapping)
+{
+    size_t length = mapping_length(mapping);
+    void *elsewhere = mmap(NULL, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (elsewhere == MAP_FAILED)
+        return true;
+    if (mremap(elsewhere, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, mapping_first_page(mapping)) != MAP_FAILED)
+        return true;
+    munmap(elsewhere, length);
+    return false;
+}

@@ -33,5 +33,7 @@ void *backing_map(const struct backing *backing, size_t offset, size_t size, voi
 bool backing_unmap(const struct mapping *mapping);
 /* Unmaps, but keeps the address range taken. On failure the mapping is as it was. */
 bool backing_reserve(const struct mapping *mapping);
+/* The same, by moving a reservation from elsewhere to there. Takes a refused reservation for a success. */
+bool backing_reserve_blindly(const struct mapping *mapping);
 
 #endif

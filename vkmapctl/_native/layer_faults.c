@@ -2,6 +2,7 @@
 #include "layer_faults.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -12,11 +13,15 @@
 #include <unistd.h>
 
 #define DEFAULT_SLEEP_US 2000
+#define BLOCK (64 << 10)
+#define COLLISION_NS 200000
 
 enum fault selected_fault;
 static unsigned long period = 1;
 static unsigned long sleep_us = DEFAULT_SLEEP_US;
 static atomic_ulong eligible_calls;
+static atomic_bool forked;
+static atomic_uint threads_in_map;
 
 /* Settings */
 
@@ -65,6 +70,11 @@ static bool configure_fault(const char *setting)
     return true;
 }
 
+static void note_fork(void)
+{
+    forked = true;
+}
+
 bool faults_configure(void)
 {
     selected_fault = FAULT_NONE;
@@ -76,7 +86,9 @@ bool faults_configure(void)
     if (sleep && !parse_count(sleep, &sleep_us))
         return refuse_setting("VKMAPCTL_LAYER_SLEEP_US", sleep, "not a number of microseconds");
     const char *fault = getenv("VKMAPCTL_LAYER_FAULT");
-    return !fault || !*fault || configure_fault(fault);
+    if (fault && *fault && !configure_fault(fault))
+        return false;
+    return selected_fault != FAULT_FORK_DISTURBS || pthread_atfork(NULL, note_fork, NULL) == 0;
 }
 
 /* Trigger */
@@ -138,6 +150,31 @@ void trample_neighbours(const struct mapping *mapping)
     char *first = mapping_first_page(mapping);
     trample_page(first - page_size());
     trample_page(first + mapping_length(mapping));
+}
+
+void replace_rest_of_64k(const struct mapping *mapping)
+{
+    char *first = mapping_first_page(mapping);
+    size_t length = mapping_length(mapping);
+    for (size_t at = length; at < round_up(length, BLOCK); at += page_size())
+        trample_page(first + at);
+}
+
+bool has_forked(void)
+{
+    return forked;
+}
+
+bool enter_map(void)
+{
+    bool alone = atomic_fetch_add(&threads_in_map, 1) == 0;
+    nanosleep(&(struct timespec){0, COLLISION_NS}, NULL);
+    return !alone;
+}
+
+void leave_map(void)
+{
+    atomic_fetch_sub(&threads_in_map, 1);
 }
 
 /* Shared, because the kernel would merge private anonymous mappings that touch into one. */

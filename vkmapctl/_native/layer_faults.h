@@ -18,8 +18,16 @@
     X(RESERVE_LIES, "reserve-lies", "unmap with reserve returns VK_ERROR_MEMORY_MAP_FAILED but has unmapped") \
     X(RESERVE_KEEPS, "reserve-keeps", \
       "unmap with reserve returns success but the memory stays in reach there (emulated)") \
+    X(RESERVE_IGNORED, "reserve-ignored", \
+      "unmap with reserve returns success although the kernel refused, and the memory stays in reach there " \
+      "(emulated)") \
+    X(RESERVE_IGNORES_NONE, "reserve-ignores-none", \
+      "unmap with reserve takes a refused PROT_NONE map for a success, and the memory stays in reach there " \
+      "(emulated)") \
     X(UNMAP2_FAILS, "unmap2-fails", \
       "vkUnmapMemory2 without reserve returns VK_ERROR_MEMORY_MAP_FAILED and keeps the map") \
+    X(UNMAP_KEEPS, "unmap-keeps", \
+      "an unmap without reserve returns success but the memory stays in reach there (emulated)") \
     X(CONTENTS_LOST, "contents-lost", "an unmap zeroes what was mapped") \
     X(BIT_FLIP, "bit-flip", "an unmap flips one bit of what was mapped") \
     X(MISALIGNED_POINTER, "misaligned-pointer", "a map returns a pointer 8 bytes behind the right one") \
@@ -28,6 +36,19 @@
     X(WHOLE_SIZE_SHORT, "whole-size-short", "the last page of a VK_WHOLE_SIZE map is out of reach (emulated)") \
     X(TRAMPLES_NEIGHBOURS, "tramples-neighbours", \
       "a placed map also replaces the page before and the page after its range") \
+    X(PLACE_REPLACES_64K, "place-replaces-64k", "a placed map replaces whole blocks of 64 KiB from its address on") \
+    X(FIRST_PLACE_REFUSED, "first-place-refused", \
+      "a placed map returns VK_ERROR_MEMORY_MAP_FAILED as the first map of an object") \
+    X(PLACE_STICKS, "place-sticks", \
+      "a placed map goes to the address of the object's first one, with success (emulated)") \
+    X(REFUSED_MAP_NULL, "refused-map-null", "a map that the kernel refuses returns success and no pointer (emulated)") \
+    X(LARGE_MAPS_FAIL, "large-maps-fail", "a map of more than 64 MiB returns VK_ERROR_MEMORY_MAP_FAILED") \
+    X(PARALLEL_MAPS_COLLIDE, "parallel-maps-collide", \
+      "an unplaced map that overlaps another thread's in time returns the address of another object") \
+    X(FORK_DISTURBS, "fork-disturbs", "every map after a fork returns VK_ERROR_MEMORY_MAP_FAILED") \
+    X(FREE_KEEPS, "free-keeps", "freeing a mapped object leaves it mapped (emulated)") \
+    X(FREE_RELEASES, "free-releases", \
+      "freeing an object gives back the address range that its latest unmap with reserve left") \
     X(SHARED_ADDRESS, "shared-address", "an unplaced map returns the address of another object that is still mapped") \
     X(MAP_SLEEPS, "map-sleeps", "a map takes VKMAPCTL_LAYER_SLEEP_US microseconds longer") \
     X(MAP_HANGS, "map-hangs", "a map never returns") \
@@ -74,6 +95,12 @@ void lose_contents(const struct mapping *mapping);
 void flip_bit(const struct mapping *mapping);
 void forbid_last_page(const struct mapping *mapping);
 void trample_neighbours(const struct mapping *mapping);
+void replace_rest_of_64k(const struct mapping *mapping);
+/* Whether the process has forked since the settings were read. */
+bool has_forked(void);
+/* Around a map: whether another thread is in one. Makes room for it to come. */
+bool enter_map(void);
+void leave_map(void);
 void leak_mapping(void);
 
 #endif

@@ -11,8 +11,11 @@ struct memory {
     VkDeviceMemory handle;
     VkDeviceSize size;
     bool emulated;          /* lives in the backing; otherwise the driver maps it */
+    bool was_mapped;
     struct backing backing;
     struct mapping mapping;
+    struct mapping reserved; /* by the latest unmap with reserve */
+    void *first_place;       /* where the first placed map went */
 };
 
 /* Table of memory objects. Its lock guards the links only: the application synchronizes each object. */
@@ -167,14 +170,23 @@ void hook_FreeMemory(VkDevice handle, VkDeviceMemory memory_handle, const VkAllo
     struct memory *memory = remove_memory(&device->memory, memory_handle);
     device->next.FreeMemory(handle, memory_handle, allocator);
     if (memory && memory->emulated) {
-        if (memory->mapping.pointer)
+        if (memory->mapping.pointer && !fault_strikes(FAULT_FREE_KEEPS))
             backing_unmap(&memory->mapping);
         backing_destroy(&memory->backing);
     }
+    if (memory && memory->reserved.pointer && fault_strikes(FAULT_FREE_RELEASES))
+        backing_unmap(&memory->reserved);
     free(memory);
 }
 
 /* Map */
+
+#define LARGE (64 << 20)
+
+static VkDeviceSize size_to_map(const struct memory *memory, const VkMemoryMapInfo *info)
+{
+    return info->size == VK_WHOLE_SIZE ? memory->size - info->offset : info->size;
+}
 
 static VkResult fault_before_map(struct device *device)
 {
@@ -188,33 +200,47 @@ static VkResult fault_before_map(struct device *device)
         abort();
     if (device_is_lost(device))
         return VK_ERROR_DEVICE_LOST;
-    return fault_strikes(FAULT_MAP_FAILS) ? VK_ERROR_MEMORY_MAP_FAILED : VK_SUCCESS;
+    if (fault_strikes(FAULT_MAP_FAILS) || (has_forked() && fault_strikes(FAULT_FORK_DISTURBS)))
+        return VK_ERROR_MEMORY_MAP_FAILED;
+    return VK_SUCCESS;
+}
+
+/* Faults of one object's map: changes what is asked for, or refuses it. */
+static VkResult fault_in_request(const struct memory *memory, VkMemoryMapInfo *info, bool version2)
+{
+    bool placed = info->flags & VK_MEMORY_MAP_PLACED_BIT_EXT;
+    if (placed && !memory->was_mapped && fault_strikes(FAULT_FIRST_PLACE_REFUSED))
+        return VK_ERROR_MEMORY_MAP_FAILED;
+    if (size_to_map(memory, info) > LARGE && fault_strikes(FAULT_LARGE_MAPS_FAIL))
+        return VK_ERROR_MEMORY_MAP_FAILED;
+    if (placed && fault_strikes(FAULT_PLACE_ELSEWHERE))
+        info->flags &= ~(VkFlags)VK_MEMORY_MAP_PLACED_BIT_EXT;
+    if (version2 && info->offset > 0 && fault_strikes(FAULT_MAP2_IGNORES_OFFSET))
+        info->offset = 0;
+    return VK_SUCCESS;
 }
 
 /* Returns the pointer that the application is told. */
-static void *fault_after_map(struct memory_table *table, const struct memory *memory, const VkMemoryMapInfo *info)
+static void *fault_after_map(struct memory_table *table, const struct memory *memory, const VkMemoryMapInfo *info,
+                             bool collides)
 {
     bool placed = info->flags & VK_MEMORY_MAP_PLACED_BIT_EXT;
     if (placed && fault_strikes(FAULT_TRAMPLES_NEIGHBOURS))
         trample_neighbours(&memory->mapping);
+    if (placed && fault_strikes(FAULT_PLACE_REPLACES_64K))
+        replace_rest_of_64k(&memory->mapping);
     if (memory->emulated && info->size == VK_WHOLE_SIZE && fault_strikes(FAULT_WHOLE_SIZE_SHORT))
         forbid_last_page(&memory->mapping);
 
     char *pointer = memory->mapping.pointer;
-    if (!placed && selected_fault == FAULT_SHARED_ADDRESS) {
+    if (!placed && (selected_fault == FAULT_SHARED_ADDRESS || collides)) {
         pthread_mutex_lock(&table->lock);
         const struct memory *lender = table->lender;
-        if (lender && lender != memory && lender->mapping.size >= memory->mapping.size &&
-            fault_strikes(FAULT_SHARED_ADDRESS))
+        if (lender && lender != memory && lender->mapping.size >= memory->mapping.size && fault_strikes(selected_fault))
             pointer = lender->mapping.pointer;
         pthread_mutex_unlock(&table->lock);
     }
     return fault_strikes(FAULT_MISALIGNED_POINTER) ? pointer + 8 : pointer;
-}
-
-static VkDeviceSize size_to_map(const struct memory *memory, const VkMemoryMapInfo *info)
-{
-    return info->size == VK_WHOLE_SIZE ? memory->size - info->offset : info->size;
 }
 
 static void *placed_address(const VkMemoryMapInfo *info)
@@ -237,9 +263,11 @@ static VkResult map_backing(const struct device *device, const struct memory *me
         address = placed_address(info);
         if (!address || (!whole && !device->range_placed))
             return VK_ERROR_MEMORY_MAP_FAILED;
+        if (memory->first_place && fault_strikes(FAULT_PLACE_STICKS))
+            address = memory->first_place;
     }
     *pointer = backing_map(&memory->backing, info->offset, size, address);
-    return *pointer ? VK_SUCCESS : VK_ERROR_MEMORY_MAP_FAILED;
+    return *pointer || fault_strikes(FAULT_REFUSED_MAP_NULL) ? VK_SUCCESS : VK_ERROR_MEMORY_MAP_FAILED;
 }
 
 static VkResult map_by_driver(const struct device *device, const VkMemoryMapInfo *info, bool version2, void **pointer)
@@ -259,18 +287,23 @@ static VkResult map_memory(struct device *device, VkMemoryMapInfo info, bool ver
     struct memory *memory = find_memory(&device->memory, info.memory);
     if (!memory)
         return VK_ERROR_MEMORY_MAP_FAILED;
-    if (info.flags & VK_MEMORY_MAP_PLACED_BIT_EXT && fault_strikes(FAULT_PLACE_ELSEWHERE))
-        info.flags &= ~(VkFlags)VK_MEMORY_MAP_PLACED_BIT_EXT;
-    if (version2 && info.offset > 0 && fault_strikes(FAULT_MAP2_IGNORES_OFFSET))
-        info.offset = 0;
-
-    result = memory->emulated ? map_backing(device, memory, &info, pointer)
-                              : map_by_driver(device, &info, version2, pointer);
+    result = fault_in_request(memory, &info, version2);
     if (result != VK_SUCCESS)
         return result;
-    set_mapping(&device->memory, memory, (struct mapping){*pointer, size_to_map(memory, &info)});
-    *pointer = fault_after_map(&device->memory, memory, &info);
-    return VK_SUCCESS;
+
+    bool races = selected_fault == FAULT_PARALLEL_MAPS_COLLIDE, collides = races && enter_map();
+    result = memory->emulated ? map_backing(device, memory, &info, pointer)
+                              : map_by_driver(device, &info, version2, pointer);
+    if (result == VK_SUCCESS && *pointer) {
+        memory->was_mapped = true;
+        if (info.flags & VK_MEMORY_MAP_PLACED_BIT_EXT && !memory->first_place)
+            memory->first_place = *pointer;
+        set_mapping(&device->memory, memory, (struct mapping){*pointer, size_to_map(memory, &info)});
+        *pointer = fault_after_map(&device->memory, memory, &info, collides);
+    }
+    if (races)
+        leave_map();
+    return result;
 }
 
 VkResult hook_MapMemory(VkDevice handle, VkDeviceMemory memory, VkDeviceSize offset, VkDeviceSize size, VkFlags flags,
@@ -311,7 +344,13 @@ static VkResult unmap_by_driver(const struct device *device, VkDeviceMemory memo
 
 static VkResult unmap_backing(const struct mapping *mapping, bool reserve)
 {
-    bool unmapped = reserve ? backing_reserve(mapping) : backing_unmap(mapping);
+    bool unmapped;
+    if (!reserve)
+        unmapped = fault_strikes(FAULT_UNMAP_KEEPS) || backing_unmap(mapping);
+    else if (fault_strikes(FAULT_RESERVE_IGNORES_NONE))
+        unmapped = backing_reserve_blindly(mapping);
+    else
+        unmapped = backing_reserve(mapping) || fault_strikes(FAULT_RESERVE_IGNORED);
     return unmapped ? VK_SUCCESS : VK_ERROR_MEMORY_MAP_FAILED;
 }
 
@@ -319,8 +358,11 @@ static VkResult unmap(struct device *device, struct memory *memory, bool reserve
 {
     VkResult result = memory->emulated ? unmap_backing(&memory->mapping, reserve)
                                        : unmap_by_driver(device, memory->handle, reserve, version2);
-    if (result == VK_SUCCESS)
+    if (result == VK_SUCCESS) {
+        if (reserve)
+            memory->reserved = memory->mapping;
         set_mapping(&device->memory, memory, (struct mapping){0});
+    }
     return result;
 }
 

@@ -9,7 +9,7 @@
 
 #include "clock.h"
 #include "pattern.h"
-#include "structures.h"
+#include "vk_numbers.h"
 
 #define SPIN_NS 80000
 #define LONGEST_NAP_NS 10000000
@@ -121,6 +121,8 @@ static inline int map_step(struct runner *r, uint32_t i, const int timed)
         object->kept_begin = object->kept_end = 0; /* it is the driver's mapping: not ours to release */
         return VKM_RESERVATION_REUSED;
     }
+    if (timed && object->pointer == step->offset && !(step->flags & MAP_PLACED))
+        return VKM_NULL_POINTER; /* NULL + offset: a driver that did not look whether its own mmap failed */
     return pointer_fault(r->program, step, object->pointer);
 }
 
@@ -180,12 +182,14 @@ static inline int unmap_step(struct runner *r, uint32_t i, const int timed)
     return VKM_OK;
 }
 
-static void touch_first(unsigned char *bytes, uint64_t size, uint64_t page, unsigned char value)
+/* Returns the pages touched. */
+static uint64_t touch_first(unsigned char *bytes, uint64_t size, uint64_t page, unsigned char value)
 {
-    uint64_t to_next_page = page - ((uint64_t)(uintptr_t)bytes & (page - 1));
+    uint64_t to_next_page = page - ((uint64_t)(uintptr_t)bytes & (page - 1)), pages = 1;
     *(volatile unsigned char *)bytes = value;
-    for (uint64_t at = to_next_page; at < size; at += page)
+    for (uint64_t at = to_next_page; at < size; at += page, pages++)
         ((volatile unsigned char *)bytes)[at] = value;
+    return pages;
 }
 
 static void write_range(struct runner *r, const struct vkm_step *step, unsigned char *bytes)
@@ -230,10 +234,10 @@ static inline int touch_step(struct runner *r, const struct vkm_step *step, cons
     struct vkm_stats *stats = r->stats;
     struct vkm_object *object = &r->program->objects[step->object];
     unsigned char *bytes = (unsigned char *)(uintptr_t)(object->pointer + (step->offset - object->mapped_offset));
-    int fault = VKM_OK, writes = step->op == VKM_FIRST || step->op == VKM_WRITE;
+    int fault = VKM_OK;
     uint64_t touched = step->size, t0 = timed ? vkm_ticks(r->clock) : 0;
     if (step->op == VKM_FIRST)
-        touch_first(bytes, step->size, r->program->page_size, (unsigned char)++object->round);
+        touched = touch_first(bytes, step->size, r->program->page_size, (unsigned char)++object->round);
     else if (step->op == VKM_WRITE)
         write_range(r, step, bytes);
     else if (step->op == VKM_READ)
@@ -242,8 +246,9 @@ static inline int touch_step(struct runner *r, const struct vkm_step *step, cons
         touched = verify_range(r, step, bytes, &fault);
     if (timed && r->record) {
         uint64_t ns = vkm_ticks_to_ns(r->clock, vkm_ticks(r->clock) - t0);
-        *(writes ? &stats->write_ns : &stats->read_ns) += ns;
-        *(writes ? &stats->write_bytes : &stats->read_bytes) += touched;
+        int writes = step->op == VKM_WRITE;
+        *(step->op == VKM_FIRST ? &stats->first_ns : writes ? &stats->write_ns : &stats->read_ns) += ns;
+        *(step->op == VKM_FIRST ? &stats->first_pages : writes ? &stats->write_bytes : &stats->read_bytes) += touched;
     }
     return fault;
 }
@@ -258,7 +263,9 @@ static int range_step(struct runner *r, uint32_t i)
 
 static int hold_step(const struct vkm_step *step)
 {
-    return vkm_reserve_range(step->address, step->size) == step->address ? VKM_OK : VKM_HOLD_FAILED;
+    if (vkm_reserve_range(step->address, step->size) == step->address)
+        return VKM_OK;
+    return vkm_range_shows_a_file(step->address, step->size) ? VKM_STILL_MAPPED : VKM_HOLD_FAILED;
 }
 
 static int release_step(struct vkm_object *object)
@@ -276,16 +283,15 @@ static inline __attribute__((always_inline)) int run_step(struct runner *r, uint
     volatile struct vkm_stats *at = r->stats;
     at->at_step = i;
     at->at_op = step->op;
+    at->at_object = step->object;
     switch (step->op) {
     case VKM_MAP: return map_step(r, i, timed);
     case VKM_UNMAP: return unmap_step(r, i, timed);
     case VKM_FLUSH:
     case VKM_INVALIDATE: return range_step(r, i);
     case VKM_HOLD: return hold_step(step);
+    case VKM_RELEASE_KEPT: return release_step(&r->program->objects[step->object]);
     case VKM_RELEASE:
-        if (!step->size)
-            return release_step(&r->program->objects[step->object]);
-        return vkm_object_step(r->program, i, r->stats);
     case VKM_FORGET:
     case VKM_ALLOCATE:
     case VKM_FREE:
@@ -399,7 +405,7 @@ static int run_pair2(struct runner *r, uint64_t iterations, uint64_t *done)
 
 static int is_plain_pair(const struct vkm_program *p)
 {
-    return p->step_count == 2 && p->steps[0].op == VKM_MAP && p->steps[1].op == VKM_UNMAP; /* no RELEASE, no HOLD */
+    return p->step_count == 2 && p->steps[0].op == VKM_MAP && p->steps[1].op == VKM_UNMAP; /* nothing else */
 }
 
 static uint64_t maps_per_cycle(const struct vkm_program *p)
@@ -422,6 +428,7 @@ static int rate_pass(struct runner *r, const struct vkm_control *control, uint64
     int plain = is_plain_pair(r->program), fault = VKM_OK;
     uint64_t begin = vkm_ticks(r->clock), last_ns = 0;
     stats->slice_pairs = stats->slice_ns = 0;
+    stats->at_object = r->program->steps[0].object; /* a plain pair says no more than its step and op */
     while (!fault && total < max_iterations && last_ns < max_ns && !stop_wanted(control)) {
         uint64_t done = 0, wanted = chunk < max_iterations - total ? chunk : max_iterations - total;
         if (!plain)

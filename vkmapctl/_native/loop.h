@@ -1,7 +1,7 @@
 /* The measuring loop: a flat program of steps over mapped Vulkan memory.
  *
  * Nothing here needs Vulkan's headers: functions and handles arrive as integers, and the few
- * structures are declared in structures.h.
+ * structures are declared in vk_numbers.h.
  */
 #ifndef VKM_LOOP_H
 #define VKM_LOOP_H
@@ -21,7 +21,8 @@ enum vkm_op {
     VKM_FLUSH,      /* vkFlushMappedMemoryRanges over the range */
     VKM_INVALIDATE, /* vkInvalidateMappedMemoryRanges over the range */
     VKM_HOLD,       /* reserve [address, address+size) again after an unmap that let it go */
-    VKM_RELEASE,    /* give back [address, address+size), or without a size the range that an unmap kept, if any */
+    VKM_RELEASE,    /* give back [address, address+size) */
+    VKM_RELEASE_KEPT, /* give back the range that the object's unmap kept, if any */
     VKM_FORGET,     /* the range that an unmap kept is another object's business now */
     VKM_ALLOCATE,   /* vkAllocateMemory of size bytes; the object must be without memory */
     VKM_FREE,       /* vkFreeMemory of what VKM_ALLOCATE gave */
@@ -46,7 +47,8 @@ enum vkm_fault {
     VKM_RESERVATION_LOST, /* the range was free after an unmap with reserve */
     VKM_HOLD_FAILED,      /* somebody else took the range between unmap and hold */
     VKM_RELEASE_FAILED,   /* munmap refused the range */
-    VKM_RESERVATION_REUSED /* an unplaced map returned an address inside a range that is still reserved */
+    VKM_RESERVATION_REUSED, /* an unplaced map returned an address inside a range that is still reserved */
+    VKM_STILL_MAPPED        /* hold failed, because the driver's own mapping still stands there */
 };
 
 /* Offsets and sizes are bytes of the allocation. `whole` passes VK_WHOLE_SIZE for `size`. */
@@ -58,7 +60,7 @@ struct vkm_step {
 struct vkm_object {
     uint64_t memory, allocation_size; /* VkDeviceMemory, bytes */
     uint64_t pointer, mapped_offset, mapped_size;
-    uint64_t kept_begin, kept_end; /* reserved by the latest unmap, for VKM_RELEASE */
+    uint64_t kept_begin, kept_end; /* reserved by the latest unmap, for VKM_RELEASE_KEPT */
     uint64_t round; /* writes so far; part of the pattern */
     uint64_t written_begin, written_end; /* by the last write */
     uint32_t owned;                      /* memory is from VKM_ALLOCATE */
@@ -95,13 +97,14 @@ struct vkm_histogram {
 
 /* One thread's results of one job. Lives in memory shared with the parent process. */
 struct vkm_stats {
-    uint32_t at_step, at_op, running; /* what the thread is doing: read by the parent when it dies */
+    uint32_t at_step, at_op, at_object, running; /* what the thread is doing: read by the parent when it dies */
     uint32_t fault, fault_step;
     int32_t result;
     uint64_t iterations;              /* all passes: the parent's heartbeat */
     uint64_t rate_pairs, rate_ns;
     uint64_t slice_pairs, slice_ns;   /* the latest rate pass alone */
     uint64_t write_bytes, write_ns, read_bytes, read_ns;
+    uint64_t first_pages, first_ns; /* by VKM_FIRST, which is no bandwidth */
     uint64_t verified_bytes, mismatches, bad_offset, bad_expected, bad_found;
     uint64_t minor_faults, major_faults;
     uint64_t missed_cycles; /* were due, but the pass was long over its time */
@@ -144,9 +147,16 @@ void vkm_merge(struct vkm_histogram *into, const struct vkm_histogram *from);
 uint64_t vkm_reserve_range(uint64_t address, uint64_t length);
 int vkm_release_range(uint64_t address, uint64_t length);
 int vkm_range_is_reserved(uint64_t address, uint64_t length);
-/* From now on the kernel refuses this thread every mmap at a fixed address: a driver's way to reserve.
- * Returns 0 where that cannot be arranged. */
-int vkm_refuse_fixed_maps(void);
+/* Whether a file is mapped in some part of it: a driver's, since memory that a process takes meanwhile has none. */
+int vkm_range_shows_a_file(uint64_t address, uint64_t length);
+enum vkm_refusal {
+    VKM_REFUSE_FIXED,        /* mmap and mremap at a fixed address */
+    VKM_REFUSE_INACCESSIBLE, /* mmap and mprotect with PROT_NONE */
+    VKM_REFUSE_ALL           /* mmap, mremap and mprotect */
+};
+/* From now on the kernel refuses this thread, and those that it starts, these calls (ENOMEM): the ways that drivers
+ * map and reserve in. Returns 0 where that cannot be arranged. */
+int vkm_refuse_maps(uint32_t refusal);
 
 /* Drivers without a device (null_driver.c); a memory handle is the address of the host bytes that it maps to.
  * The null driver does nothing: the call floor. The faulty one is for the loop's own tests. */

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "structures.h"
+#include "vk_numbers.h"
 
 static void prepare_map(const struct vkm_step *step, uint64_t memory, uint64_t *words)
 {
@@ -97,7 +97,8 @@ static int step_is_sound(const struct vkm_step *step, const struct vkm_object *o
     case VKM_FLUSH:
     case VKM_INVALIDATE: return known->mapped && inside(step->offset, step->size, known->begin, known->end);
     case VKM_HOLD: return !known->mapped && step->address && step->size;
-    case VKM_RELEASE:
+    case VKM_RELEASE: return step->address && step->size;
+    case VKM_RELEASE_KEPT:
     case VKM_FORGET:
     case VKM_PAUSE: return 1;
     case VKM_ALLOCATE:

@@ -20,24 +20,57 @@
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
 
-#define ARGUMENT(n) ((uint32_t)offsetof(struct seccomp_data, args[n]))
+#define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)offsetof(struct seccomp_data, field))
+#define IF_EQUAL(value, then, otherwise) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, then, otherwise)
+#define IF_ANY_BIT(bits, then, otherwise) BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, bits, then, otherwise)
+#define ALLOW BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
+#define REFUSE BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOMEM)
+/* Another architecture's calls have other numbers. */
+#define LOAD_CALL LOAD(arch), IF_EQUAL(THIS_ARCH, 1, 0), ALLOW, LOAD(nr)
 
-int vkm_refuse_fixed_maps(void)
+#ifdef THIS_ARCH
+static int filter_calls(struct sock_filter *filter, unsigned short length)
+{
+    struct sock_fprog program = {length, filter};
+    return !prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) && !prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
+#endif
+
+int vkm_refuse_maps(uint32_t refusal)
 {
 #ifdef THIS_ARCH
-    struct sock_filter filter[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, THIS_ARCH, 0, 4),
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mmap, 0, 2),
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ARGUMENT(3)), /* flags */
-        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, MAP_FIXED | MAP_FIXED_NOREPLACE, 1, 0),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOMEM),
+    struct sock_filter fixed[] = {
+        LOAD_CALL,
+        IF_EQUAL(SYS_mmap, 2, 0),
+        IF_EQUAL(SYS_mremap, 3, 0),
+        ALLOW,
+        LOAD(args[3]), /* of mmap: flags */
+        IF_ANY_BIT(MAP_FIXED | MAP_FIXED_NOREPLACE, 3, 2),
+        LOAD(args[3]), /* of mremap: flags */
+        IF_ANY_BIT(MREMAP_FIXED, 1, 0),
+        ALLOW,
+        REFUSE,
     };
-    struct sock_fprog program = {sizeof filter / sizeof filter[0], filter};
-    return !prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) && !prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+    struct sock_filter inaccessible[] = {
+        LOAD_CALL,
+        IF_EQUAL(SYS_mmap, 2, 0),
+        IF_EQUAL(SYS_mprotect, 1, 0),
+        ALLOW,
+        LOAD(args[2]), /* of both: the protection */
+        IF_EQUAL(PROT_NONE, 1, 0),
+        ALLOW,
+        REFUSE,
+    };
+    struct sock_filter all[] = {
+        LOAD_CALL, IF_EQUAL(SYS_mmap, 3, 0), IF_EQUAL(SYS_mremap, 2, 0), IF_EQUAL(SYS_mprotect, 1, 0), ALLOW, REFUSE,
+    };
+    switch (refusal) {
+    case VKM_REFUSE_FIXED: return filter_calls(fixed, sizeof fixed / sizeof *fixed);
+    case VKM_REFUSE_INACCESSIBLE: return filter_calls(inaccessible, sizeof inaccessible / sizeof *inaccessible);
+    default: return filter_calls(all, sizeof all / sizeof *all);
+    }
 #else
+    (void)refusal;
     return 0;
 #endif
 }

@@ -1,1 +1,1 @@
-"""The conformance checks: a registry, and one chapter a module."""
+"""The conformance checks: a registry, one chapter a module, and what they share. What runs them is verify."""

@@ -23,6 +23,7 @@ class Memory:
     def __init__(self, device: OpenDevice, memory_type: MemoryType, size: int) -> None:
         self._device, self.memory_type, self.size = device, memory_type, size
         self.handle = device.allocate(memory_type.index, size)
+        self.was_mapped = False  # ever, by whatever call
 
     def free(self) -> None:
         """vkFreeMemory, once."""
@@ -41,21 +42,29 @@ class Memory:
     ) -> Mapped:
         """Maps [offset, offset+size), VK_WHOLE_SIZE for None. address: placed there.
 
-        ignored_address: chains the placed structure without setting the flag.
+        ignored_address: chains the placed structure without setting the flag. Raises CallFailed for a success without
+        a pointer.
         """
         api = api or self._device.facts.apis()[0]
         length, chained = WHOLE_SIZE if size is None else size, address or ignored_address or 0
         at(f"{MAP_CALLS[api][0]} of {self.describe(offset, size)}")
         flags = PLACED if address else 0
-        return Mapped(*self._device.map(api, self.handle, offset, length, flags=flags, address=chained))
+        mapped = Mapped(*self._device.map(api, self.handle, offset, length, flags=flags, address=chained))
+        if mapped.result == 0:
+            self.was_mapped = True
+            if not mapped.pointer:
+                raise CallFailed(f"map of {self.describe(offset, size)} succeeded without a pointer")
+        return mapped
 
     def map(self, offset: int = 0, size: int | None = None, **options: Any) -> int:
         """As try_map, but the pointer alone. Raises CallFailed where the driver refuses."""
-        mapped = self.try_map(offset, size, **options)
+        return self.checked(self.try_map(offset, size, **options), offset, size)
+
+    def checked(self, mapped: Mapped, offset: int = 0, size: int | None = None) -> int:
+        """The pointer that a map gave. Raises CallFailed where the driver refused it."""
         if mapped.result:
-            raise CallFailed(f"map of {self.describe(offset, size)} failed: {result_name(mapped.result)}")
-        if not mapped.pointer:
-            raise CallFailed(f"map of {self.describe(offset, size)} succeeded without a pointer")
+            name = result_name(mapped.result)
+            raise CallFailed(f"map of {self.describe(offset, size)} failed: {name}", call="map", result=name)
         return mapped.pointer
 
     def describe(self, offset: int, size: int | None) -> str:
@@ -72,7 +81,7 @@ class Memory:
         """As try_unmap. Raises CallFailed where the driver refuses."""
         result = self.try_unmap(**options)
         if result:
-            raise CallFailed(f"unmap failed: {result_name(result)}")
+            raise CallFailed(f"unmap failed: {result_name(result)}", call="unmap", result=result_name(result))
 
     def flush(self, offset: int = 0, size: int = WHOLE_SIZE) -> None:
         """vkFlushMappedMemoryRanges; WHOLE_SIZE is to the end of the mapping. Raises CallFailed."""

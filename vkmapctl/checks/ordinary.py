@@ -1,54 +1,37 @@
-"""Checks of ordinary map and unmap, v1 and map2: M1 to M9."""
+"""Checks of ordinary map and unmap, v1 and map2: M1 to M13."""
 
 import os
 import random
 import resource
+import threading
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from vkmapctl.checks.registry import MAP_FAILED, Broken, Ground, Skip, check, expect
+from vkmapctl.checks.ground import MAP_FAILED, Ground, Skip, expect
+from vkmapctl.checks.registry import check
+from vkmapctl.checks.support import (
+    SIZE,
+    at_once,
+    contents,
+    describe,
+    expect_bytes,
+    fill,
+    forked,
+    largest,
+    pattern,
+    shows,
+    while_refused,
+)
 from vkmapctl.machine import addresses
-from vkmapctl.machine.addresses import PAGE, areas
+from vkmapctl.machine.addresses import PAGE, areas, areas_in
+from vkmapctl.native import Refusal
 
 if TYPE_CHECKING:
-    from vkmapctl.checks.calls import Memory
+    from vkmapctl.checks.calls import Mapped, Memory
 
-SIZE = 64 << 10
 ODD_OFFSETS = (0, 1, 17, 129, 255, 1025, 4097, 32769)
 ODD_SIZES = (33, 257, 4087, 8095, 1048577)
-
-
-def pattern(size: int, seed: int = 1) -> bytes:
-    """Bytes that differ with place and seed."""
-    return random.Random(seed).randbytes(size)
-
-
-def fill(ground: Ground, memory: "Memory", data: bytes) -> None:
-    """Writes through a mapping of its own."""
-    addresses.write(memory.map(), data)
-    ground.flush(memory)
-    memory.unmap()
-
-
-def contents(ground: Ground, memory: "Memory", size: int) -> bytes:
-    """Reads through a mapping of its own."""
-    pointer = memory.map()
-    ground.invalidate(memory)
-    data = addresses.read(pointer, size)
-    memory.unmap()
-    return data
-
-
-def first_difference(found: bytes, wanted: bytes) -> int:
-    """Index of the first byte that differs."""
-    return next((i for i, (a, b) in enumerate(zip(found, wanted, strict=True)) if a != b), -1)
-
-
-def expect_bytes(found: bytes, wanted: bytes, what: str) -> None:
-    """Raises Broken naming the first byte that differs."""
-    if found != wanted:
-        at = first_difference(found, wanted)
-        raise Broken(f"{what}: byte {at} is {found[at]:#04x}, expected {wanted[at]:#04x}")
 
 
 @check("M1", "pointers are aligned, at odd offsets too", "minMemoryMapAlignment (chapter Limits)")
@@ -156,6 +139,18 @@ def free_while_mapped(ground: Ground) -> None:
         memory.free()
 
 
+@check("M7-gone", "freeing mapped memory unmaps it", "vkFreeMemory: implicitly unmapped", level="quality")
+def gone_after_free(ground: Ground) -> None:
+    """A mapping that stays keeps the memory of a freed object alive, and shows it to a stale pointer."""
+    memory = ground.allocate(SIZE)
+    pointer = memory.map()
+    addresses.fill(pointer, 0x17, SIZE)
+    before = areas_in(pointer, pointer + SIZE)
+    memory.free()
+    left = addresses.still_showing(before, areas_in(pointer, pointer + SIZE))
+    expect(not left, f"after vkFreeMemory it is still mapped as {describe(left)}")
+
+
 @check("M7-leak", "map, unmap and free leave nothing behind", "process resources", level="quality")
 def nothing_left(ground: Ground) -> str:
     """A mapping or a file left over at each cycle ends a long-lived process: vm.max_map_count is 65530 by default."""
@@ -232,22 +227,134 @@ def overlapping_flushes(ground: Ground) -> None:
     expect_bytes(addresses.read(pointer, SIZE), data, "copied after overlapping flushes")
 
 
+@check("M8-fork", "the device sees what was written after a fork", "Host write, flush and vkQueueSubmit")
+def device_sees_after_fork(ground: Ground) -> None:
+    """Pages that a fork makes copy-on-write become the host's alone with the next write, if the driver lets them."""
+    source, target, transfers = ground.buffer(SIZE), ground.buffer(SIZE), ground.transfers()
+    pointer = source.memory.map()
+    addresses.write(pointer, pattern(SIZE, 1))
+    ground.flush(source.memory)
+    transfers.copy(source, target)
+    if contents(ground, target.memory, SIZE) != pattern(SIZE, 1):
+        raise Skip("the device does not see what the host wrote before a fork either: that is M8's")
+    with forked():
+        data = pattern(SIZE, 2)
+        addresses.write(pointer, data)
+        ground.flush(source.memory)
+        transfers.copy(source, target)
+        expect_bytes(contents(ground, target.memory, SIZE), data, "copied by the device while the child lives")
+
+
 @check("M9", "a map that fails leaves the object usable", "VK_ERROR_MEMORY_MAP_FAILED; the object stays unmapped")
 def failed_map(ground: Ground) -> str:
     """Out of address space is a normal day for a 32-bit program: it frees something and tries again."""
     size = 64 << 20
     memory = ground.allocate(size)
+    results = set()
+    for offset in (0, PAGE):  # a pointer of 0 + offset is none either
+        for mapped in (_without_address_space(memory, offset), _without_any_map(memory, offset)):
+            results.add(mapped.result)
+            if mapped.result == 0:
+                there = addresses.covered(mapped.pointer, mapped.pointer + size - offset)
+                expect(
+                    there,
+                    f"a map that the kernel refused returned VK_SUCCESS and {mapped.pointer:#x}: nothing is there",
+                )
+                memory.unmap()
+            addresses.write(memory.map(), b"still usable")
+            memory.unmap()
+    if results == {0}:
+        raise Skip("this driver maps without asking the kernel for address space, so the map cannot be made to fail")
+    failures = results - {0}
+    expect(failures <= {MAP_FAILED, -1, -2}, f"the map failed with VkResult {min(failures)}")
+    return f"refused by the kernel, the map failed with VkResult {min(failures)}, then succeeded"
+
+
+def _without_address_space(memory: "Memory", offset: int) -> "Mapped":
+    """A map of the rest where the process may not have that much more (RLIMIT_AS)."""
     used = int(open("/proc/self/statm").read().split()[0]) * PAGE
     limits = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (used + size // 2, limits[1]))
+    resource.setrlimit(resource.RLIMIT_AS, (used + memory.size // 2, limits[1]))
     try:
-        mapped = memory.try_map()
+        return memory.try_map(offset)
     finally:
         resource.setrlimit(resource.RLIMIT_AS, limits)
-    if mapped.result == 0:
-        memory.unmap()
-        raise Skip("this driver maps without asking the kernel for address space, so the map cannot be made to fail")
-    expect(mapped.result == MAP_FAILED or mapped.result in (-1, -2), f"the map failed with VkResult {mapped.result}")
-    addresses.write(memory.map(), b"still usable")
+
+
+def _without_any_map(memory: "Memory", offset: int) -> "Mapped":
+    """The same where the kernel refuses every call that maps."""
+    return while_refused(Refusal.ALL, lambda: memory.try_map(offset))
+
+
+@check("M10", "an unmapped object is gone from its old address", "the object is unmapped", level="quality")
+def gone_after_unmap(ground: Ground) -> str | None:
+    """A stale pointer should fault, not read what another part of the program writes to the object."""
+    memory = ground.allocate(SIZE)
+    old = memory.map()
+    addresses.fill(old, 0x10, SIZE)
+    ground.flush(memory)
+    before = areas_in(old, old + SIZE)
     memory.unmap()
-    return f"without address space the map failed with VkResult {mapped.result}, then succeeded"
+    how = shows(ground, memory, old, before)
+    expect(not how, how)
+    stays = addresses.still_showing(before, areas_in(old, old + SIZE))
+    return "the driver keeps an object at one address for as long as it lives" if stays else None
+
+
+@check("M11", "how large a map may be", "VkMemoryMapInfo::size is limited by the allocation alone", level="quality")
+def largest_map(ground: Ground) -> str:
+    """A driver that grants more than it can map is found out by the first program that loads something large."""
+
+    def both_ends(memory: "Memory") -> int:
+        mapped = memory.try_map()
+        if mapped.result == 0:
+            for end in (mapped.pointer, mapped.pointer + memory.size - 1):
+                addresses.write(end, b"\x5a")
+            memory.unmap()
+        return mapped.result
+
+    return largest(ground, both_ends)
+
+
+@check("M12", "maps of different objects in parallel", "only the memory object is externally synchronized")
+def in_parallel(ground: Ground) -> None:
+    """Every thread of an engine maps its own buffers."""
+    lock, mapped_now = threading.Lock(), dict[int, int]()
+
+    def churn(memory: "Memory", value: int) -> None:
+        for _ in range(100):
+            pointer = memory.map()
+            with lock:
+                others = [at for at, end in mapped_now.items() if at < pointer + SIZE and end > pointer]
+                expect(not others, f"thread {value}: mapped at {pointer:#x}, where another object is mapped")
+                mapped_now[pointer] = pointer + SIZE
+            addresses.fill(pointer, value, SIZE)
+            expect(addresses.read(pointer, SIZE) == bytes([value]) * SIZE, f"thread {value}: other bytes")
+            ground.flush(memory)
+            with lock:
+                del mapped_now[pointer]
+            memory.unmap()
+        expect_bytes(contents(ground, memory, SIZE), bytes([value]) * SIZE, f"thread {value}")
+
+    at_once([partial(churn, ground.allocate(SIZE), value) for value in range(1, 5)])
+
+
+@check("M13", "a forked child that maps nothing changes nothing", "the objects are this process's")
+def fork_changes_nothing(ground: Ground) -> None:
+    """Launchers, crash handlers and shells fork; what they start neither knows of the device nor should."""
+    memory = ground.allocate(SIZE)
+    fill(ground, memory, pattern(SIZE, 0))
+    if contents(ground, memory, SIZE) != pattern(SIZE, 0):
+        raise Skip("contents do not stay without a fork either: that is M3's")
+    for seed in (1, 2, 3):
+        data = pattern(SIZE, seed)
+        pointer = memory.map()
+        with forked():
+            addresses.write(pointer, data)
+            ground.flush(memory)
+            memory.unmap()
+            expect_bytes(contents(ground, memory, SIZE), data, "while the child lives")
+            other = ground.allocate(SIZE)
+            fill(ground, other, data[::-1])
+        expect_bytes(contents(ground, memory, SIZE), data, "after the child has ended")
+        expect_bytes(contents(ground, other, SIZE), data[::-1], "an object made while the child lived")

@@ -1,14 +1,28 @@
-"""Checks of placed maps (VK_EXT_map_memory_placed): P1 to P14, and the quirk of unaligned sizes."""
+"""Checks of placed maps (VK_EXT_map_memory_placed): P1 to P17, and the quirk of unaligned sizes."""
 
 import os
-import threading
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
-from vkmapctl.checks.ordinary import contents, expect_bytes, fill, pattern
-from vkmapctl.checks.registry import MAP_FAILED, Broken, Ground, Skip, check, expect
-from vkmapctl.machine import addresses
-from vkmapctl.machine.addresses import PAGE, READ_WRITE, areas_in
-from vkmapctl.machine.ranges import reserve_for
+from vkmapctl.checks.ground import MAP_FAILED, Broken, Ground, Skip, expect
+from vkmapctl.checks.registry import check
+from vkmapctl.checks.support import (
+    at_once,
+    contents,
+    describe,
+    expect_bytes,
+    expect_reserved,
+    fill,
+    largest,
+    pattern,
+    place,
+    shows,
+    while_refused,
+)
+from vkmapctl.machine import addresses, ranges
+from vkmapctl.machine.addresses import PAGE, READ_WRITE, Area, areas_in
+from vkmapctl.machine.ranges import trampled
+from vkmapctl.native import Refusal
 
 if TYPE_CHECKING:
     from vkmapctl.checks.calls import Memory
@@ -16,12 +30,6 @@ if TYPE_CHECKING:
 SIZES = (4096, 8192, 64 << 10, 1 << 20)
 GUARD = 8 << 20  # larger than any slab a driver sub-allocates from
 MARK = 0xAB
-
-
-def place(ground: Ground, memory: "Memory", address: int, **options: Any) -> None:
-    """A placed map of the whole object, which must land exactly there."""
-    pointer = memory.map(address=address, **options)
-    expect(pointer == address, f"asked for {address:#x}, got {pointer:#x}")
 
 
 @check("P1", "a placed map lands at its address", "VkMemoryMapPlacedInfoEXT::pPlacedAddress", needs=["placed"])
@@ -37,46 +45,63 @@ def lands(ground: Ground) -> None:
 
 
 @check(
+    "P1-first",
+    "a placed map may be the first map of an object",
+    "no valid usage asks for another map before it",
+    needs=["placed"],
+)
+def first_map(ground: Ground) -> None:
+    """A driver that has the object mapped for itself already may refuse, or keep, the other address."""
+    for size in map(ground.placed_size, SIZES):
+        memory, address = ground.allocate(size), ground.take_range(size)
+        mapped = memory.try_map(address=address)
+        if mapped.result:
+            memory.map()
+            memory.unmap()
+            again = memory.try_map(address=address).result
+            then = f"fails with VkResult {again} too" if again else "succeeds"
+            raise Broken(
+                f"the first map of {size} bytes failed with VkResult {mapped.result}; after an ordinary map it {then}"
+            )
+        expect(mapped.pointer == address, f"asked for {address:#x}, got {mapped.pointer:#x}")
+        data = pattern(size, 15)
+        addresses.write(address, data)
+        ground.flush(memory)
+        memory.unmap()
+        expect_bytes(contents(ground, memory, size), data, f"{size} bytes, through an ordinary map")
+
+
+@check(
     "P2", "nothing beside the range changes", "a placed map replaces [address, address + size) alone", needs=["placed"]
 )
 def neighbours_stay(ground: Ground) -> None:
     """Several small live objects and wide guards: sub-allocated memory tempts drivers to map a whole slab."""
-    memories = [ground.allocate(ground.placed_size(size)) for size in SIZES * 3]
-    for memory in memories:
-        base = ground.take_range(memory.size + 2 * GUARD, READ_WRITE)
+    file = os.memfd_create("vkmapctl-neighbours")
+    ground.held.callback(os.close, file)
+    os.ftruncate(file, 2 * GUARD)
+    for memory in [ground.allocate(ground.placed_size(size)) for size in SIZES * 3]:
+        base = ground.take_range(memory.size + 2 * GUARD)
         address = base + GUARD
-        addresses.fill(base, MARK, memory.size + 2 * GUARD)
-        before = _guards(base, address, memory.size)
+        for begin, offset in ((base, 0), (address + memory.size, GUARD)):
+            addresses.map_pages(GUARD, READ_WRITE, address=begin, file=file, offset=offset)
+            addresses.fill(begin, MARK, GUARD)
+        before = areas_in(base, address + memory.size + GUARD)
         place(ground, memory, address)
         addresses.fill(address, 0x22, memory.size)
-        _expect_guards(before, base, address, memory.size, "after the map")
+        _expect_neighbours(before, base, address, memory.size, "after the map")
         memory.unmap()
-        _expect_guards(before, base, address, memory.size, "after the unmap")
+        _expect_neighbours(before, base, address, memory.size, "after the unmap")
 
 
-def _guards(base: int, address: int, size: int) -> list[tuple[int, int, str]]:
-    """The kernel's view of both guards, cut at the range."""
-    end = address + size
-    parts = [(max(a.begin, base), min(a.end, address), a.permissions) for a in areas_in(base, address)]
-    parts += [(max(a.begin, end), min(a.end, end + GUARD), a.permissions) for a in areas_in(end, end + GUARD)]
-    return parts
-
-
-def _expect_guards(before: list[tuple[int, int, str]], base: int, address: int, size: int, when: str) -> None:
-    now = _guards(base, address, size)
-    expect(now == before, f"{size} bytes placed: {_change(now, address)} {when}")
+def _expect_neighbours(before: list[Area], base: int, address: int, size: int, when: str) -> None:
+    """Raises Broken unless GUARD bytes from base on, and behind the range, are mapped and marked as they were."""
+    left = addresses.still_showing(before, areas_in(base, address + size + GUARD))
+    below = GUARD - sum(area.end - area.begin for area in left if area.begin < address)
+    above = GUARD - sum(area.end - area.begin for area in left if area.begin >= address)
+    what = f"{size} bytes placed: {below} bytes before and {above} bytes after the range were replaced too, {when}"
+    expect(not below and not above, what)
     for begin in (base, address + size):
         expect_bytes(addresses.read(begin, GUARD), bytes([MARK]) * GUARD, f"{size} bytes, guard {when}")
-
-
-def _change(parts: list[tuple[int, int, str]], address: int) -> str:
-    """Which bytes of the guards are no longer the private memory that stood there, in words."""
-    foreign = [(begin, end) for begin, end, permissions in parts if permissions != "rw-p"]
-    below = sum(end - begin for begin, end in foreign if begin < address)
-    above = sum(end - begin for begin, end in foreign if begin >= address)
-    if foreign:
-        return f"{below} bytes before and {above} bytes after the range were replaced too,"
-    return f"the memory beside the range fell into {len(parts)} mappings"
 
 
 @check("P3", "the old mapping is replaced", "a placed map atomically replaces what the OS had there", needs=["placed"])
@@ -105,8 +130,7 @@ def low_addresses(ground: Ground) -> None:
     size = ground.placed_size(1 << 20)
     memory = ground.allocate(size)
     for where, end in (("low4g", 1 << 32), ("low2g", 1 << 31)):
-        address = reserve_for(where, size)
-        ground.held.callback(addresses.unmap_pages, address, size)
+        address = ground.take_for(where, size)
         place(ground, memory, address)
         expect(address + size <= end, f"{address:#x} is not below {end:#x}")
         addresses.fill(address, 0x44, size)
@@ -162,6 +186,37 @@ def contents_follow(ground: Ground) -> None:
 
 
 @check(
+    "P7-second",
+    "a second placed map goes where it is asked to, or fails",
+    "VkMemoryMapPlacedInfoEXT::pPlacedAddress",
+    needs=["placed"],
+)
+def second_map(ground: Ground) -> str | None:
+    """A driver that maps an object once for ever answers the second map with the first address, and success."""
+    size = ground.placed_size(64 << 10)
+    refused = 0
+    for reserve in (False, True) if ground.facts.placed.memory_unmap_reserve else (False,):
+        memory, first, second = ground.allocate(size), ground.take_range(size), ground.take_range(size)
+        place(ground, memory, first)
+        addresses.fill(first, 0x71, size)
+        ground.flush(memory)
+        memory.unmap(reserve=reserve)
+        for address, value in ((second, 0x71), (first, 0x72)):
+            mapped = memory.try_map(address=address)
+            if mapped.result:
+                expect(mapped.result == MAP_FAILED, f"VkResult {mapped.result} instead of -5")
+                refused += 1
+                break
+            expect(mapped.pointer == address, f"asked for {address:#x}, got {mapped.pointer:#x} with VK_SUCCESS")
+            ground.invalidate(memory)
+            expect_bytes(addresses.read(address, size), bytes([value]) * size, f"at {address:#x}")
+            addresses.fill(address, 0x72, size)
+            ground.flush(memory)
+            memory.unmap(reserve=reserve)
+    return "another address than the first is refused" if refused else None
+
+
+@check(
     "P8",
     "place and reserve at one address, again and again",
     "VK_MEMORY_UNMAP_RESERVE_BIT_EXT",
@@ -178,8 +233,9 @@ def place_reserve_loop(ground: Ground) -> None:
             expect(addresses.read(address, 1)[0] == (round_ - 1) % 256, f"round {round_}: the byte of the round before")
         addresses.fill(address, round_ % 256, size)
         ground.flush(memory)
+        before = areas_in(address, address + size)
         memory.unmap(reserve=True)
-        expect(addresses.covered(address, address + size), f"round {round_}: the range is not reserved")
+        expect_reserved(before, address, address + size, f"round {round_}")
 
 
 @check(
@@ -198,6 +254,34 @@ def impossible_address(ground: Ground) -> str:
     addresses.fill(memory.map(), 0x99, size)
     memory.unmap()
     return "refused with VK_ERROR_MEMORY_MAP_FAILED, then mapped elsewhere"
+
+
+@check(
+    "P9-refused",
+    "a placed map that the kernel refuses fails cleanly",
+    "VK_ERROR_MEMORY_MAP_FAILED; the object stays unmapped",
+    needs=["placed"],
+)
+def refused_place(ground: Ground) -> str:
+    """A process at its limit of mappings must hear of it, instead of writing to what is not there."""
+    size = ground.placed_size(64 << 10)
+    said = ""
+    for refusal in (Refusal.FIXED, Refusal.ALL):
+        memory, address = ground.allocate(size), ground.take_range(size)
+        fill(ground, memory, pattern(size, 9))
+        mapped = while_refused(refusal, partial(memory.try_map, address=address))
+        if mapped.result == 0:
+            expect(mapped.pointer == address, f"asked for {address:#x}, got {mapped.pointer:#x}")
+            expect(addresses.readable(address), "VK_SUCCESS although the kernel refused, and nothing can be read there")
+            said = "this driver places without such a call: the failure could not be provoked"
+        else:
+            expect(mapped.result == MAP_FAILED, f"VkResult {mapped.result} instead of VK_ERROR_MEMORY_MAP_FAILED (-5)")
+            said = "refused with VK_ERROR_MEMORY_MAP_FAILED, then placed"
+            place(ground, memory, address)
+        ground.invalidate(memory)
+        expect_bytes(addresses.read(address, size), pattern(size, 9), "the placed map")
+        memory.unmap()
+    return said
 
 
 @check(
@@ -273,30 +357,86 @@ def alignment_fits(ground: Ground) -> None:
 def in_parallel(ground: Ground) -> None:
     """Every thread of a game maps its own buffers."""
     size = ground.placed_size(64 << 10)
-    faults: list[str] = []
+    reserves = ground.facts.placed.memory_unmap_reserve
 
     def churn(memory: "Memory", address: int, value: int) -> None:
-        try:
-            for _ in range(100):
-                place(ground, memory, address)
-                addresses.fill(address, value, size)
-                expect(addresses.read(address, size) == bytes([value]) * size, f"thread {value}: other bytes")
-                memory.unmap(reserve=ground.facts.placed.memory_unmap_reserve)
-                if not ground.facts.placed.memory_unmap_reserve:
-                    addresses.map_if_free(size, address)
-        except Exception as error:
-            faults.append(str(error))
+        for _ in range(100):
+            place(ground, memory, address)
+            addresses.fill(address, value, size)
+            expect(addresses.read(address, size) == bytes([value]) * size, f"thread {value}: other bytes")
+            memory.unmap(reserve=reserves)
+            if not reserves:
+                addresses.map_if_free(size, address)
 
-    threads = [
-        threading.Thread(target=churn, args=(ground.allocate(size), ground.take_range(size), value))
-        for value in range(1, 5)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if faults:
-        raise Broken(faults[0])
+    at_once([partial(churn, ground.allocate(size), ground.take_range(size), value) for value in range(1, 5)])
+
+
+@check("P15", "an unmapped object is gone from its range", "the object is unmapped", level="quality", needs=["placed"])
+def gone_after_unmap(ground: Ground) -> None:
+    """The range is the program's, and its next use is another object's."""
+    size = ground.placed_size(64 << 10)
+    memory, address = ground.allocate(size), ground.take_range(size)
+    place(ground, memory, address)
+    addresses.fill(address, 0x15, size)
+    ground.flush(memory)
+    before = areas_in(address, address + size)
+    memory.unmap()
+    left = addresses.still_showing(before, areas_in(address, address + size))
+    how = shows(ground, memory, address, before) or (f"it is still mapped there as {left[0]}" if left else "")
+    expect(not how, how)
+
+
+@check(
+    "P16",
+    "freeing a placed object unmaps it, and nothing else",
+    "vkFreeMemory: implicitly unmapped; other ranges are the program's",
+    needs=["placed"],
+)
+def free_while_placed(ground: Ground) -> None:
+    """Many programs free without unmapping, and put something else at the address next."""
+    size = ground.placed_size(64 << 10)
+    memory, first, second = ground.allocate(size), ground.take(size), ground.take(size)
+    place(ground, memory, first.begin)
+    reserves = ground.facts.placed.memory_unmap_reserve
+    memory.unmap(reserve=reserves)
+    if not reserves:
+        addresses.map_if_free(size, first.begin)
+    ours = areas_in(first.begin, first.end)
+    place(ground, memory, second.begin)
+    addresses.fill(second.begin, 0x16, size)
+    before, replaced = areas_in(second.begin, second.end), trampled([first, second])
+    memory.free()
+    left = addresses.still_showing(before, areas_in(second.begin, second.end))
+    expect(not left, f"after vkFreeMemory it is still mapped as {describe(left)}")
+    expect_reserved(ours, first.begin, first.end, "the range of an earlier map, after vkFreeMemory")
+    harmed = trampled([first, second])
+    expect(harmed == replaced, f"after vkFreeMemory: {harmed}")  # what a map replaces is P2's business
+
+
+@check(
+    "P17",
+    "how large a placed map may be",
+    "VkMemoryMapInfo::size is limited by the allocation alone",
+    level="quality",
+    needs=["placed"],
+)
+def largest_map(ground: Ground) -> str:
+    """Address space managers place whole heaps."""
+
+    def both_ends(memory: "Memory") -> int:
+        taken = ranges.take(memory.size, alignment=ground.alignment)
+        try:
+            mapped = memory.try_map(address=taken.begin)
+            if mapped.result == 0:
+                expect(mapped.pointer == taken.begin, f"asked for {taken.begin:#x}, got {mapped.pointer:#x}")
+                for end in (taken.begin, taken.end - 1):
+                    addresses.write(end, b"\x5a")
+                memory.unmap()
+            return mapped.result
+        finally:
+            taken.release()
+
+    return largest(ground, both_ends)
 
 
 @check(

@@ -2,70 +2,45 @@
 
 from typing import TYPE_CHECKING
 
-from vkmapctl import native
-from vkmapctl.checks.ordinary import contents, expect_bytes, pattern
-from vkmapctl.checks.placed import place
-from vkmapctl.checks.registry import MAP_FAILED, Ground, Skip, check, expect
+from vkmapctl.checks.ground import MAP_FAILED, Ground, expect
+from vkmapctl.checks.registry import check
+from vkmapctl.checks.support import (
+    SIZE,
+    Kept,
+    contents,
+    describe,
+    expect_bytes,
+    pattern,
+    place,
+    reserve_after_place,
+    shows,
+    while_refused,
+)
 from vkmapctl.machine import addresses
 from vkmapctl.machine.addresses import PAGE, areas_in
+from vkmapctl.native import Refusal
 
 if TYPE_CHECKING:
     from vkmapctl.checks.calls import Memory
 
-SIZE = 64 << 10
 TRIES = 64
 
 
-class Kept:
-    """An address range that an unmap with reserve left behind; given back at the ground's end."""
-
-    def __init__(self, ground: Ground, begin: int, size: int) -> None:
-        self.begin = begin & ~(PAGE - 1)
-        self.end = -(-(begin + size) // PAGE) * PAGE
-        self.ours = True
-        ground.held.callback(self._release)
-
-    def _release(self) -> None:
-        if self.ours:
-            addresses.unmap_pages(self.begin, self.end - self.begin)
-
-    def holds(self, begin: int, size: int) -> bool:
-        """Whether [begin, begin+size) reaches into the range."""
-        return begin < self.end and begin + size > self.begin
-
-
-def reserve_after_place(ground: Ground, memory: "Memory") -> Kept:
-    """Places, writes, and unmaps with reserve."""
-    address = ground.take_range(memory.size)
-    place(ground, memory, address)
-    addresses.fill(address, 0x77, memory.size)
-    ground.flush(memory)
-    memory.unmap(reserve=True)
-    return Kept(ground, address, memory.size)
-
-
-@check(
-    "R1",
-    "a reserve that fails leaves the object mapped",
-    "vkUnmapMemory2: VK_ERROR_MEMORY_MAP_FAILED, and still mapped",
-    needs=["placed", "reserve"],
-)
-def failing_reserve(ground: Ground) -> str:
-    """Silent fall-back to a plain unmap is what the rule excludes: another thread takes the address."""
+def _failing_reserve(ground: Ground, refusal: Refusal) -> str:
+    """Unmaps with reserve where the kernel refuses, and looks at what then stands in the range, whatever was said."""
     size = ground.placed_size(SIZE)
     memory, address = ground.allocate(size), ground.take_range(size)
     place(ground, memory, address)
     addresses.fill(address, 0x31, size)
-    if not native.refuse_fixed_maps():
-        raise Skip("this kernel does not let a process filter its own mmap calls (seccomp)")
-    result = memory.try_unmap(reserve=True)
+    ground.flush(memory)
+    before = areas_in(address, address + size)
+    result = while_refused(refusal, lambda: memory.try_unmap(reserve=True))
+    now = areas_in(address, address + size)
     if result == 0:
-        expect(
-            addresses.covered(address, address + size), "VK_SUCCESS although the kernel refused, and the range is free"
-        )
-        return "the driver reserves without mmap at a fixed address: the failure could not be provoked"
+        return _reserved_after_all(ground, memory, Kept(ground, address, size, before))
     expect(result == MAP_FAILED, f"VkResult {result} instead of VK_ERROR_MEMORY_MAP_FAILED (-5)")
-    expect(addresses.covered(address, address + size), "the reserve failed, but the range is no longer mapped")
+    expect(addresses.covered(address, address + size, now), "the reserve failed, but the range is no longer mapped")
+    expect(all(area.in_reach for area in now), f"the reserve failed, but the range is now {describe(now)}")
     expect_bytes(addresses.read(address, size), b"\x31" * size, "the mapping after the failed reserve")
     addresses.fill(address, 0x32, size)
     ground.flush(memory)
@@ -74,11 +49,53 @@ def failing_reserve(ground: Ground) -> str:
     return "failed with VK_ERROR_MEMORY_MAP_FAILED, stayed mapped, and a second unmap succeeded"
 
 
+def _reserved_after_all(ground: Ground, memory: "Memory", kept: Kept) -> str:
+    """A success although the kernel refused: right only for a driver that needs none of the refused calls."""
+    said = "VK_SUCCESS although the kernel refused"
+    kept.expect_reserved(said)
+    pointer = memory.map()
+    memory.unmap()
+    expect(not kept.holds(pointer, memory.size), f"{said}, and the object's next map is at {pointer:#x}, in the range")
+    how = shows(ground, memory, kept.begin, kept.before)
+    expect(not how, f"{said}, and the object was not unmapped: {how}")
+    return "this driver reserves without such a call: the failure could not be provoked"
+
+
+_FAILS = "vkUnmapMemory2: VK_ERROR_MEMORY_MAP_FAILED, and still mapped"
+
+
+@check("R1", "a reserve that fails leaves the object mapped", _FAILS, needs=["placed", "reserve"])
+def failing_reserve(ground: Ground) -> str:
+    """Silent fall-back to a plain unmap is what the rule excludes: another thread takes the address.
+
+    The kernel refuses mmap and mremap at a fixed address, which is how most drivers reserve.
+    """
+    return _failing_reserve(ground, Refusal.FIXED)
+
+
+@check("R1-none", "a reserve that is refused PROT_NONE, likewise", _FAILS, needs=["placed", "reserve"])
+def failing_inaccessible(ground: Ground) -> str:
+    """A range that stays mapped and writable after a success shows a later frame's data to a stale pointer.
+
+    The kernel refuses mmap and mprotect with PROT_NONE, at whatever address.
+    """
+    return _failing_reserve(ground, Refusal.INACCESSIBLE)
+
+
+@check("R1-all", "a reserve that is refused every map, likewise", _FAILS, needs=["placed", "reserve"])
+def failing_all(ground: Ground) -> str:
+    """A process at its limit of mappings (vm.max_map_count) is refused all of them.
+
+    The kernel refuses mmap, mremap and mprotect.
+    """
+    return _failing_reserve(ground, Refusal.ALL)
+
+
 @check("R2", "the range stays taken", "the range remains reserved after vkUnmapMemory2", needs=["placed", "reserve"])
 def stays_taken(ground: Ground) -> None:
     """Without it, whatever maps next lands where a 32-bit program still expects its buffer."""
     kept = reserve_after_place(ground, ground.allocate(ground.placed_size(SIZE)))
-    expect(addresses.covered(kept.begin, kept.end), "the kernel shows nothing in a part of the range")
+    kept.expect_reserved("after the unmap with reserve")
 
 
 @check(
@@ -93,8 +110,8 @@ def inaccessible(ground: Ground) -> None:
     kept = reserve_after_place(ground, ground.allocate(ground.placed_size(SIZE)))
     found = areas_in(kept.begin, kept.end)
     expect(len(found) <= 1, f"{len(found)} mappings cover it")
-    odd = [f"{area.permissions} {area.path}" for area in found if area.permissions[:3] != "---" or area.path]
-    expect(not odd, f"it is mapped as {', '.join(odd)}")
+    odd = [area for area in found if area.permissions[:3] != "---" or area.inode]
+    expect(not odd, f"it is mapped as {describe(odd)}")
 
 
 @check(
@@ -171,7 +188,6 @@ def nothing_beyond(ground: Ground) -> None:
     addresses.unmap_pages(hole, 3 << 20)
     place(ground, memory, address)
     memory.unmap(reserve=True)
-    Kept(ground, address, size)
     beyond = [a for a in areas_in(hole, hole + (3 << 20)) if a.begin < address or a.end > address + size]
     text = ", ".join(f"{area.begin:#x}-{area.end:#x}" for area in beyond)
     expect(not beyond, f"mapped {address:#x}-{address + size:#x}, left behind {text}")
@@ -186,9 +202,10 @@ def after_ordinary_map(ground: Ground) -> None:
     pointer = memory.map()
     addresses.write(pointer, data)
     ground.flush(memory)
+    before = areas_in(pointer, pointer + SIZE)
     memory.unmap(reserve=True)
-    kept = Kept(ground, pointer, SIZE)
-    expect(addresses.covered(kept.begin, kept.end), "the kernel shows nothing in a part of the range")
+    kept = Kept(ground, pointer, SIZE, before)
+    kept.expect_reserved("after the unmap with reserve")
     again = memory.map()
     kept.ours = not kept.holds(again, SIZE)  # else it is the driver's own mapping that stands there
     expect(not kept.holds(again, SIZE), f"the next map of the object returned {again:#x}, inside the reserved range")
@@ -210,7 +227,7 @@ def outlives_object(ground: Ground) -> None:
     memory = ground.allocate(ground.placed_size(SIZE))
     kept = reserve_after_place(ground, memory)
     memory.free()
-    expect(addresses.covered(kept.begin, kept.end), "vkFreeMemory gave the range back")
+    kept.expect_reserved("after vkFreeMemory")
     _expect_system_avoids(ground, kept)
 
 
@@ -225,10 +242,6 @@ def no_longer_shows(ground: Ground) -> None:
     """A stale pointer should fault, not read another frame's data."""
     memory = ground.allocate(ground.placed_size(SIZE))
     kept = reserve_after_place(ground, memory)
-    readable = addresses.readable(kept.begin)
-    if readable:
-        addresses.fill(memory.map(), 0x88, memory.size)
-        ground.flush(memory)
-        memory.unmap()
-        shows = addresses.read(kept.begin, 1) == b"\x88"
-        expect(False, f"the range can still be read, and {'shows' if shows else 'does not show'} later writes")
+    how = shows(ground, memory, kept.begin, kept.before)
+    expect(not how, how)
+    expect(not addresses.readable(kept.begin), "the range can still be read, and does not show later writes")

@@ -1,10 +1,12 @@
 """The device's own reads and writes of mapped memory: vkCmdFillBuffer and vkCmdCopyBuffer with host barriers."""
 
-from typing import Any
+from contextlib import ExitStack
+from typing import Any, Self
 
-from vkmapctl.checks.registry import Ground, Skip
+from vkmapctl.checks.calls import Memory
 from vkmapctl.inside import vkapi
 from vkmapctl.inside.current_call import at
+from vkmapctl.inside.device import OpenDevice
 from vkmapctl.inside.vkapi import check
 
 vk: Any = vkapi.vk  # the binding itself stays vkapi's import
@@ -12,41 +14,46 @@ _TIMEOUT_NS = 10_000_000_000
 
 
 class Buffer:
-    """A transfer buffer bound to memory of its own at offset 0."""
+    """A transfer buffer. memory_types: bits of those that it may be bound to; needs: bytes that it takes of one."""
 
-    def __init__(self, ground: Ground, size: int) -> None:
-        device = ground.device.handle
+    def __init__(self, device: OpenDevice, size: int) -> None:
+        self._device, self.size = device.handle, size
         info = vk.ffi.new("VkBufferCreateInfo *")
         info.sType, info.size = vk.VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO, size
         info.usage = vk.VK_BUFFER_USAGE_TRANSFER_SRC_BIT | vk.VK_BUFFER_USAGE_TRANSFER_DST_BIT
         handle = vk.ffi.new("VkBuffer *")
-        check("vkCreateBuffer", vk.lib.vkCreateBuffer(device, info, vk.ffi.NULL, handle))
-        self.handle, self.size = handle[0], size
-        ground.held.callback(vk.lib.vkDestroyBuffer, device, self.handle, vk.ffi.NULL)
+        check("vkCreateBuffer", vk.lib.vkCreateBuffer(self._device, info, vk.ffi.NULL, handle))
+        self.handle = handle[0]
         needs = vk.ffi.new("VkMemoryRequirements *")
-        vk.lib.vkGetBufferMemoryRequirements(device, self.handle, needs)
-        if not needs.memoryTypeBits >> ground.memory_type.index & 1:
-            raise Skip("no transfer buffer may be bound to this memory type")
-        self.memory = ground.allocate(ground.placed_size(needs.size))
-        memory = vk.ffi.cast("VkDeviceMemory", self.memory.handle)
-        check("vkBindBufferMemory", vk.lib.vkBindBufferMemory(device, self.handle, memory, 0))
+        vk.lib.vkGetBufferMemoryRequirements(self._device, self.handle, needs)
+        self.memory_types, self.needs = int(needs.memoryTypeBits), int(needs.size)
+
+    def bind(self, memory: Memory) -> None:
+        """vkBindBufferMemory at offset 0."""
+        self.memory = memory
+        handle = vk.ffi.cast("VkDeviceMemory", memory.handle)
+        check("vkBindBufferMemory", vk.lib.vkBindBufferMemory(self._device, self.handle, handle, 0))
+
+    def destroy(self) -> None:
+        """vkDestroyBuffer."""
+        vk.lib.vkDestroyBuffer(self._device, self.handle, vk.ffi.NULL)
 
 
 class Transfers:
     """One queue, one command buffer: each transfer is recorded, submitted and waited for."""
 
-    def __init__(self, ground: Ground) -> None:
-        self._device = ground.device.handle
+    def __init__(self, device: OpenDevice) -> None:
+        self._device, self._held = device.handle, ExitStack()
         queue = vk.ffi.new("VkQueue *")
-        vk.lib.vkGetDeviceQueue(self._device, ground.device.queue_family, 0, queue)
+        vk.lib.vkGetDeviceQueue(self._device, device.queue_family, 0, queue)
         self._queue = queue[0]
         pool_info = vk.ffi.new("VkCommandPoolCreateInfo *")
         pool_info.sType = vk.VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO
         pool_info.flags = vk.VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT
-        pool_info.queueFamilyIndex = ground.device.queue_family
+        pool_info.queueFamilyIndex = device.queue_family
         pool = vk.ffi.new("VkCommandPool *")
         check("vkCreateCommandPool", vk.lib.vkCreateCommandPool(self._device, pool_info, vk.ffi.NULL, pool))
-        ground.held.callback(vk.lib.vkDestroyCommandPool, self._device, pool[0], vk.ffi.NULL)
+        self._held.callback(vk.lib.vkDestroyCommandPool, self._device, pool[0], vk.ffi.NULL)
         allocate = vk.ffi.new("VkCommandBufferAllocateInfo *")
         allocate.sType = vk.VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO
         allocate.commandPool, allocate.commandBufferCount = pool[0], 1
@@ -58,7 +65,13 @@ class Transfers:
         fence = vk.ffi.new("VkFence *")
         check("vkCreateFence", vk.lib.vkCreateFence(self._device, fence_info, vk.ffi.NULL, fence))
         self._fence = fence
-        ground.held.callback(vk.lib.vkDestroyFence, self._device, fence[0], vk.ffi.NULL)
+        self._held.callback(vk.lib.vkDestroyFence, self._device, fence[0], vk.ffi.NULL)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._held.close()
 
     def fill(self, buffer: Buffer, word: int, offset: int = 0, size: int | None = None) -> None:
         """The device writes a 32-bit word all over [offset, offset+size); multiples of 4."""

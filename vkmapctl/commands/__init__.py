@@ -1,1 +1,1 @@
-"""Flags, groups of commands, progress and the terminal. Knows no Vulkan."""
+"""One file a verb: its flags, and what it does with the result. No Vulkan is here, and nothing that is measured."""

@@ -7,7 +7,7 @@ from typing import Literal
 from vkmapctl.errors import ExitCode, UsageProblem
 from vkmapctl.figures.compare import CompareReport, Difference, Limits, compare
 from vkmapctl.model.documents import SCHEMA, Run
-from vkmapctl.reports.comparison import difference_line
+from vkmapctl.reports.compare import difference_line
 from vkmapctl.saved.files import load
 
 

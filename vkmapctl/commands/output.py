@@ -3,14 +3,15 @@
 from collections.abc import Callable
 from typing import Any
 
-import click
+from vkmapctl.commands import console
+from vkmapctl.errors import UsageProblem
 
 
 def progress(line: Callable[[Any], str], output: dict[str, Any]) -> Callable[[Any], None]:
     """Prints a line on stderr for each finished part, unless --quiet."""
     if output["quiet"]:
         return lambda part: None
-    return lambda part: click.echo(line(part), err=True)
+    return lambda part: console.say(line(part))
 
 
 def sink_of(output: dict[str, Any]) -> Any:
@@ -28,7 +29,7 @@ def printer(output: dict[str, Any]) -> Any:
     """What makes a document's tables, None where nobody wants them."""
     if output["as_json"] and output["quiet"]:
         return None
-    from vkmapctl.reports.views import view
+    from vkmapctl.report import view
 
     return view
 
@@ -38,15 +39,12 @@ def conclude(document: Any, output: dict[str, Any], *sinks: Any) -> int:
     show(document, output)
     for sink in sinks:
         if sink and sink.error:
-            sink.error.exit_code = document.exit_code or sink.error.exit_code
-            raise sink.error
+            raise UsageProblem(sink.error.message, *sink.error.hints, exit_code=document.exit_code or None)
     return int(document.exit_code)
 
 
 def show(document: Any, output: dict[str, Any]) -> None:
     """The document as tables, or as JSON on stdout with the tables on stderr."""
-    from vkmapctl.commands import console
-
     if output["as_json"]:
         from vkmapctl.model.documents import to_json
 
@@ -58,7 +56,6 @@ def show(document: Any, output: dict[str, Any]) -> None:
 
 def show_plots(document: Any, *, color: bool, stderr: bool = False) -> None:
     """The plots of a stress run; other documents have none. Raises UsageProblem where the plot library is missing."""
-    from vkmapctl.commands import console
     from vkmapctl.model.documents import Run
     from vkmapctl.reports import plot
 

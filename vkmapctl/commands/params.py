@@ -1,12 +1,37 @@
-"""Types of command line values: each says in one line what it wants."""
+"""What commands and their values have in common: an empty value is a mistake, and each type says what it wants."""
 
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import click
 
 from vkmapctl import units
+
+MOST_SHARE = 1000.0
+
+
+class Command(click.Command):
+    """A command that refuses an empty value, whatever it is for: `--device "$UNSET"` does not mean the default."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        given = list(args)
+        rest = super().parse_args(ctx, args)
+        if not ctx.resilient_parsing:  # of a completion
+            values, _, parameters = self.make_parser(ctx).parse_args(given)
+            for parameter in parameters:
+                value = values.get(parameter.name)
+                for one in value if isinstance(value, list | tuple) else [value]:
+                    if isinstance(one, str) and not one.strip():
+                        raise click.BadParameter("it is empty", ctx, parameter)
+        return rest
+
+
+class Group(click.Group):
+    """Commands of that kind."""
+
+    command_class = Command
 
 
 class Parsed(click.ParamType[Any]):
@@ -25,36 +50,12 @@ class Parsed(click.ParamType[Any]):
             self.fail(str(error), param, ctx)
 
 
-def _offset(text: str) -> int | str:
-    return text if text == "random" else units.parse_size(text)
-
-
-def _map_size(text: str) -> int | None:
-    return None if text == "whole" else units.parse_size(text)
-
-
-def _allocation_sizes(text: str) -> str:
-    units.parse_sizes(text)
-    return text
-
-
-def _positive_duration(text: str) -> float:
-    seconds = units.parse_duration(text)
-    if seconds <= 0:
-        raise ValueError("a duration must be longer than 0")
-    return seconds
-
-
-def _placed(text: str) -> str:
-    units.parse_place(text)
-    return text
-
-
 def _share(text: str) -> float:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", text.strip())
-    if not match:
-        raise ValueError(f"'{text}' is not a share such as 10%")
-    return float(match[1]) / 100
+    share = float(match[1]) / 100 if match else MOST_SHARE + 1
+    if share > MOST_SHARE:
+        raise ValueError(f"'{text}' is not a share such as 10%, at most {MOST_SHARE:.0%}")
+    return share
 
 
 def _requirement(text: str) -> str:
@@ -64,18 +65,7 @@ def _requirement(text: str) -> str:
     return text
 
 
-def _threshold(text: str) -> Any:
-    from vkmapctl.plans import gates
-
-    return gates.parse_threshold(text)
-
-
-SIZE = Parsed("size", _allocation_sizes)
-OFFSET = Parsed("offset", _offset)
-MAP_SIZE = Parsed("size", _map_size)
-DURATION = Parsed("duration", _positive_duration)
-SHARE = Parsed("share", _share)
+DURATION = Parsed("duration", partial(units.parse_duration, zero=False))
 SPAN = Parsed("duration", units.parse_duration)
-PLACED = Parsed("place", _placed)
-THRESHOLD = Parsed("condition", _threshold)
+SHARE = Parsed("share", _share)
 REQUIREMENT = Parsed("requirement", _requirement)

@@ -13,7 +13,7 @@ from vkmapctl.commands.output import conclude, printer, sink_of
 from vkmapctl.inside import fork, server
 
 
-@click.command()
+@click.command(cls=params.Command)
 @click.option(
     "--require",
     "requirements",
@@ -43,7 +43,7 @@ def probe(
     from vkmapctl import probe as prober
 
     if printer(output):
-        from vkmapctl.reports import plain, probing  # noqa: F401
+        from vkmapctl.reports import plain, probe  # noqa: F401
     report = prober.probe(
         selector=device,
         requirements=requirements,

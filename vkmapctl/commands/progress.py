@@ -1,16 +1,20 @@
-"""What a person sees while a run goes on: a live line on a terminal, a line a row elsewhere, on standard error."""
+"""What a person sees while a run goes on: a live line on a terminal, a line a row elsewhere, on standard error.
+
+A standard error that nobody reads, or that is full, costs the progress and not the run.
+"""
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 from vkmapctl import units
+from vkmapctl.commands import console
 from vkmapctl.driver.messages import Round
 from vkmapctl.figures import stats
-from vkmapctl.model.case import Job, Plan
 from vkmapctl.model.measured import Row
-from vkmapctl.native import Results
-from vkmapctl.report import row_line
-from vkmapctl.stress import Watcher
+from vkmapctl.model.workload import Job
+from vkmapctl.reports.stress import row_line
+from vkmapctl.runner import Slot, Watcher
 
 
 def watcher(*, quiet: bool, color: bool) -> Watcher:
@@ -23,11 +27,11 @@ def watcher(*, quiet: bool, color: bool) -> Watcher:
 class LineARow(Watcher):
     """For logs: one line for each finished row, and for each round of a job that has a period."""
 
-    def round(self, group: Sequence[Job], results: Sequence[Results], reply: Round) -> None:
-        print(round_line(group, results, reply), file=sys.stderr, flush=True)
+    def round(self, group: Sequence[Job], slots: Sequence[Slot], reply: Round) -> None:
+        console.say(round_line(group, slots, reply))
 
     def row(self, row: Row) -> None:
-        print(row_line(row), file=sys.stderr, flush=True)
+        console.say(row_line(row))
 
 
 class LiveLine(Watcher):
@@ -35,8 +39,6 @@ class LiveLine(Watcher):
 
     def __init__(self, color: bool) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-        from vkmapctl.commands import console
 
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -50,54 +52,53 @@ class LiveLine(Watcher):
         )
         self._task = self._progress.add_task("", total=None, now="")
 
-    def begin(self, plan: Plan) -> None:
-        rows = sum(len(group) for group in plan.groups)
-        task = self._progress.tasks[0]
-        self._progress.update(self._task, total=(task.total or 0) + rows)
-        self._progress.start()
+    def begin(self, jobs: Sequence[Job]) -> None:
+        self._progress.update(self._task, total=len(jobs))
+        with suppress(OSError):
+            self._progress.start()
 
-    def tick(self, group: Sequence[Job], results: Sequence[Results]) -> None:
+    def tick(self, group: Sequence[Job], slots: Sequence[Slot]) -> None:
         if not group:
             return
-        busy = [i for i in range(len(group)) if results[i].last_step()]
-        index = busy[0] if busy else 0
-        self._progress.update(
-            self._task, description=f"{group[index].name}, {group[index].api}", now=_now(results[index])
-        )
-        self._progress.refresh()
+        busy = next((i for i in range(len(group)) if slots[i].place()), 0)
+        self._progress.update(self._task, description=group[busy].job, now=_now(slots[busy]))
+        with suppress(OSError):
+            self._progress.refresh()
 
-    def round(self, group: Sequence[Job], results: Sequence[Results], reply: Round) -> None:
-        self._progress.console.print(round_line(group, results, reply))
+    def round(self, group: Sequence[Job], slots: Sequence[Slot], reply: Round) -> None:
+        with suppress(OSError):
+            self._progress.console.print(round_line(group, slots, reply))
 
     def row(self, row: Row) -> None:
         self._progress.advance(self._task)
-        self._progress.refresh()
+        with suppress(OSError):
+            self._progress.refresh()
 
     def end(self) -> None:
-        self._progress.stop()
+        with suppress(OSError):
+            self._progress.stop()
 
 
-def round_line(group: Sequence[Job], results: Sequence[Results], reply: Round) -> str:
-    """`soak, core: round 3 of 360: 1.2 M pairs/s, …, 0 mismatches, 35 MiB resident, 91 mappings, 12 files`."""
-    verified = sum(one.total("verified_bytes") for one in results[: len(group)])
-    wrong = sum(one.total("mismatches") for one in results[: len(group)])
+def round_line(group: Sequence[Job], slots: Sequence[Slot], reply: Round) -> str:
+    """`soak: round 3 of 360: 1.2 M pairs/s, …, 0 mismatches, 35 MiB resident, 91 mappings, 12 files`."""
+    counted = [slots[i].counted() for i in range(len(group))]
+    verified, wrong = sum(one.verified_bytes for one in counted), sum(one.mismatches for one in counted)
     usage = reply.usage
     return (
-        f"{group[0].name}, {group[0].api}: round {reply.number} of {reply.rounds}: {_now(results[0])}, "
+        f"{group[0].job}: round {reply.number} of {reply.rounds}: {_now(slots[0])}, "
         f"{units.size(verified)} verified, {wrong} mismatches, {units.size(usage['rss_bytes'])} resident, "
         f"{usage['mappings']} mappings, {usage['files']} files"
     )
 
 
-def _now(results: Results) -> str:
+def _now(slot: Slot) -> str:
     """`1.2 M pairs/s, map p50 30 ns, p99 40 ns`, as far as it is known."""
+    counted = slot.counted()
     parts = []
-    pairs, ns = results.total("rate_pairs"), results.longest("rate_ns")
-    if pairs and ns:
-        parts.append(f"{units.count(pairs / ns * 1e9)} pairs/s")
-    histogram = results.histogram("map_ns")
+    if counted.pairs and counted.longest_rate_ns:
+        parts.append(f"{units.count(counted.pairs / counted.longest_rate_ns * 1e9)} pairs/s")
     for name, quantile in (("p50", 0.5), ("p99", 0.99)):
-        value = stats.percentile(histogram, quantile)
+        value = stats.percentile(counted.map, quantile)
         if value is not None:
             parts.append(f"{'map ' if name == 'p50' else ''}{name} {units.duration(value)}")
     return ", ".join(parts)

@@ -9,12 +9,12 @@ import click
 from vkmapctl.commands import params
 from vkmapctl.commands.output import show_plots
 from vkmapctl.errors import ExitCode, UsageProblem
+from vkmapctl.reports import FORMATS
 
-FORMATS = ("md", "csv", "junit", "html")
-GROUPS = ("device", "driver", "machine", "settings", "all")
+GROUPS = ("device", "driver", "layers", "machine", "settings", "all")
 
 
-@click.group()
+@click.group(cls=params.Group)
 def report() -> None:
     """Show, compare and export saved runs."""
 
@@ -26,16 +26,16 @@ def report() -> None:
 @click.option("--no-color", is_flag=True, help="No colours; NO_COLOR does the same.")
 def show(run: Path, as_json: bool, plot: bool, no_color: bool) -> int:
     """Show a saved document as it was first shown."""
+    from vkmapctl import report as reports
     from vkmapctl.commands import console
     from vkmapctl.model.documents import to_json
-    from vkmapctl.reports import views
     from vkmapctl.saved.files import load
 
     document = load(run)
     if as_json:
         sys.stdout.buffer.write(to_json(document))
         return ExitCode.OK
-    console.print_view(views.view(document), color=not no_color)
+    console.print_view(reports.view(document), color=not no_color)
     if plot:
         show_plots(document, color=not no_color)
     return ExitCode.OK
@@ -86,7 +86,7 @@ def compare(
     from vkmapctl.commands import comparing, console
     from vkmapctl.figures.compare import Limits, devices_side_by_side
     from vkmapctl.model.documents import to_json
-    from vkmapctl.reports import comparison
+    from vkmapctl.reports import compare as tables
 
     runs = [comparing.load_run(path) for path in (base, *others)]
     side_by_side = devices_side_by_side(runs)
@@ -97,8 +97,8 @@ def compare(
     if as_json:
         sys.stdout.buffer.write(to_json(found))
         return found.exit_code
-    view = [*comparison.compare_view(found)] if others else []
-    view += [*comparison.devices_view(side_by_side)] if side_by_side else []
+    view = [*tables.compare_view(found)] if others else []
+    view += [*tables.devices_view(side_by_side)] if side_by_side else []
     console.print_view(view, color=not no_color)
     return found.exit_code
 
@@ -110,7 +110,7 @@ def compare(
 @click.option("--force", is_flag=True, help="Let --output overwrite a file.")
 def export(run: Path, wanted: str, output: Path | None, force: bool) -> int:
     """Write a saved run as Markdown, CSV, JUnit or one HTML page."""
-    from vkmapctl.reports.export import export as exported
+    from vkmapctl.report import export as exported
     from vkmapctl.saved.files import Sink, load
 
     document = load(run)

@@ -7,10 +7,11 @@ import click
 from vkmapctl import __version__
 from vkmapctl.commands.options import common_options
 from vkmapctl.commands.output import conclude, progress, sink_of
+from vkmapctl.commands.params import Command
 from vkmapctl.errors import ExitCode
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--list", "list_faults", is_flag=True, help="List the faults and inject none.")
 @common_options
 def selftest(list_faults: bool, device: str | None, **output: Any) -> int:

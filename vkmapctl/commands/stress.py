@@ -1,129 +1,57 @@
 """`vkmapctl stress`."""
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import click
 
 from vkmapctl import __version__
-from vkmapctl.commands import params
 from vkmapctl.commands.options import common_options, layer_options, test_layer, timeout_option
 from vkmapctl.commands.output import conclude, show_plots, sink_of
-from vkmapctl.plans.choices import APIS, TOUCHES, UNMAP_ORDERS
+from vkmapctl.commands.params import Command, Parsed
+from vkmapctl.plans.options import FLAGS, KEYS, Option
 
-OUTPUT_OPTIONS = ("as_json", "save", "force", "quiet", "no_color")
+
+def _flag(option: Option) -> Any:
+    """An option of a workload as click knows it: its default is shown, and only what is typed counts."""
+    kind = option.kind
+    if kind.bare is True:
+        how: dict[str, Any] = {"is_flag": True}
+    elif kind.choices:
+        how = {"type": click.Choice(kind.choices)}
+    else:
+        how = {"type": Parsed(option.name, kind.values), "metavar": kind.metavar, "multiple": option.repeatable}
+        if kind.bare:
+            how |= {"is_flag": False, "flag_value": kind.bare}
+    if option.default is not None and kind.bare is not True:
+        default = str(option.default)
+        how |= {"default": [default] if option.repeatable else default, "show_default": True}
+    words = [option.help[0].upper() + option.help[1:], *([kind.limits] if kind.limits else [])]
+    return click.option(option.typed, help="; ".join(words) + "." + " Repeatable." * option.repeatable, **how)
 
 
-@click.command()
+def workload_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The flags that are keys of a workload file too, in the table's order."""
+    for option in reversed(FLAGS):
+        command = _flag(option)(command)
+    return command
+
+
+def typed(context: click.Context) -> dict[str, list[Any]]:
+    """The values of the workload's flags that were typed."""
+    found: dict[str, list[Any]] = {}
+    for option in FLAGS:
+        if context.get_parameter_source(option.name) is click.core.ParameterSource.COMMANDLINE:
+            value = context.params[option.name]
+            given = value if option.repeatable else [value]
+            found[option.name] = [one for each in given for one in (each if isinstance(each, list) else [each])]
+    return found
+
+
+@click.command(cls=Command)
 @click.argument("workload", required=False, metavar="[WORKLOAD]")
-@click.option(
-    "--size",
-    type=params.SIZE,
-    multiple=True,
-    help="Allocation size, such as 64K or 256M, or a sweep such as 4K..1G*4. Repeatable.",
-)
-@click.option(
-    "--offset",
-    type=params.OFFSET,
-    multiple=True,
-    help="Map offset in bytes or units, or 'random'. Repeatable.",
-)
-@click.option(
-    "--map-size",
-    type=params.MAP_SIZE,
-    default="whole",
-    show_default=True,
-    help="Bytes to map; 'whole' passes VK_WHOLE_SIZE.",
-)
-@click.option(
-    "--api",
-    type=click.Choice(APIS),
-    default="auto",
-    show_default=True,
-    help="Which functions; 'all' takes turns and prints ratios.",
-)
-@click.option(
-    "--memory-type",
-    default="auto",
-    show_default=True,
-    metavar="INDEX|FLAGS|all",
-    help="Index, flags such as De,Vi,Co, or 'all' host-visible ones.",
-)
-@click.option(
-    "--placed",
-    type=params.PLACED,
-    is_flag=False,
-    flag_value="any",
-    metavar="[any|low4g|low2g|ADDRESS]",
-    help="Place each map: anywhere (without a value), below 4 or 2 GiB, or at an address.",
-)
-@click.option("--reserve", is_flag=True, help="Unmap with the reserve flag, and check that the range stays taken.")
-@click.option(
-    "--touch",
-    type=click.Choice(TOUCHES),
-    default="none",
-    show_default=True,
-    help="What is done to the mapped bytes.",
-)
-@click.option(
-    "--threads",
-    type=click.IntRange(1, 1024),
-    metavar="N",
-    default=1,
-    show_default=True,
-    help="Threads, each with its own objects.",
-)
-@click.option(
-    "--live",
-    type=click.IntRange(1, 1_000_000),
-    metavar="N",
-    default=1,
-    show_default=True,
-    help="Objects mapped at once by each thread.",
-)
-@click.option(
-    "--unmap-order",
-    type=click.Choice(UNMAP_ORDERS),
-    default="same",
-    show_default=True,
-    help="In which order live objects are unmapped.",
-)
-@click.option(
-    "--rate",
-    type=click.FloatRange(0, 1e9),
-    metavar="N",
-    help="Cycles per second of each thread; each is counted from the moment it was due.",
-)
-@click.option("--duration", type=params.DURATION, default="2s", show_default=True, help="Time for each row.")
-@click.option(
-    "--iterations",
-    type=click.IntRange(1, (1 << 63) - 1),
-    metavar="N",
-    help="Cycles for each pass instead of a time.",
-)
-@click.option(
-    "--warmup",
-    type=params.SPAN,
-    default="100ms",
-    show_default=True,
-    help="Time before each row that is not counted.",
-)
-@click.option(
-    "--seed",
-    type=click.IntRange(0, (1 << 63) - 1),
-    metavar="N",
-    default=1,
-    show_default=True,
-    help="Seed of random offsets and patterns.",
-)
-@click.option(
-    "--fail-if",
-    "thresholds",
-    type=params.THRESHOLD,
-    multiple=True,
-    metavar="CONDITION",
-    help="Exit 5 if a row meets it, such as 'map.p99>50us'. Repeatable.",
-)
+@workload_options
 @click.option("--plot", is_flag=True, help="Draw the distributions and size sweeps below the tables.")
 @click.option(
     "--together",
@@ -138,7 +66,6 @@ def stress(
     context: click.Context,
     /,
     workload: str | None,
-    thresholds: tuple[Any, ...],
     timeout: float | None,
     emulate: str | None,
     inject: str | None,
@@ -157,8 +84,10 @@ def stress(
     from vkmapctl.plans import workload_file
     from vkmapctl.stress import Stress
 
-    output = {name: others.pop(name) for name in OUTPUT_OPTIONS}
-    wanted = workload_file.load(workload or "quick", explicit_flags(context, others))
+    output = {name: value for name, value in others.items() if name not in KEYS}
+    asked = typed(context)
+    thresholds = asked.pop("fail_if", [])
+    wanted = workload_file.load(workload or "quick", asked)
     sink = sink_of(output)
     run = Stress(
         wanted,
@@ -176,9 +105,3 @@ def stress(
     if plot:
         show_plots(run, color=not output["no_color"], stderr=output["as_json"])
     return code
-
-
-def explicit_flags(context: click.Context, flags: dict[str, Any]) -> dict[str, Any]:
-    """The flags that were typed, as keys of a workload file."""
-    typed = click.core.ParameterSource.COMMANDLINE
-    return {name: value for name, value in flags.items() if context.get_parameter_source(name) is typed}

@@ -8,10 +8,11 @@ import click
 from vkmapctl import __version__
 from vkmapctl.commands.options import common_options, layer_options, test_layer, timeout_option
 from vkmapctl.commands.output import conclude, progress, sink_of
+from vkmapctl.commands.params import Command
 from vkmapctl.errors import ExitCode
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--list", "list_checks", is_flag=True, help="List the checks and run none.")
 @click.option("--check", "identifiers", multiple=True, metavar="ID", help="Run this check only. Repeatable.")
 @click.option("--junit", type=click.Path(), metavar="FILE", help="Write JUnit XML too.")
@@ -29,6 +30,13 @@ from vkmapctl.errors import ExitCode
     metavar="ID",
     help="Do not fail the run when this check breaks. Repeatable.",
 )
+@click.option(
+    "--known-failures",
+    "known_failures_file",
+    type=click.Path(),
+    metavar="FILE",
+    help="The same for each entry of a TOML file: check, memory type, driver, versions, reason.",
+)
 @timeout_option
 @layer_options
 @common_options
@@ -38,6 +46,7 @@ def verify(
     junit: str | None,
     quirks: tuple[str, ...],
     known_failures: tuple[str, ...],
+    known_failures_file: str | None,
     timeout: float | None,
     emulate: str | None,
     inject: str | None,
@@ -47,7 +56,7 @@ def verify(
 ) -> int:
     """Check the driver against the specification, rule by rule."""
     from vkmapctl import verify as verifier
-    from vkmapctl.reports import verification
+    from vkmapctl.reports import verify as tables
 
     if list_checks:
         return _list_checks(output)
@@ -58,11 +67,12 @@ def verify(
         identifiers=identifiers,
         quirks=quirks,
         known_failures=known_failures,
+        known_failures_file=known_failures_file,
         timeout=timeout,
         layer=test_layer(emulate, inject, validate),
         command=sys.argv[1:],
         version=__version__,
-        on_row=progress(verification.check_line, output),
+        on_row=progress(tables.check_line, output),
         save=sink.save if sink else lambda report: None,
     )
     if junit_sink:
@@ -75,7 +85,7 @@ def verify(
 def _list_checks(output: dict[str, Any]) -> int:
     from vkmapctl.checks import registry
     from vkmapctl.commands import console
-    from vkmapctl.reports import verification
+    from vkmapctl.reports import verify as tables
 
     rows = [
         (one.id, one.level if one.quirk is None else f"quirk {one.quirk}", " ".join(one.needs), one.title, one.rule)
@@ -87,5 +97,5 @@ def _list_checks(output: dict[str, Any]) -> int:
         keys = ("id", "level", "needs", "title", "rule")
         click.echo(json.dumps([dict(zip(keys, row, strict=True)) for row in rows], indent=1))
     else:
-        console.print_view(verification.catalogue_view(rows), color=not output["no_color"])
+        console.print_view(tables.catalogue_view(rows), color=not output["no_color"])
     return ExitCode.OK

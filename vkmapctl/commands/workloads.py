@@ -6,10 +6,11 @@ from typing import Any
 import click
 
 from vkmapctl.commands.options import layer_options, test_layer, timeout_option
+from vkmapctl.commands.params import Group
 from vkmapctl.errors import ExitCode
 
 
-@click.group()
+@click.group(cls=Group)
 def workloads() -> None:
     """Show the presets, and check workload files."""
 

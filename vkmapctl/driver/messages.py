@@ -5,9 +5,9 @@ from typing import Any, Literal
 import msgspec
 
 from vkmapctl.model.base import Data, Note, Verdict
-from vkmapctl.model.case import Effort, Job
 from vkmapctl.model.device import Device, Proof
-from vkmapctl.model.measured import Histogram
+from vkmapctl.model.measured import Cause, Histogram
+from vkmapctl.model.workload import Job
 
 
 class Prove(Data, frozen=True, tag=True):
@@ -24,7 +24,6 @@ class Measure(Data, frozen=True, tag=True):
     """Asks for a group of jobs; job i goes to slot i. Answered by Round after each round, then by Measured."""
 
     jobs: tuple[Job, ...]
-    effort: Effort
 
 
 class Try(Data, frozen=True, tag=True):
@@ -94,9 +93,9 @@ class Round(Data, frozen=True, tag=True):
 
 
 class Measured(Data, frozen=True, tag=True):
-    """results[i]: name of the VkResult that ended job i, empty if none did."""
+    """causes[i]: why job i ended early, None if it did not."""
 
-    results: tuple[str, ...]
+    causes: tuple[Cause | None, ...]
     notes: tuple[Note, ...] = ()
     validation: tuple[str, ...] = ()
 

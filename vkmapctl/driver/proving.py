@@ -20,7 +20,7 @@ def prove(driver: Driver, device: Device) -> Probe:
             return found
         return replace(found, status="failed", reason="; ".join(proved.validation))
     except VkmapError as error:
-        return Probe(device=device, status=outcomes.of_failure(error.message), reason=error.message)
+        return Probe(device=device, status=outcomes.of_error(error), reason=error.message)
     except Interrupted:
         return Probe(device=device, status="interrupted", reason="stopped by the user")
     except Died as died:

@@ -1,1 +1,1 @@
-"""What was measured: files, statistics, findings, comparisons. Knows no driver."""
+"""What was measured: statistics, rows, causes in words, findings, comparisons. No driver, file or table is here."""

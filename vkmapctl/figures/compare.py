@@ -1,26 +1,24 @@
-"""One run against others: rows matched by job and parameters, deltas with confidence intervals, verdicts. Pure."""
+"""One run against others: rows matched by what was asked of them, deltas with confidence intervals, verdicts. Pure."""
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import product
 from statistics import median
 from typing import Literal, NamedTuple
 
-import msgspec
-
-from vkmapctl.figures.stats import bin_middle
+from vkmapctl.model import bins
 from vkmapctl.model.base import Data
+from vkmapctl.model.case import EFFORT
 from vkmapctl.model.device import Device
 from vkmapctl.model.documents import Run
 from vkmapctl.model.measured import Latency, Row
 
-Verdict = Literal["same", "slower", "faster", "unclear", "missing", "failed"]
-Group = Literal["device", "driver", "machine", "settings"]
-GROUPS: tuple[Group, ...] = ("device", "driver", "machine", "settings")
+Change = Literal["same", "slower", "faster", "unclear", "missing", "failed"]
+Group = Literal["device", "driver", "layers", "machine", "settings"]
 Z = 1.96  # of a two-sided interval of 95 %
 LEAST_ROUNDS = 4
 _MACHINE = ("cpu_model", "cpu_count", "machine", "kernel", "governor", "clocksource", "virtualised")
-_MANY = ("sizes", "offsets", "jobs", "name", "question", "fail_if")  # not how rows are measured
 
 
 class Limits(Data, frozen=True):
@@ -56,7 +54,7 @@ class Delta(Data, frozen=True):
     change: float
     low: float | None
     high: float | None
-    verdict: Verdict
+    verdict: Change
 
 
 class Pair(Data, frozen=True):
@@ -64,7 +62,7 @@ class Pair(Data, frozen=True):
 
     row: Row
     found: bool
-    verdict: Verdict
+    verdict: Change
     reason: str = ""
     deltas: tuple[Delta, ...] = ()
 
@@ -127,7 +125,7 @@ def _bin_at(latency: Latency, rank: int) -> tuple[float, float]:
     for edge, count in latency.histogram.bins:
         seen += count
         if seen >= rank:
-            return float(edge), 2 * bin_middle(edge) - edge
+            return float(edge), float(edge if edge < bins.EXACT else edge + bins.width(edge))
     return float(latency.max_ns or 0), float(latency.max_ns or 0)
 
 
@@ -178,41 +176,53 @@ METRICS = (
 )
 
 
-def key(row: Row, *, across_devices: bool = False) -> tuple[object, ...]:
-    """What rows are matched by. across_devices: without the device and its number of the memory type."""
-    where = () if across_devices else (row.device, row.memory_type)
-    return (*where, row.part, row.memory_flags, row.allocation_size, str(row.offset), row.map_size, row.placed,
-            row.reserve, row.touch, row.threads, row.live, row.unmap_order, row.rate, row.steps, row.together,
-            row.api)  # fmt: skip
-
-
 def compare(base: tuple[str, Run], new: tuple[str, Run], limits: Limits) -> Comparison:
     """Every row of BASE beside its like in NEW. The strings name the runs."""
-    across = _device_facts(base[1]) != _device_facts(new[1]) and len(base[1].devices) == len(new[1].devices) == 1
-    others = {key(row, across_devices=across): row for row in reversed(new[1].results)}
-    pairs = []
-    for row in base[1].results:
-        pairs.append(_pair(row, others.pop(key(row, across_devices=across), None), limits))
+    matched, added = match(base[1], new[1])
+    settings = [difference for row, other in matched if other for difference in _settings(row, other)]
     return Comparison(
         base=base[0],
         new=new[0],
-        differences=tuple(differences(base[1], new[1])),
-        pairs=tuple(pairs),
-        added=tuple(f"{row.job}, {row.api}" for row in reversed(others.values())),
+        differences=(*differences(base[1], new[1]), *dict.fromkeys(settings)),
+        pairs=tuple(_pair(row, other, limits) for row, other in matched),
+        added=tuple(row.job for row in added),
     )
+
+
+def match(base: Run, new: Run) -> tuple[list[tuple[Row, Row | None]], list[Row]]:
+    """Each row of BASE with its like in NEW, and the rows that only NEW has.
+
+    Alike is what was asked alike: in everything, else in all but how long and with which seed and script. Of several
+    that are alike, the first goes with the first. Across two devices the memory type's flags count and not its number.
+    """
+    across = _device_facts(base) != _device_facts(new) and len(base.devices) == len(new.devices) == 1
+    where = ("device", "memory_type") if across else ()
+    found: list[Row | None] = [None] * len(base.results)
+    left = list(new.results)
+    for but in (where, (*where, *EFFORT)):
+        waiting: dict[tuple[object, ...], deque[Row]] = {}
+        for row in left:
+            waiting.setdefault(row.identity(but=but), deque()).append(row)
+        for i, row in enumerate(base.results):
+            alike = waiting.get(row.identity(but=but))
+            if found[i] is None and alike:
+                found[i] = alike.popleft()
+        taken = {id(row) for row in found}
+        left = [row for row in left if id(row) not in taken]
+    return list(zip(base.results, found, strict=True)), left
 
 
 def _pair(row: Row, other: Row | None, limits: Limits) -> Pair:
     if other is None:
         return Pair(row, False, "missing", "NEW has no such row")
     if row.status != "ok":
-        verdict: Verdict = "same" if other.status == row.status else "unclear"
+        verdict: Change = "same" if other.status == row.status else "unclear"
         return Pair(row, True, verdict, f"BASE: {row.status}, NEW: {other.status}")
     if other.status != "ok":
         return Pair(row, True, "failed", f"{other.status}: {other.reason}")
     deltas = tuple(delta for metric in METRICS if (delta := _delta(metric, row, other, limits)))
     verdicts = {delta.verdict for delta in deltas}
-    worst: tuple[Verdict, ...] = ("slower", "unclear", "faster")
+    worst: tuple[Change, ...] = ("slower", "unclear", "faster")
     return Pair(row, True, next((one for one in worst if one in verdicts), "same"), "", deltas)
 
 
@@ -250,7 +260,7 @@ def _widened(interval: tuple[float, float] | None, rounds: tuple[float, float] |
 
 def _verdict(
     metric: Metric, before: float, after: float, interval: tuple[float, float] | None, limits: Limits
-) -> Verdict:
+) -> Change:
     """`unclear`: beyond the limits, but the interval holds 0, or there is none."""
     change = after / before - 1
     is_time = not metric.higher
@@ -269,12 +279,11 @@ def _verdict(
 def differences(base: Run, new: Run) -> list[Difference]:
     """Every fact that should be alike and is not."""
     found: list[Difference] = []
-    for group, facts in (("device", _device_facts), ("driver", _driver_facts), ("machine", _machine_facts),
-                         ("settings", _settings)):  # fmt: skip
+    for group, facts in _FACTS:
         before, after = facts(base), facts(new)
         for name in dict.fromkeys((*before, *after)):
             if before.get(name) != after.get(name):
-                found.append(Difference(group, name, before.get(name, "none"), after.get(name, "none")))  # type: ignore[arg-type]
+                found.append(Difference(group, name, before.get(name, "none"), after.get(name, "none")))
     return found
 
 
@@ -317,29 +326,42 @@ def _machine_facts(run: Run) -> dict[str, str]:
     return {name: str(run.host.get(name)) for name in _MACHINE}
 
 
-def _settings(run: Run) -> dict[str, str]:
-    """How the rows were measured; which rows there are is compared row by row."""
-    facts: dict[str, str] = {}
-    for part in run.workload.parts():
-        prefix = f"{part.name}: " if part.name else ""
-        for name, value in msgspec.structs.asdict(part).items():
-            if name not in _MANY:
-                shown = (
-                    value if isinstance(value, str | int | float | bool | None) else msgspec.json.encode(value).decode()
-                )
-                facts.setdefault(f"{prefix}{name}", str(shown))
-    if run.floor:
-        facts["timer"] = run.floor.timer
-    return facts
+def _layer_facts(run: Run) -> dict[str, str]:
+    """What stands between the program and the driver."""
+    return {"layers": ", ".join(run.layers) or "none", "injected fault": run.injected or "none"}
+
+
+def _timer_facts(run: Run) -> dict[str, str]:
+    return {"timer": run.floor.timer} if run.floor else {}
+
+
+def _settings(row: Row, other: Row) -> list[Difference]:
+    """In what two rows that stand beside each other were measured differently; what a file does not tell is no such."""
+    told = ((name, getattr(row, name), getattr(other, name)) for name in EFFORT)
+    return [
+        Difference("settings", f"{row.job}: {name}", str(before), str(after))
+        for name, before, after in told
+        if before != after and None not in (before, after) and (name != "script" or (before and after))
+    ]
+
+
+_FACTS: tuple[tuple[Group, Callable[[Run], dict[str, str]]], ...] = (
+    ("device", _device_facts),
+    ("driver", _driver_facts),
+    ("layers", _layer_facts),
+    ("machine", _machine_facts),
+    ("settings", _timer_facts),
+)
 
 
 def devices_side_by_side(runs: Iterable[tuple[str, Run]]) -> dict[tuple[object, ...], dict[str, Row]]:
     """Rows of the same job and parameters by device, where the runs hold more than one device."""
     table: dict[tuple[object, ...], dict[str, Row]] = {}
+    but = ("device", "memory_type")
     for _, run in runs:
         names = {device.index: device_label(device) for device in run.devices}
         for row in run.results:
-            table.setdefault(key(row, across_devices=True), {}).setdefault(names[row.device], row)
+            table.setdefault(row.identity(but=but), {}).setdefault(names[row.device], row)
     several = {name for rows in table.values() for name in rows}
     return table if len(several) > 1 else {}
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable
 
-from vkmapctl.errors import ExitCode, VkmapError
-from vkmapctl.model.base import Outcome, Status
+from vkmapctl.errors import CallFailed, ExitCode, VkmapError
+from vkmapctl.model.base import Status
+from vkmapctl.model.measured import Cause
 
-WORST: tuple[Outcome, ...] = (
+WORST: tuple[Status, ...] = (
     "crashed", "hung", "lost", "out-of-memory", "failed", "interrupted", "unsupported",
 )  # fmt: skip
-EXIT: dict[Outcome, int] = {
+EXIT: dict[Status, int] = {
     "ok": ExitCode.OK,
     "failed": ExitCode.FAILED,
     "missed": ExitCode.MISSED,
@@ -24,19 +25,35 @@ _RESULTS: dict[str, Status] = {
     "VK_ERROR_OUT_OF_HOST_MEMORY": "out-of-memory",
     "VK_ERROR_OUT_OF_DEVICE_MEMORY": "out-of-memory",
 }
+_KINDS: dict[str, Status] = {
+    "crashed": "crashed",
+    "hung": "hung",
+    "interrupted": "interrupted",
+    "cut-short": "not-run",
+    "unsupported": "unsupported",
+}
 
 
-def of_failure(text: str) -> Status:
-    """The status that a failed call's VkResult, named in the text, stands for."""
-    return next((status for name, status in _RESULTS.items() if name in text), "failed")
+def of_result(name: str) -> Status:
+    """The status that a failed call's VkResult stands for."""
+    return _RESULTS.get(name, "failed")
 
 
 def of_error(error: VkmapError) -> Status:
     """The status of a row that ended with an error of ours."""
-    return "unsupported" if error.exit_code == ExitCode.UNSUPPORTED else of_failure(error.message)
+    if error.exit_code == ExitCode.UNSUPPORTED:
+        return "unsupported"
+    return of_result(error.result) if isinstance(error, CallFailed) else "failed"
 
 
-def worst(statuses: Iterable[str]) -> Outcome:
-    """The outcome of a run with these rows: `ok` where none is worse."""
+def of_cause(cause: Cause | None) -> Status:
+    """The status of a row that ended so."""
+    if cause is None:
+        return "ok"
+    return _KINDS.get(cause.kind) or of_result(cause.result)
+
+
+def worst(statuses: Iterable[str]) -> Status:
+    """Of a whole with these parts: `ok` where none is worse."""
     found = set(statuses)
     return next((status for status in WORST if status in found), "ok")

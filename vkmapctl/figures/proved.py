@@ -3,7 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
-from vkmapctl.figures import outcomes
+from msgspec.structs import replace
+
+from vkmapctl.figures import causes, outcomes
 from vkmapctl.model.base import Note
 from vkmapctl.model.device import Device, EntryPoint, Probe, Proof
 from vkmapctl.rules import MAP_CALLS, MAP_MEMORY2, MAP_PLACED
@@ -11,17 +13,24 @@ from vkmapctl.rules import MAP_CALLS, MAP_MEMORY2, MAP_PLACED
 
 def probe_of(device: Device, resolves: Mapping[str, bool], proofs: Sequence[Proof]) -> Probe:
     """A device's part of the report. resolves: for each map2 name, whether vkGetDeviceProcAddr gives a pointer."""
-    failed = [proof for proof in proofs if proof.status == "failed"]
-    reason = "; ".join(f"{proof.by}: {proof.detail}" for proof in failed)
+    told = tuple(_in_words(proof) for proof in proofs)
+    failed = [proof for proof in told if proof.status not in ("ok", "unsupported")]
     points = entry_points(device, resolves)
     return Probe(
         device=device,
         entry_points=points,
-        proofs=tuple(proofs),
+        proofs=told,
         notes=tuple(_disagreements(device, points)),
-        status=outcomes.of_failure(reason) if failed else "ok",
-        reason=reason,
+        status=outcomes.worst(proof.status for proof in failed),
+        reason="; ".join(f"{proof.by}: {proof.detail}" for proof in failed),
     )
+
+
+def _in_words(proof: Proof) -> Proof:
+    """What the driver's process has seen, as it is shown."""
+    if proof.cause is None:
+        return proof
+    return replace(proof, status=outcomes.of_cause(proof.cause), detail=causes.words(proof.cause))
 
 
 def entry_points(device: Device, resolves: Mapping[str, bool]) -> tuple[EntryPoint, ...]:

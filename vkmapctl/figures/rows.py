@@ -1,98 +1,75 @@
 """Rows of a run: what was counted for a job, and what stands for one that was not to be had. Pure."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from vkmapctl.errors import Unsupported
-from vkmapctl.figures import stats
-from vkmapctl.model.base import Status
-from vkmapctl.model.case import Job, Workload
-from vkmapctl.model.device import Device, MemoryType
-from vkmapctl.model.measured import Row, TouchRate
-from vkmapctl.model.script import First, walk
-from vkmapctl.native import Results
+from vkmapctl.figures import causes, outcomes, stats
+from vkmapctl.model.case import Case
+from vkmapctl.model.device import Device
+from vkmapctl.model.measured import Cause, Counted, Row, Touched, TouchRate
+from vkmapctl.model.workload import Job, Workload
 
 
 def measured_row(
     job: Job,
-    memory_type: MemoryType,
-    results: Results,
-    status: tuple[Status, str],
+    counted: Counted,
+    cause: Cause | None,
     rounds: Sequence[float],
     ratio: tuple[float, float, float] | None,
     latencies_floor: float,
 ) -> Row:
-    """A job's row. status: with its reason; rounds: ns per pair of each; ratio: to v1, with its interval;
+    """A job's row. cause: why it ended early, if it did; rounds: ns per pair of each; ratio: to v1, with its interval;
     latencies_floor: p50 of a call that does nothing, in ns.
     """
-    pairs, total_ns = results.total("rate_pairs"), results.total("rate_ns")
-    seconds = results.longest("rate_ns") / 1e9
-    _, result, _ = results.fault()
+    seconds = counted.longest_rate_ns / 1e9
     return Row(
-        job=job.name,
-        device=job.device,
-        api=job.api,
-        memory_type=job.memory_type,
-        memory_flags=memory_type.flags,
-        allocation_size=job.allocation_size,
-        offset=job.offset,
-        map_size=job.map_size,
-        placed=job.placed,
-        reserve=job.reserve,
-        touch=job.touch,
-        threads=job.threads,
-        live=job.live,
-        pairs=pairs,
+        **_asked(job),
+        job=job.job,
+        pairs=counted.pairs,
         seconds=seconds,
-        pairs_per_second=pairs / seconds if seconds else None,
-        ns_per_pair=total_ns / pairs if pairs and not job.rate else None,
+        pairs_per_second=counted.pairs / seconds if seconds else None,
+        ns_per_pair=counted.rate_ns / counted.pairs if counted.pairs and not job.waits else None,
         rounds_ns_per_pair=tuple(rounds),
         ratio_to_v1=ratio,
-        map=stats.latency(results.histogram("map_ns"), latencies_floor),
-        unmap=stats.latency(results.histogram("unmap_ns"), latencies_floor),
-        touch_bytes_per_second=TouchRate(
-            write=_per_second(results, "write"),
-            read=_per_second(results, "read"),
-        ),
-        page_faults={"minor": results.total("minor_faults"), "major": results.total("major_faults")},
-        errors={status[1].split()[0]: 1} if result else {},
-        verified_bytes=results.total("verified_bytes"),
-        mismatches=results.total("mismatches"),
-        status=status[0],
-        reason=status[1],
-        part=job.part,
-        steps=len(job.steps),
-        touches_pages=job.touch == "first" or any(isinstance(step, First) for _, step in walk(job.steps)),
-        unmap_order=job.unmap_order,
-        rate=job.rate,
-        response=stats.latency(results.histogram("cycle_ns"), 0.0) if job.rate else None,
-        missed_cycles=results.total("missed_cycles"),
+        map=stats.latency(counted.map, latencies_floor),
+        unmap=stats.latency(counted.unmap, latencies_floor),
+        touch_bytes_per_second=TouchRate(_per_second(counted.written), _per_second(counted.read)),
+        first_touch_ns_per_page=counted.first.ns / counted.first.count if counted.first.count else None,
+        page_faults={"minor": counted.minor_faults, "major": counted.major_faults},
+        errors={cause.result: 1} if cause and cause.result else {},
+        verified_bytes=counted.verified_bytes,
+        mismatches=counted.mismatches,
+        status=outcomes.of_cause(cause),
+        reason=causes.words(cause) if cause else "",
+        cause=cause,
+        response=stats.latency(counted.cycle, 0.0) if job.rate else None,
+        missed_cycles=counted.missed_cycles,
     )
 
 
-def _per_second(results: Results, kind: str) -> float | None:
-    """Bytes per second of all threads together: they touch at the same time. None where there was nothing to touch."""
-    total, longest = results.total(f"{kind}_bytes"), results.longest(f"{kind}_ns")
-    return total / longest * 1e9 if total and longest else None
+def _asked(job: Job) -> dict[str, Any]:
+    return {name: getattr(job, name) for name in Case.__struct_fields__}
+
+
+def _per_second(touched: Touched) -> float | None:
+    """Bytes per second, None where there was nothing to touch."""
+    return touched.count / touched.ns * 1e9 if touched.count and touched.ns else None
 
 
 def refused_row(part: Workload, device: Device, error: Unsupported) -> Row:
     """What stands for a part that this device cannot run."""
-    size = next((one for one in part.sizes if isinstance(one, int)), 0)
+    cause = Cause("unsupported", text=error.message)
     return Row(
-        job=part.name,
+        **part.asked(),
+        job="",
         device=device.index,
         api=device.apis()[0],
         memory_type=0,
         memory_flags=(),
-        allocation_size=size,
+        allocation_size=next((one for one in part.sizes if isinstance(one, int)), 0),
         offset=part.offsets[0],
-        map_size=part.map_size,
-        placed=part.placed,
-        reserve=part.reserve,
-        touch=part.touch,
-        threads=part.threads,
-        live=part.live,
-        status="unsupported",
-        reason=error.message,
-        part=part.name,
+        status=outcomes.of_cause(cause),
+        reason=causes.words(cause),
+        cause=cause,
     )

@@ -5,17 +5,11 @@ from collections.abc import Sequence
 from itertools import pairwise
 from statistics import median
 
+from vkmapctl.model import bins
 from vkmapctl.model.measured import Bins, Histogram, Latency
 
 FLOOR_FACTOR = 2.0
 PERCENTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
-
-
-def bin_middle(edge: int) -> float:
-    """Representative value of the bin that begins at `edge` ns: at most 1/128 from any value in it."""
-    if edge < 128:
-        return float(edge)
-    return edge + (1 << (edge.bit_length() - 7)) / 2
 
 
 def percentile(histogram: Histogram, quantile: float) -> float | None:
@@ -29,7 +23,7 @@ def percentile(histogram: Histogram, quantile: float) -> float | None:
     for edge, samples in histogram.bins:
         seen += samples
         if seen >= rank:
-            return min(max(bin_middle(edge), float(histogram.min_ns)), float(histogram.max_ns))
+            return min(max(bins.middle(edge), float(histogram.min_ns)), float(histogram.max_ns))
     return float(histogram.max_ns)
 
 

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 from vkmapctl.figures import stats
 from vkmapctl.model.base import Note
-from vkmapctl.model.case import Effort
 from vkmapctl.model.measured import Latency, Row
 
 DRIFT_LIMIT = 0.25  # of the median, between the first and the last third of the rounds
@@ -17,14 +16,14 @@ LONGEST_ADVISED_SECONDS = 600.0
 BUSY = 0.5  # load for each CPU that a run may use
 
 
-def row_notes(row: Row, effort: Effort) -> list[Note]:
+def row_notes(row: Row) -> list[Note]:
     """Everything about one finished row."""
-    where = f"{row.job}, {row.api}"
+    where = row.job
     if row.status != "ok":
         return _overflow_notes(row, where)
     return [
-        *_rounds_notes(row, where, effort),
-        *_sample_notes(row, where, effort),
+        *_rounds_notes(row, where),
+        *_sample_notes(row, where),
         *_floor_notes(row),
         *_rate_notes(row, where),
         *_overflow_notes(row, where),
@@ -40,20 +39,20 @@ def trend(rounds: Sequence[float]) -> float:
     return signs / (n * (n - 1) / 2)
 
 
-def _rounds_notes(row: Row, where: str, effort: Effort) -> list[Note]:
+def _rounds_notes(row: Row, where: str) -> list[Note]:
     """A trend through the rounds is drift; a jump to and fro is scatter, which more warm-up would not cure."""
     if row.rate:
         return []  # the rate sets the pace, not the driver
     moved, steady = stats.drift(row.rounds_ns_per_pair), trend(row.rounds_ns_per_pair)
     if moved > DRIFT_LIMIT and abs(steady) >= TREND_LIMIT:
         way = "rose" if steady > 0 else "fell"
-        text = f"{where}: ns per pair {way} by {moved:.0%} between the first and the last rounds; {_settle(effort)}"
+        text = f"{where}: ns per pair {way} by {moved:.0%} between the first and the last rounds; {_settle(row)}"
         return [Note("drift", text)]
     scatter = _scatter(row.rounds_ns_per_pair)
     if scatter <= SCATTER_LIMIT:
         return []
     pairs = row.pairs / max(len(row.rounds_ns_per_pair), 1)
-    cure = longer(effort, FEW_PAIRS / max(pairs, 1)) if pairs < FEW_PAIRS else "look for other load on this machine"
+    cure = longer(row, FEW_PAIRS / max(pairs, 1)) if pairs < FEW_PAIRS else "look for other load on this machine"
     return [Note("scatter", f"{where}: half of the rounds' ns per pair lie {scatter:.0%} apart; {cure}")]
 
 
@@ -64,9 +63,9 @@ def _scatter(rounds: Sequence[float]) -> float:
     return (ordered[n - 1 - n // 4] - ordered[n // 4]) / ordered[n // 2]
 
 
-def _settle(effort: Effort) -> str:
-    wanted = max(1.0, effort.warmup_seconds * 4)
-    return f"try --warmup {as_flag(wanted)}, or {longer(effort, 4)}"
+def _settle(row: Row) -> str:
+    wanted = max(1.0, (row.warmup_seconds or 0.0) * 4)
+    return f"try --warmup {as_flag(wanted)}, or {longer(row, 4)}"
 
 
 def as_flag(seconds: float) -> str:
@@ -77,29 +76,29 @@ def as_flag(seconds: float) -> str:
     return f"{rounded / 1000:g}s" if rounded >= 1000 else f"{rounded}ms"
 
 
-def longer(effort: Effort, factor: float) -> str:
+def longer(row: Row, factor: float) -> str:
     """How to measure `factor` times as long with the flags of this run."""
     factor = max(factor, 2.0)
-    if effort.iterations is not None:
-        return f"try --iterations {math.ceil(effort.iterations * factor)}"
-    return f"try --duration {as_flag(effort.seconds * factor)}"
+    if row.iterations is not None:
+        return f"try --iterations {math.ceil(row.iterations * factor)}"
+    return f"try --duration {as_flag((row.duration_seconds or 0.0) * factor)}"
 
 
-def _sample_notes(row: Row, where: str, effort: Effort) -> list[Note]:
+def _sample_notes(row: Row, where: str) -> list[Note]:
     """p99 of fewer samples than 100 does not exist, and of fewer than 1000 rests on less than ten."""
     counts = [call.count for call in (row.map, row.unmap) if call is not None and call.count]
     fewest = min(counts, default=0)
     if not fewest or fewest * 0.01 >= FEW_BEYOND:
         return []
     state = f"p99 rests on {fewest} samples" if fewest >= 100 else f"{fewest} samples are too few for a p99"
-    return [Note("few-samples", f"{where}: {state}; {_for_samples(row, effort, FEW_BEYOND / 0.01 / fewest)}")]
+    return [Note("few-samples", f"{where}: {state}; {_for_samples(row, FEW_BEYOND / 0.01 / fewest)}")]
 
 
-def _for_samples(row: Row, effort: Effort, factor: float) -> str:
+def _for_samples(row: Row, factor: float) -> str:
     """How to get `factor` times as many samples; a row of few, slow cycles took longer than it was given."""
-    if effort.iterations is None and 2 * (row.seconds or 0.0) * factor > LONGEST_ADVISED_SECONDS:
+    if row.iterations is None and 2 * (row.seconds or 0.0) * factor > LONGEST_ADVISED_SECONDS:
         return "try a smaller --size, which takes less time for each"
-    return longer(effort, factor)
+    return longer(row, factor)
 
 
 def _floor_notes(row: Row) -> list[Note]:

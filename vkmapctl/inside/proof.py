@@ -7,10 +7,9 @@ import ctypes
 import os
 from typing import Any
 
-from vkmapctl.errors import CallFailed, VkmapError
+from vkmapctl.errors import CallFailed
 from vkmapctl.inside.current_call import at
 from vkmapctl.inside.device import OpenDevice
-from vkmapctl.inside.faults import TEXTS, mismatch
 from vkmapctl.inside.vkapi import Facts, result_name
 from vkmapctl.machine import addresses
 from vkmapctl.rules import MAP_CALLS, PLACED, RESERVE, Api, apis, no_usable_type
@@ -31,7 +30,15 @@ def prove(device: OpenDevice, facts: Facts) -> dict[str, Any]:
     return {"resolves": {name: device.function(name) != 0 for name in _NAMES}, "proofs": proofs}
 
 
-def _proof(device: OpenDevice, facts: Facts, *, by: str, api: Api) -> dict[str, str]:
+class Wrong(Exception):
+    """What is not as it must be: a cause, in the shape of model.measured.Cause."""
+
+    def __init__(self, kind: str, **more: Any) -> None:
+        super().__init__(kind)
+        self.cause = {"kind": kind, **more}
+
+
+def _proof(device: OpenDevice, facts: Facts, *, by: str, api: Api) -> dict[str, Any]:
     types = [one for one in facts["memory_types"] if "Vi" in one["flags"] and not one["barred"]]
     if not types:
         detail = no_usable_type((one["flags"], one["barred"]) for one in facts["memory_types"])
@@ -49,8 +56,11 @@ def _proof(device: OpenDevice, facts: Facts, *, by: str, api: Api) -> dict[str, 
                 attempt.unmap()
         finally:
             device.free(memory)
-    except VkmapError as error:
-        return {"by": by, "status": "failed", "detail": error.message}
+    except Wrong as wrong:
+        return {"by": by, "status": "failed", "cause": wrong.cause}
+    except CallFailed as error:
+        cause = {"kind": "call-failed", "call": error.call, "result": error.result, "text": error.message}
+        return {"by": by, "status": "failed", "cause": cause}
     detail = f"{SIZE} bytes written through one mapping, read back through the next"
     return {"by": by, "status": "ok", "detail": detail}
 
@@ -66,20 +76,21 @@ class _Attempt:
         self.address, self.unmap_flags = 0, 0
 
     def write(self) -> None:
-        """Maps and writes. Raises CallFailed."""
+        """Maps and writes. Raises Wrong, or CallFailed."""
         ctypes.memmove(self._map(), self._written, SIZE)
         if not self._coherent:
             self._device.flush(self._memory)
 
     def read(self) -> None:
-        """Maps and compares. Raises CallFailed."""
+        """Maps and compares. Raises Wrong, or CallFailed."""
         pointer = self._map()
         if not self._coherent:
             self._device.invalidate(self._memory)
         found = ctypes.string_at(pointer, SIZE)
         if found != self._written:
             at_fault = next(i for i in range(SIZE) if found[i] != self._written[i])
-            raise CallFailed(mismatch(at_fault, found[at_fault], self._written[at_fault]))
+            wrong = {"offset": at_fault, "expected": self._written[at_fault], "found": found[at_fault]}
+            raise Wrong("mismatch", mismatch=wrong)
 
     def _map(self) -> int:
         call = MAP_CALLS[self._api][0]
@@ -87,26 +98,26 @@ class _Attempt:
         flags = PLACED if self.address else 0
         result, pointer = self._device.map(self._api, self._memory, flags=flags, address=self.address)
         if result:
-            raise CallFailed(f"{result_name(result)} in {call}")
+            raise Wrong("call-failed", call=call, result=result_name(result))
         if not pointer:
-            raise CallFailed(TEXTS["NULL_POINTER"])
+            raise Wrong("null-pointer", call=call)
         if self.address and pointer != self.address:
-            raise CallFailed(TEXTS["MOVED"])
+            raise Wrong("moved", call=call)
         if pointer % self._alignment:
-            raise CallFailed(TEXTS["MISALIGNED"])
+            raise Wrong("misaligned", call=call)
         return pointer
 
     def unmap(self) -> None:
-        """Raises CallFailed."""
+        """Raises Wrong."""
         call = MAP_CALLS[self._api][1]
         at(call)
         result = self._device.unmap(self._api, self._memory, self.unmap_flags)
         if result:
-            raise CallFailed(f"{result_name(result)} in {call}")
+            raise Wrong("call-failed", call=call, result=result_name(result))
 
 
 def _at_our_address(attempt: _Attempt, *, reserve: bool) -> None:
-    """The same in a range of our own, which must stay taken after an unmap with reserve. Raises CallFailed.
+    """The same in a range of our own, which must stay taken after an unmap with reserve. Raises Wrong.
 
     A range that was lost is left alone: what stands in it now may be another's.
     """
@@ -118,7 +129,7 @@ def _at_our_address(attempt: _Attempt, *, reserve: bool) -> None:
         half()
         attempt.unmap()
         if reserve and not addresses.covered(attempt.address, attempt.address + SIZE):
-            raise CallFailed(TEXTS["RESERVATION_LOST"])
+            raise Wrong("reservation-lost")
         if not reserve and not addresses.map_if_free(SIZE, attempt.address):
-            raise CallFailed(TEXTS["HOLD_FAILED"])
+            raise Wrong("hold-failed")
     addresses.unmap_pages(base, length)

@@ -1,1 +1,1 @@
-"""The machine and this process, as the kernel tells."""
+"""The machine and this process, as the kernel tells. No Vulkan is here."""

@@ -4,8 +4,7 @@ import os
 import sys
 
 from vkmapctl.model.device import Room
-
-Facts = dict[str, str | int | float | list[int] | None]
+from vkmapctl.model.documents import Facts
 
 
 def _text(path: str) -> str:
@@ -40,6 +39,14 @@ def _virtualised() -> str | None:
     return (_first_line("/sys/class/dmi/id/sys_vendor") or "yes") if " hypervisor" in flags else None
 
 
+def _container() -> str | None:
+    """What kind of container this process is in, as far as the usual marks tell."""
+    for path, kind in (("/.dockerenv", "docker"), ("/run/.containerenv", "podman"), ("/.flatpak-info", "flatpak")):
+        if os.path.exists(path):
+            return kind
+    return os.environ.get("container")
+
+
 def memory_available() -> int:
     """Bytes that can be allocated without swapping: MemAvailable, or the cgroup's limit where that is less."""
     available = 0
@@ -72,6 +79,10 @@ def describe() -> Facts:
     """Plain facts for the saved document; None for what this machine does not tell."""
     cpu0 = "/sys/devices/system/cpu/cpu0/cpufreq"
     return {
+        "hostname": os.uname().nodename,
+        "machine_id": _first_line("/etc/machine-id"),
+        "boot_id": _first_line("/proc/sys/kernel/random/boot_id"),
+        "container": _container(),
         "kernel": os.uname().release,
         "machine": os.uname().machine,
         "python": sys.version.split()[0],

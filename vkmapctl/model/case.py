@@ -1,69 +1,34 @@
-"""What is asked for: a workload as written, the jobs that it becomes on a device, and how long they are measured."""
+"""Which row is this: all that was asked of it, in one type beneath jobs and rows, with one identity and one label.
 
-from typing import Literal
+Every table, export, comparison, threshold and warning tells rows apart by what is here.
+"""
 
-import msgspec
+from collections.abc import Callable, Collection, Sequence
+from typing import Literal, NamedTuple
 
-from vkmapctl.model.base import Data, Note
-from vkmapctl.model.script import AnyStep
+from vkmapctl import units
+from vkmapctl.model.base import Data
 from vkmapctl.rules import Api
 
 Touch = Literal["none", "first", "write", "read", "verify"]
-
 UnmapOrder = Literal["same", "reverse", "random"]
+EFFORT = ("seed", "duration_seconds", "iterations", "warmup_seconds", "period_seconds", "script")
 
 
-class Workload(Data, frozen=True):
-    """A stress workload as asked for, before the device is known. Sizes in bytes.
+class Case(Data, frozen=True):
+    """All that is asked of a row; sizes in bytes.
 
-    sizes may hold `LOW..fit*FACTOR`, which only a device can resolve. rate: cycles per second and thread. draws: the
-    steps are drawn at random so many times for each cycle. objects: of a script, their number or their sizes. fill:
-    the addresses that `placed` names are used up before the job starts. period_seconds: a line and a look for leaks
-    so often. jobs: a workload of several parts has them here, and its own flags mean nothing.
+    part: the job's name in its workload file. offset: bytes, or `random`. map_size: None for VK_WHOLE_SIZE. placed:
+    `any`, `low4g`, `low2g`, an address in hexadecimal, or None. rate: cycles per second and thread. period_seconds:
+    length of a round. steps, script: of a scripted job the number of its steps, and a digest of them and their objects.
+    fill: the addresses that `placed` names are used up first. together: devices that work at the same time.
+    gap_seconds: slept before each cycle. None in seed to warmup_seconds: a file of vkmapctl 0.1 does not tell.
     """
 
-    name: str = "flags"
-    sizes: tuple[int | str, ...] = (64 << 20,)
-    offsets: tuple[int | str, ...] = (0,)
-    map_size: int | None = None
-    api: str = "auto"
-    memory_type: str = "auto"
-    placed: str | None = None
-    reserve: bool = False
-    touch: Touch = "none"
-    threads: int = 1
-    live: int = 1
-    seconds: float = 2.0
-    iterations: int | None = None
-    warmup_seconds: float = 0.1
-    seed: int = 1
-    unmap_order: UnmapOrder = "same"
-    rate: float | None = None
-    fail_if: tuple[str, ...] = ()
-    objects: int | tuple[int, ...] = 0
-    steps: tuple[AnyStep, ...] = ()
-    draws: int | None = None
-    fill: bool = False
-    period_seconds: float | None = None
-    question: str = ""
-    jobs: tuple["Workload", ...] = ()
-
-    def parts(self) -> tuple["Workload", ...]:
-        """The sets of flags to measure, one after the other."""
-        return self.jobs or (msgspec.structs.replace(self, name=""),)
-
-
-class Job(Data, frozen=True):
-    """One row to measure: a workload resolved for one device, one memory type, one range and one api.
-
-    offset: bytes, or `random`. map_size: bytes, or None for VK_WHOLE_SIZE. placed: `any`, `low4g`, `low2g`, an
-    address in hexadecimal, or None.
-    """
-
-    name: str
     device: int
     api: Api
     memory_type: int
+    memory_flags: tuple[str, ...]
     allocation_size: int
     offset: int | str
     map_size: int | None
@@ -72,42 +37,111 @@ class Job(Data, frozen=True):
     touch: Touch
     threads: int
     live: int
-    seed: int
     part: str = ""
     unmap_order: UnmapOrder = "same"
     rate: float | None = None
-    object_sizes: tuple[int, ...] = ()
-    steps: tuple[AnyStep, ...] = ()
-    draws: int | None = None
+    seed: int | None = None
+    duration_seconds: float | None = None
+    iterations: int | None = None
+    warmup_seconds: float | None = None
+    period_seconds: float | None = None
+    steps: int = 0
+    script: str = ""
     fill: bool = False
+    together: int = 1
+    gap_seconds: float = 0.0
 
     @property
-    def object_count(self) -> int:
-        """Objects of each thread."""
-        return len(self.object_sizes) if self.steps else self.live
+    def waits(self) -> bool:
+        """Whether a thread waits between cycles: time per pair then says nothing about the driver."""
+        return bool(self.rate or self.gap_seconds)
 
-    @property
-    def memory_bytes(self) -> int:
-        """What all objects of all threads take."""
-        each = sum(self.object_sizes) if self.steps else self.allocation_size * self.live
-        return each * self.threads
+    def identity(self, *, but: Collection[str] = ()) -> tuple[object, ...]:
+        """What no two different cases share. but: names of fields to leave out."""
+        return tuple(getattr(self, name) for name in Case.__struct_fields__ if name not in but)
+
+    def label(self, among: "Sequence[Case]") -> str:
+        """What tells this case from the others of its run, of which it is one."""
+        return next(label for case, label in zip(among, labels(among), strict=True) if case is self)
 
 
-class Effort(Data, frozen=True):
-    """How long each job is measured: by time, or by cycles of the program where `iterations` is given.
+class Aspect(NamedTuple):
+    """One thing that is asked of a row. show: never the same for two values. word: how a label says what is shown.
 
-    period_seconds: length of a round, where each one is reported and looked at for leaks.
+    usual: what is shown where nobody asked for anything; a label leaves it out.
     """
 
-    seconds: float
-    iterations: int | None
-    warmup_seconds: float
-    period_seconds: float | None = None
+    title: str
+    show: Callable[[Case], str]
+    word: str = "{}"
+    usual: str | None = None
+    numeric: bool = True
+    folds: bool = False
 
 
-class Plan(Data, frozen=True):
-    """Groups of jobs; the jobs of a group differ in their api alone and are measured in turns."""
+def memory_label(case: Case) -> str:
+    """`#3 Vi Co Ca`, or `malloc`."""
+    return "malloc" if case.memory_type < 0 else " ".join((f"#{case.memory_type}", *case.memory_flags))
 
-    groups: tuple[tuple[Job, ...], ...]
-    effort: Effort
-    notes: tuple[Note, ...] = ()
+
+def _seconds(value: float | None) -> str:
+    return units.NONE if value is None else f"{units.exact(value)} s"
+
+
+def _count(value: int | None) -> str:
+    return units.NONE if value is None else str(value)
+
+
+ASPECTS = (
+    Aspect("device", lambda c: str(c.device), "device {}", "0"),
+    Aspect("job", lambda c: c.part, usual="", numeric=False),
+    Aspect("size", lambda c: units.exact_size(c.allocation_size)),
+    Aspect("offset", lambda c: str(c.offset), "at {}", "0"),
+    Aspect("mapped", lambda c: "whole" if c.map_size is None else units.exact_size(c.map_size), "mapped {}", "whole"),
+    Aspect("memory type", memory_label, numeric=False, folds=True),
+    Aspect("placed", lambda c: c.placed or units.NONE, "placed {}", units.NONE, numeric=False),
+    Aspect("reserve", lambda c: "yes" if c.reserve else "no", "reserve", "no", numeric=False),
+    Aspect("touch", lambda c: c.touch, "touch {}", "none", numeric=False),
+    Aspect("threads", lambda c: str(c.threads), "{} threads", "1"),
+    Aspect("live", lambda c: str(c.live), "{} live", "1"),
+    Aspect("unmapped", lambda c: c.unmap_order, "unmapped in {} order", "same", numeric=False),
+    Aspect("rate", lambda c: units.NONE if c.rate is None else f"{units.exact(c.rate)}/s", usual=units.NONE),
+    Aspect("gap", lambda c: _seconds(c.gap_seconds), usual="0 s"),
+    Aspect("script", lambda c: c.script and f"{c.steps} steps {c.script}", usual="", numeric=False),
+    Aspect("filled", lambda c: "yes" if c.fill else "no", "addresses filled", "no", numeric=False),
+    Aspect("seed", lambda c: _count(c.seed), "seed {}", "1"),
+    Aspect("duration", lambda c: _seconds(c.duration_seconds), "for {}", "2 s"),
+    Aspect("iterations", lambda c: _count(c.iterations), "{} iterations", units.NONE),
+    Aspect("warm-up", lambda c: _seconds(c.warmup_seconds), "warm-up {}", "0.1 s"),
+    Aspect("period", lambda c: _seconds(c.period_seconds), "period {}", units.NONE),
+    Aspect("at once", lambda c: str(c.together), "{} devices at once", "1"),
+    Aspect("api", lambda c: c.api, numeric=False),
+)  # fmt: skip
+
+
+def varying(cases: Sequence[Case]) -> list[Aspect]:
+    """The aspects in which some of the cases differ."""
+    return [aspect for aspect in ASPECTS if len({aspect.show(case) for case in cases}) > 1]
+
+
+def labels(cases: Sequence[Case], always: Collection[str] = ("size",)) -> list[str]:
+    """A label for each case, made of what tells it from the others; no two are alike.
+
+    always: titles of the aspects that are told whether or not they differ. A script's size says little of it.
+    """
+    differing = varying(cases)
+    told: dict[str, None] = {}  # a set that keeps its order
+    for case in cases:
+        label, number = _label(case, differing, always), 2
+        unique = label
+        while unique in told:
+            unique, number = f"{label} ({number})", number + 1
+        told[unique] = None
+    return list(told)
+
+
+def _label(case: Case, differing: Sequence[Aspect], always: Collection[str]) -> str:
+    told = [] if case.steps else always
+    shown = [(aspect, aspect.show(case)) for aspect in ASPECTS if aspect in differing or aspect.title in told]
+    words = [aspect.word.format(text) for aspect, text in shown if text != aspect.usual]
+    return ", ".join(words) or case.part or units.exact_size(case.allocation_size)

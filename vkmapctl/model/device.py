@@ -4,6 +4,7 @@ from typing import Literal
 
 from vkmapctl import rules
 from vkmapctl.model.base import Data, Note, Status
+from vkmapctl.model.measured import Cause
 from vkmapctl.rules import Api
 
 
@@ -154,6 +155,7 @@ class Proof(Data, frozen=True):
     by: Literal["v1", "khr", "core", "placed", "reserve"]
     status: Status
     detail: str = ""
+    cause: Cause | None = None
 
 
 class Probe(Data, frozen=True):

@@ -1,15 +1,20 @@
 """The saved documents, one class for each `kind` of JSON: plain frozen data made of the model's."""
 
+import re
 from typing import Any, Literal
 
 import msgspec
 
-from vkmapctl.model.base import Data, Note, Outcome, VerdictStatus
-from vkmapctl.model.case import Workload
+from vkmapctl.errors import ExitCode
+from vkmapctl.model.base import Data, Note, Status, VerdictStatus
 from vkmapctl.model.device import Device, Probe
 from vkmapctl.model.measured import Floor, Row
+from vkmapctl.model.workload import Job, Workload
 
 SCHEMA = "vkmapctl/1"
+Facts = dict[str, str | int | float | list[int] | None]
+# Lists of numbers, also nested, in indented JSON: no string holds a newline, so all of them stand outside of strings.
+_NUMBERS = re.compile(rb"\[\n[-+.eE0-9\[\],\s]*\]")
 
 
 class Tool(Data, frozen=True):
@@ -18,39 +23,40 @@ class Tool(Data, frozen=True):
     command: tuple[str, ...] = ()
 
 
-class Run(Data, frozen=True, tag_field="kind", tag="stress"):
-    """The saved document of a stress run."""
+class Document(Data, frozen=True, kw_only=True, tag_field="kind"):
+    """The head of every saved document.
 
-    schema: str
+    host: plain facts about the machine. layers: those between the program and the driver. injected: the fault that the
+    test layer was asked for. outcome and exit_code are those of an interrupted run until it is finished, so that a file
+    that is left behind claims no success.
+    """
+
+    schema: str = SCHEMA
     tool: Tool
-    started: str
-    host: dict[str, str | int | float | list[int] | None]
-    loader: str
-    device: Device | None
-    devices: tuple[Device, ...]
+    started: str = ""
+    host: Facts = msgspec.field(default_factory=dict)
+    loader: str = ""
+    layers: tuple[str, ...] = ()
+    injected: str = ""
+    outcome: Status = "interrupted"
+    exit_code: int = ExitCode.INTERRUPTED
+    warnings: tuple[Note, ...] = ()
+
+
+class Run(Document, frozen=True, kw_only=True, tag="stress"):
+    """A stress run."""
+
+    devices: tuple[Device, ...] = ()
     workload: Workload
-    outcome: Outcome
-    exit_code: int
     floor: Floor | None = None
     results: tuple[Row, ...] = ()
-    warnings: tuple[Note, ...] = ()
-    layers: tuple[str, ...] = ()
 
 
-class ProbeReport(Data, frozen=True, tag_field="kind", tag="probe"):
-    """The saved document of a probe."""
+class ProbeReport(Document, frozen=True, kw_only=True, tag="probe"):
+    """A probe. missing: what a gate found to be lacking."""
 
-    schema: str
-    tool: Tool
-    started: str
-    host: dict[str, str | int | float | list[int] | None]
-    loader: str
-    devices: tuple[Probe, ...]
-    outcome: Outcome
-    exit_code: int
+    devices: tuple[Probe, ...] = ()
     missing: tuple[str, ...] = ()
-    warnings: tuple[Note, ...] = ()
-    layers: tuple[str, ...] = ()
 
 
 # --- a verify run ---------------------------------------------------------------------------------
@@ -71,56 +77,85 @@ class CheckRow(Data, frozen=True):
     seconds: float
 
 
-class VerifyReport(Data, frozen=True, tag_field="kind", tag="verify"):
-    """The saved document of a verify run."""
+class VerifyReport(Document, frozen=True, kw_only=True, tag="verify"):
+    """A verify run."""
 
-    schema: str
-    tool: Tool
-    started: str
-    host: dict[str, str | int | float | list[int] | None]
-    loader: str
-    devices: tuple[Device, ...]
-    outcome: Outcome
-    exit_code: int
+    devices: tuple[Device, ...] = ()
     results: tuple[CheckRow, ...] = ()
-    warnings: tuple[Note, ...] = ()
 
 
 # --- a selftest -----------------------------------------------------------------------------------
 
 
 class Trial(Data, frozen=True):
-    """One fault against one check or stress run. by: its id; how: what was seen; caught None: not to be had here."""
+    """One fault against one check or stress run. by: its id; how: what was seen; caught None: not to be had here.
+
+    expected: the verdicts that count as caught.
+    """
 
     fault: str
     description: str
     by: str
     caught: bool | None
     how: str
+    expected: tuple[str, ...] = ()
 
 
-class SelftestReport(Data, frozen=True, tag_field="kind", tag="selftest"):
-    """The saved document of a selftest."""
+class SelftestReport(Document, frozen=True, kw_only=True, tag="selftest"):
+    """A selftest. baseline: what was reported without any fault, which must be nothing."""
+
+    device: Device
+    baseline: tuple[str, ...] = ()
+    trials: tuple[Trial, ...] = ()
+
+
+# --- what a workload would do ---------------------------------------------------------------------
+
+
+class PlannedRow(Data, frozen=True):
+    """A row to come: what it measures, the memory of all its objects, and its time in seconds (None: by iterations)."""
+
+    job: Job
+    memory_bytes: int
+    seconds: float | None
+
+
+class Refusal(Data, frozen=True):
+    """A part that a device cannot run."""
+
+    device: int
+    part: str
+    reason: str
+
+
+class PlanReport(Data, frozen=True, tag_field="kind", tag="plan"):
+    """What `workloads check` prints. memory_bytes: the most at one time."""
 
     schema: str
-    tool: Tool
-    device: Device
-    baseline: tuple[str, ...]  # what was reported without any fault
-    trials: tuple[Trial, ...]
-    outcome: str
+    workload: Workload
+    devices: tuple[Device, ...]
+    rows: tuple[PlannedRow, ...]
+    refused: tuple[Refusal, ...]
+    memory_bytes: int
+    seconds: float
     exit_code: int
 
 
 def to_json(document: Data) -> bytes:
-    """Indented UTF-8 JSON with a final newline. The `schema` key comes first.
+    """Indented UTF-8 JSON with a final newline; numbers in a list, such as a histogram's bins, share a line.
 
-    Bytes of a command line that are no UTF-8 become question marks.
+    The `schema` key comes first. Bytes of a command line that are no UTF-8 become question marks.
     """
     try:
         data = msgspec.json.encode(document)
     except UnicodeEncodeError:
         data = msgspec.json.encode(_encodable(msgspec.to_builtins(document)))
-    return msgspec.json.format(data, indent=1) + b"\n"
+    return indented(data)
+
+
+def indented(data: bytes) -> bytes:
+    """The same JSON, laid out for people."""
+    return _NUMBERS.sub(lambda found: found[0].translate(None, b" \n"), msgspec.json.format(data, indent=1)) + b"\n"
 
 
 def _encodable(node: Any) -> Any:

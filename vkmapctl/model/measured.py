@@ -3,8 +3,7 @@
 import msgspec
 
 from vkmapctl.model.base import Data, Status
-from vkmapctl.model.case import Touch, UnmapOrder
-from vkmapctl.rules import Api
+from vkmapctl.model.case import Case
 
 
 class Bins(Data, frozen=True):
@@ -50,28 +49,73 @@ class TouchRate(Data, frozen=True):
     read: float | None = None
 
 
-class Row(Data, frozen=True):
+class Mismatch(Data, frozen=True):
+    """A byte that is not what was written: its offset in the allocation, what was written, what is there."""
+
+    offset: int
+    expected: int
+    found: int
+
+
+class Touched(Data, frozen=True):
+    """Bytes, or pages, that were touched, and how long that took in ns."""
+
+    count: int = 0
+    ns: int = 0
+
+
+class Counted(Data, frozen=True):
+    """What the loop counted for one job, all its threads together.
+
+    rate_ns: sum over the threads, longest_rate_ns: of the longest. written, read: bytes, by the longest thread, since
+    all touch at the same time. first: pages, by the sum over the threads.
+    """
+
+    pairs: int
+    rate_ns: int
+    longest_rate_ns: int
+    map: Histogram
+    unmap: Histogram
+    cycle: Histogram
+    written: Touched
+    read: Touched
+    first: Touched
+    minor_faults: int
+    major_faults: int
+    verified_bytes: int
+    mismatches: int
+    missed_cycles: int
+
+
+class Cause(Data, frozen=True):
+    """Why a row or a proof did not end well, as it was seen; words are made of it where it is shown.
+
+    kind: `call-failed`, `crashed`, `hung`, `interrupted`, `cut-short`, `refused`, `unsupported`, `leak`, `validation`,
+    or the name of what was wrong: `null-pointer`, `moved`, `mismatch`, … call: the function; result: the VkResult's
+    name; step, object, iteration: of the loop's program. text: what the process's end, a leak or a layer's message
+    says of itself; said: the driver's own last line.
+    """
+
+    kind: str
+    call: str = ""
+    result: str = ""
+    step: int | None = None
+    object: int | None = None
+    iteration: int | None = None
+    mismatch: Mismatch | None = None
+    text: str = ""
+    said: str = ""
+
+
+class Row(Case, frozen=True, kw_only=True):
     """One job's result.
 
-    part: the job's name in its workload file. steps: of a script, 0 for other jobs. touches_pages: what is
-    written is one byte of each page. With a `rate` (cycles per second
-    and thread), `response` counts each cycle from the moment it was due to its end. together: devices that ran the
-    job at the same time.
+    job: its label, unlike any other row's in the run. With a `rate`, `response` counts each cycle from the moment it
+    was due to its end. first_touch_ns_per_page: of a job that writes one byte of each page. reason: the cause, or the
+    refusal, in words.
     """
 
     job: str
-    device: int
-    api: Api
-    memory_type: int
-    memory_flags: tuple[str, ...]
-    allocation_size: int
-    offset: int | str
-    map_size: int | None
-    placed: str | None
-    reserve: bool
-    touch: Touch
-    threads: int
-    live: int
     pairs: int = 0
     seconds: float = 0.0
     pairs_per_second: float | None = None
@@ -81,20 +125,16 @@ class Row(Data, frozen=True):
     map: Latency | None = None
     unmap: Latency | None = None
     touch_bytes_per_second: TouchRate = TouchRate()
+    first_touch_ns_per_page: float | None = None
     page_faults: dict[str, int] = msgspec.field(default_factory=dict)
     errors: dict[str, int] = msgspec.field(default_factory=dict)
     verified_bytes: int = 0
     mismatches: int = 0
     status: Status = "ok"
     reason: str = ""
-    part: str = ""
-    steps: int = 0
-    touches_pages: bool = False
-    unmap_order: UnmapOrder = "same"
-    rate: float | None = None
+    cause: Cause | None = None
     response: Latency | None = None
     missed_cycles: int = 0
-    together: int = 1
 
 
 class Floor(Data, frozen=True):

@@ -6,11 +6,14 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+MOST_OBJECTS = 100_000
 Place = Annotated[str, Meta(description="any, low4g, low2g or an address such as 0x10000000")]
-Bytes = Annotated[int | str, Meta(description="bytes, or a number with a unit such as 64K")]
-Range = Annotated[str, Meta(description="a name for the range, chosen by the file")]
-Object = Annotated[int | Literal["any"], Meta(description="number of the object from 0 on, or any for a random one")]
-Weight = Annotated[float, Meta(ge=0, description="how often `draws` picks this step, relative to the others")]
+_Number = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+Bytes = Annotated[_Number | str, Meta(description="bytes, or a number with a unit such as 64K")]
+RangeName = Annotated[str, Meta(description="a name for the range, chosen by the file")]
+_Index = Annotated[int, Meta(ge=0, lt=MOST_OBJECTS)]
+Object = Annotated[_Index | Literal["any"], Meta(description="number of the object from 0 on, or any for a random one")]
+Weight = Annotated[float, Meta(ge=0, le=1e9, description="how often `draws` picks this step, relative to the others")]
 
 
 class ScriptStep(msgspec.Struct, frozen=True, tag_field="op", forbid_unknown_fields=True):
@@ -86,7 +89,7 @@ class Free(ScriptStep, frozen=True, tag="free"):
 class Reserve(ScriptStep, frozen=True, tag="reserve"):
     """Takes a named address range; the first step of that name says its size and address."""
 
-    range: Range
+    range: RangeName
     size: Bytes | None = None
     address: Place | None = None
     weight: Weight = 1.0
@@ -95,7 +98,7 @@ class Reserve(ScriptStep, frozen=True, tag="reserve"):
 class Release(ScriptStep, frozen=True, tag="release"):
     """Gives a named range back, or the one that an object's unmap with reserve has kept."""
 
-    range: Range | None = None
+    range: RangeName | None = None
     object: Object | None = None
     weight: Weight = 1.0
 

@@ -1,1 +1,1 @@
-"""What to do: flags and workload files, resolved against a device, and laid out as the loop's steps."""
+"""What to do: options and workload files, resolved against a device, laid out as the loop's steps. Nothing runs."""

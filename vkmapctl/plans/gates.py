@@ -13,6 +13,7 @@ _COMPARE = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operato
 _THRESHOLD = r"([a-z0-9_.]+)\s*(>=|<=|>|<)\s*(\S+)"
 _PERCENTILES = {"min": "min_ns", "mean": "mean_ns", "p50": "p50_ns", "p90": "p90_ns",
                 "p99": "p99_ns", "p999": "p999_ns", "max": "max_ns"}  # fmt: skip
+_LARGEST_LIMIT = 1e18  # more pairs, bytes or errors than any run counts
 _CALLS = ("map", "unmap", "response")  # response: with --rate, from when a cycle was due
 _API_REQUIREMENT = r"api>=(\d{1,9})\.(\d{1,9})"
 _PROVED_BY = {
@@ -65,13 +66,14 @@ def _limit(metric: str, value: str) -> float:
         match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]?)B/s", value)
         if not match:
             raise ValueError(f"'{value}' is not a bandwidth such as 5GB/s")
-        return float(match[1]) * {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9}[match[2]]
-    try:
-        limit = float(value)
-    except ValueError:
-        raise ValueError(f"'{value}' is not a number") from None
-    if limit != limit:
-        raise ValueError(f"'{value}' is not a number")
+        limit = float(match[1]) * {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9}[match[2]]
+    else:
+        try:
+            limit = float(value)
+        except ValueError:
+            raise ValueError(f"'{value}' is not a number") from None
+    if not abs(limit) <= _LARGEST_LIMIT:
+        raise ValueError(f"'{value}' is not a number up to {_LARGEST_LIMIT:g}")
     return limit
 
 
@@ -97,12 +99,11 @@ def missed(thresholds: Iterable[Threshold], rows: Iterable[Row]) -> list[str]:
     for row in rows:
         for threshold in thresholds:
             value = value_of(threshold.metric, row)
-            where = f"{row.job}, {row.api}"
             if value is None:
                 why = "only --rate gives it" if threshold.metric.startswith("response.") else "too few samples"
-                lines.append(f"{where}: {threshold.metric} could not be judged: {why}")
+                lines.append(f"{row.job}: {threshold.metric} could not be judged: {why}")
             elif _COMPARE[threshold.comparison](value, threshold.limit):
-                lines.append(f"{where}: {threshold.text}: it is {_shown(threshold.metric, value)}")
+                lines.append(f"{row.job}: {threshold.text}: it is {_shown(threshold.metric, value)}")
     return lines
 
 

@@ -2,22 +2,23 @@
 
 import math
 import random
+from mmap import PAGESIZE
 
-from vkmapctl.model.case import Job
 from vkmapctl.model.device import Device
-from vkmapctl.native import PAGE, Op, Step
+from vkmapctl.model.loop import LoopStep, Op
+from vkmapctl.model.workload import Job
 from vkmapctl.rules import PLACED, RESERVE
 
 RANDOM_CYCLES = 256
 RANDOM_ORDERS = 16
 MOST_STEPS = 100_000  # of random unmap orders together
-_STEP_BYTES = 400  # a Step, its place in the lists, and the loop's own copy of it
+_STEP_BYTES = 400  # a LoopStep, its place in the lists, and the loop's own copy of it
 _STEPS_OF_AN_OBJECT = 6
 
 
 def page_ceil(size: int) -> int:
     """size rounded up to whole pages."""
-    return -(-size // PAGE) * PAGE
+    return -(-size // PAGESIZE) * PAGESIZE
 
 
 def thread_seed(job: Job, thread: int) -> int:
@@ -48,14 +49,14 @@ def offsets_of(job: Job, device: Device, thread: int) -> list[list[int]]:
     generator = random.Random(thread_seed(job, thread))
     step = 1
     if job.placed:
-        step = device.placed.min_placed_memory_map_alignment or PAGE
+        step = device.placed.min_placed_memory_map_alignment or PAGESIZE
     elif job.touch != "none" and not device.memory_types[job.memory_type].coherent:
         step = device.limits.non_coherent_atom_size  # so that every range holds a whole atom
     last = job.allocation_size - (job.map_size or step)
     return [[generator.randrange(0, last + 1, step) for _ in range(job.live)] for _ in range(RANDOM_CYCLES)]
 
 
-def cycles_of(job: Job, device: Device, addresses: list[int], thread: int) -> list[list[Step]]:
+def cycles_of(job: Job, device: Device, addresses: list[int], thread: int) -> list[list[LoopStep]]:
     """The program of one thread. addresses: where each live object is placed, empty for ordinary maps.
 
     Touching `verify` checks what the mapping before wrote and then writes anew, so every unmap is checked by the
@@ -82,24 +83,24 @@ def unmap_orders(job: Job, thread: int) -> list[list[int]]:
     return [generator.sample(order, job.live) for _ in range(cycles)]
 
 
-def _cycle(job: Job, device: Device, addresses: list[int], offsets: list[int], order: list[int]) -> list[Step]:
+def _cycle(job: Job, device: Device, addresses: list[int], offsets: list[int], order: list[int]) -> list[LoopStep]:
     sizes = [job.allocation_size - offset if job.map_size is None else job.map_size for offset in offsets]
-    steps = []
+    steps = [LoopStep(Op.PAUSE, size=round(job.gap_seconds * 1e9))] if job.gap_seconds else []
     for i, (offset, size) in enumerate(zip(offsets, sizes, strict=True)):
         address = addresses[i] if addresses else 0
         flags = PLACED if addresses else 0
-        steps.append(Step(Op.MAP, i, offset, size, whole=job.map_size is None, flags=flags, address=address))
+        steps.append(LoopStep(Op.MAP, i, offset, size, whole=job.map_size is None, flags=flags, address=address))
         if job.reserve and not addresses:  # only now, so that this map must avoid the range
-            steps.append(Step(Op.RELEASE, i))
+            steps.append(LoopStep(Op.RELEASE_KEPT, i))
         steps += _touch(job, device, i, offset, size)
     for i in order:
-        steps.append(Step(Op.UNMAP, i, flags=RESERVE if job.reserve else 0))
+        steps.append(LoopStep(Op.UNMAP, i, flags=RESERVE if job.reserve else 0))
         if addresses and not job.reserve:
-            steps.append(Step(Op.HOLD, i, size=page_ceil(sizes[i]), address=addresses[i]))
+            steps.append(LoopStep(Op.HOLD, i, size=page_ceil(sizes[i]), address=addresses[i]))
     return steps
 
 
-def _touch(job: Job, device: Device, index: int, offset: int, size: int) -> list[Step]:
+def _touch(job: Job, device: Device, index: int, offset: int, size: int) -> list[LoopStep]:
     if job.touch == "none":
         return []
     begin, end = offset, offset + size
@@ -112,4 +113,4 @@ def _touch(job: Job, device: Device, index: int, offset: int, size: int) -> list
     ops = {"first": [Op.FIRST], "write": [Op.WRITE], "read": [Op.READ], "verify": [Op.VERIFY, Op.WRITE]}[job.touch]
     before = [] if coherent or ops[0] in (Op.FIRST, Op.WRITE) else [Op.INVALIDATE]
     after = [] if coherent or ops[-1] in (Op.READ, Op.VERIFY) else [Op.FLUSH]
-    return [Step(op, *place) for op in (*before, *ops, *after)]
+    return [LoopStep(op, *place) for op in (*before, *ops, *after)]

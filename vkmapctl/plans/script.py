@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from vkmapctl import units
 from vkmapctl.model.device import Device
+from vkmapctl.model.loop import LoopStep, Op
 from vkmapctl.model.script import (
     Allocate,
     AnyStep,
@@ -28,12 +29,11 @@ from vkmapctl.model.script import (
     Write,
     walk,
 )
-from vkmapctl.native import Op, Step
+from vkmapctl.plans.options import LONGEST_PAUSE_SECONDS
 from vkmapctl.plans.program import page_ceil
 from vkmapctl.rules import PLACED, RESERVE
 
 LONGEST_CYCLE = 200_000
-LONGEST_PAUSE_SECONDS = 10.0
 TRIES = 2_000
 _TOUCHES = {First: Op.FIRST, Write: Op.WRITE, Read: Op.READ, Verify: Op.VERIFY,
             Flush: Op.FLUSH, Invalidate: Op.INVALIDATE}  # fmt: skip
@@ -48,7 +48,7 @@ class Impossible(ValueError):
         self.reason, self.path = reason, path
 
 
-class Range(msgspec.Struct):
+class NamedRange(msgspec.Struct):
     """A named address range: bytes, and where it is wanted as --placed says it, or where it is."""
 
     size: int
@@ -102,9 +102,9 @@ def _pause_ns(step: Pause, path: str = "") -> int:
     return round(seconds * 1e9)
 
 
-def ranges_of(steps: Sequence[AnyStep]) -> dict[str, Range]:
+def ranges_of(steps: Sequence[AnyStep]) -> dict[str, NamedRange]:
     """The named ranges, by the first reserve step of each. Raises Impossible."""
-    found: dict[str, Range] = {}
+    found: dict[str, NamedRange] = {}
     for path, step in walk(steps):
         if not isinstance(step, Reserve):
             continue
@@ -112,7 +112,7 @@ def ranges_of(steps: Sequence[AnyStep]) -> dict[str, Range]:
         if known is None:
             if step.size is None or not int(step.size):
                 raise Impossible(f"range '{step.range}' needs a size where it is reserved first", path)
-            found[step.range] = Range(page_ceil(int(step.size)), step.address or "any")
+            found[step.range] = NamedRange(page_ceil(int(step.size)), step.address or "any")
         elif (step.size is not None and page_ceil(int(step.size)) != known.size) or (
             step.address is not None and step.address != known.wanted
         ):
@@ -147,13 +147,13 @@ def cycle_of(
     draws: int | None = None,
     seed: int = 0,
     device: Device | None = None,
-) -> list[Step]:
+) -> list[LoopStep]:
     """One whole cycle. addresses: of each named range. Without a device its limits are not checked.
 
     With `draws`, the steps are drawn by weight so many times among those that are possible, and the cycle ends by
     undoing what is left. The same arguments give the same steps. Raises Impossible.
     """
-    machine = Machine(steps, sizes, addresses, random.Random(seed), device)
+    machine = Walk(steps, sizes, addresses, random.Random(seed), device)
     if draws is None:
         machine.sequence(steps, "steps")
         machine.check_end()
@@ -163,7 +163,7 @@ def cycle_of(
     return machine.emitted
 
 
-class Machine:
+class Walk:
     """Walks steps, keeps the state that they lead to, and emits the loop's steps."""
 
     def __init__(
@@ -181,7 +181,7 @@ class Machine:
         for name, one in self._ranges.items():
             one.address = addresses.get(name, 0)
         self._random, self._device = generator, device
-        self.emitted: list[Step] = []
+        self.emitted: list[LoopStep] = []
 
     def sequence(self, steps: Sequence[AnyStep], path: str) -> None:
         """Every step in order."""
@@ -276,7 +276,7 @@ class Machine:
     def _emit(self, *arguments: int, **more: int | bool) -> None:
         if len(self.emitted) >= LONGEST_CYCLE:
             raise Impossible(f"a cycle has at most {LONGEST_CYCLE} steps, repeats counted", "steps")
-        self.emitted.append(Step(*arguments, **more))  # type: ignore[arg-type]
+        self.emitted.append(LoopStep(*arguments, **more))  # type: ignore[arg-type]
 
     def _apply(self, step: AnyStep, i: int) -> None:
         """Checks one step, changes the state, and emits; raises Impossible before it changes anything."""
@@ -315,7 +315,7 @@ class Machine:
         flags = PLACED if step.placed is not None else 0
         self._emit(Op.MAP, i, offset, size, whole=step.size is None, flags=flags, address=address)
 
-    def _free_range(self, name: str, offset: int, size: int) -> Range:
+    def _free_range(self, name: str, offset: int, size: int) -> NamedRange:
         one = self._ranges.get(name)
         if one is None:
             known = ", ".join(self._ranges) or "none"
@@ -331,7 +331,7 @@ class Machine:
             raise Impossible(f"offset and size of a placed map must be multiples of {alignment}")
         return one
 
-    def _forget(self, one: Range) -> None:
+    def _forget(self, one: NamedRange) -> None:
         if one.keeper is not None:
             self._emit(Op.FORGET, one.keeper)
             self._things[one.keeper].kept = None
@@ -405,7 +405,7 @@ class Machine:
             if thing.kept != OWN:
                 raise Impossible(f"object {i} keeps no addresses of its own at this point")
             thing.kept = None
-            self._emit(Op.RELEASE, i)
+            self._emit(Op.RELEASE_KEPT, i)
             return
         one = self._ranges.get(step.range)
         if one is None or not one.taken or one.occupant is not None:

@@ -1,15 +1,18 @@
 """What was asked for, resolved against a device into a plan, or refused before anything is allocated."""
 
+import hashlib
 import itertools
 import re
+from collections.abc import Iterator, Sequence
 
+import msgspec
 from msgspec.structs import replace
 
 from vkmapctl import units
 from vkmapctl.errors import Unsupported, UsageProblem
 from vkmapctl.model.base import Note
-from vkmapctl.model.case import Effort, Job, Plan, Workload
 from vkmapctl.model.device import MALLOC, MALLOC_TYPE, Device, MemoryType, Room
+from vkmapctl.model.workload import Job, Plan, Workload
 from vkmapctl.plans.program import atom_range, page_ceil, program_bytes
 from vkmapctl.plans.script import Impossible, cycle_of, needs, object_count
 from vkmapctl.rules import Api
@@ -51,8 +54,15 @@ def resolve(workload: Workload, device: Device, room: Room) -> Plan:
                 "map and unmap latencies do not",
             )
         )
-    effort = Effort(workload.seconds, workload.iterations, workload.warmup_seconds, workload.period_seconds)
-    return Plan(tuple(groups), effort, tuple(dict.fromkeys(notes)))
+    return Plan(tuple(groups), workload.fail_if, tuple(dict.fromkeys(notes)))
+
+
+def labelled(plans: Sequence[Plan], told: Iterator[str]) -> list[Plan]:
+    """The plans of one run with their jobs' labels, in order."""
+    return [
+        replace(plan, groups=tuple(tuple(replace(job, job=next(told)) for job in group) for group in plan.groups))
+        for plan in plans
+    ]
 
 
 def _sizes(workload: Workload, device: Device, memory_type: MemoryType, memory_available: int) -> list[int]:
@@ -188,47 +198,35 @@ def _job(workload: Workload, device: Device, memory_type: MemoryType, size: int,
         sizes = (size,) * (count or object_count(workload.steps))
         if isinstance(workload.objects, tuple):
             sizes, size = workload.objects, max(workload.objects)
-    kind = "malloc" if memory_type is MALLOC_TYPE else f"type {memory_type.index}"
-    words = [_exact_size(size), f"@{offset}" if offset else "", kind]
-    label = " ".join(word for word in words if word)
     return Job(
-        name=f"{workload.name}: {label}" if workload.name not in ("", "flags") else label,
+        **workload.asked(),
         device=device.index,
         api="v1",
         memory_type=memory_type.index,
+        memory_flags=memory_type.flags,
         allocation_size=size,
         offset=offset,
-        map_size=workload.map_size,
-        placed=workload.placed,
-        reserve=workload.reserve,
-        touch=workload.touch,
-        threads=workload.threads,
-        live=workload.live,
-        seed=workload.seed,
-        part=workload.name if workload.name != "flags" else "",
-        unmap_order=workload.unmap_order,
-        rate=workload.rate,
-        object_sizes=sizes,
-        steps=workload.steps,
+        script=_digest(workload, sizes) if workload.steps else "",
+        scripted=workload.steps,
         draws=workload.draws,
-        fill=workload.fill,
+        object_sizes=sizes,
     )
 
 
 def _check_script(job: Job, device: Device) -> None:
     """Raises UsageProblem for steps that this device's limits make impossible."""
-    if not job.steps:
+    if not job.scripted:
         return
     try:
-        cycle_of(job.steps, job.object_sizes, {}, draws=job.draws, seed=job.seed, device=device)
+        cycle_of(job.scripted, job.object_sizes, {}, draws=job.draws, seed=job.seed, device=device)
     except Impossible as error:
         raise UsageProblem(f"job '{job.part}': {error}") from None
 
 
-def _exact_size(size: int) -> str:
-    """Readable where that is exact, so that two sizes never share a name."""
-    shown = units.size(size)
-    return shown if "." not in shown else f"{size} B"
+def _digest(workload: Workload, sizes: tuple[int, ...]) -> str:
+    """Of all that makes two scripts different, in eight digits."""
+    told = msgspec.json.encode((workload.steps, workload.draws, sizes))
+    return hashlib.blake2s(told, digest_size=4).hexdigest()
 
 
 def _check_range(job: Job, device: Device) -> None:
@@ -277,8 +275,6 @@ def _check_placed(job: Job, device: Device) -> None:
                 f"{what} {value:#x} of a placed map must be a multiple of minPlacedMemoryMapAlignment ({alignment})",
                 f"VUID-{vuid}",
             )
-    if address is not None and (address == 0 or address >= 1 << 63):
-        raise UsageProblem(f"--placed {address:#x} is not an address a program can map")
     if address is not None and job.live * job.threads > 1:
         raise UsageProblem(
             "one address can hold one object", "use --placed any, low4g or low2g with --live and --threads"
@@ -313,10 +309,11 @@ def _check_memory(job: Job, device: Device, room: Room) -> None:
             f"{device.limits.max_memory_allocation_count}, of {device.name}",
             "lower --live or --threads",
         )
-    # Where an object costs a mapping for sure. A driver that runs out of them may well die of it.
-    if (device.software or job.placed) and count > room.mappings - MAPPINGS_LEFT_ALONE:
+    # Where an object costs a mapping for sure, and placed one more for its guard. A driver that runs out may die of it.
+    mappings = 2 * count if job.placed else count if device.software else 0
+    if mappings > room.mappings - MAPPINGS_LEFT_ALONE:
         raise Unsupported(
-            f"{count} objects need as many mappings: this process may have {max(room.mappings, 0)} more, "
+            f"{count} objects need {mappings} mappings: this process may have {max(room.mappings, 0)} more, "
             f"of which {MAPPINGS_LEFT_ALONE} are left alone",
             "lower --live or --threads, or raise vm.max_map_count",
         )

@@ -4,263 +4,216 @@ A value is what the flag of the same name takes; a list sweeps, and lists multip
 job and key before anything runs.
 """
 
-import difflib
 import itertools
-import os
+import math
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Any
 
 import msgspec
-from msgspec import UNSET, Meta, UnsetType
 
 from vkmapctl import units
 from vkmapctl.errors import UsageProblem
-from vkmapctl.model.case import Workload
 from vkmapctl.model.script import AnyStep
-from vkmapctl.plans import gates, script
-from vkmapctl.plans.choices import APIS, TOUCHES, UNMAP_ORDERS
+from vkmapctl.model.workload import Workload
+from vkmapctl.plans import script
+from vkmapctl.plans.options import KEYS, OPTIONS, Option, nearest
 from vkmapctl.saved.reading import read_bytes
 
 LARGEST_BYTES = 16 << 20
-MOST_PARTS = 1000
-MOST_OBJECTS = 100_000
-NOT_BESIDE_STEPS = {"offset", "map_size", "placed", "reserve", "touch", "live", "unmap_order"}
-
-
-class JobTable(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """The keys of `[defaults]` and of each `[[job]]`."""
-
-    name: Annotated[str, Meta(description="shown beside each row of the job")] | UnsetType = UNSET
-    size: (
-        Annotated[
-            int | str | list[int | str],
-            Meta(description="allocation size: bytes, 64K, a range 4K..1G*4, or 4K..fit*4 up to what fits"),
-        ]
-        | UnsetType
-    ) = UNSET
-    offset: Annotated[int | str | list[int | str], Meta(description="map offset, or random")] | UnsetType = UNSET
-    map_size: Annotated[int | str | list[int | str], Meta(description="bytes to map, or whole")] | UnsetType = UNSET
-    api: (
-        Annotated[str | list[str], Meta(description="which functions; all takes turns and gives ratios")] | UnsetType
-    ) = UNSET
-    memory_type: (
-        Annotated[
-            int | str | list[int | str],
-            Meta(description="index, flags such as De,Vi,Co, all, or malloc for a reference"),
-        ]
-        | UnsetType
-    ) = UNSET
-    placed: (
-        Annotated[bool | str | list[bool | str], Meta(description="any (or true), low4g, low2g, an address, or false")]
-        | UnsetType
-    ) = UNSET
-    reserve: Annotated[bool | list[bool], Meta(description="unmap with the reserve flag")] | UnsetType = UNSET
-    touch: Annotated[str | list[str], Meta(description="what is done to the mapped bytes")] | UnsetType = UNSET
-    threads: (
-        Annotated[
-            int | str | list[int | str],
-            Meta(description="threads, each with its own objects; ranges such as 1..cpus*2 too"),
-        ]
-        | UnsetType
-    ) = UNSET
-    live: (
-        Annotated[
-            int | str | list[int | str],
-            Meta(description="objects mapped at once by each thread; ranges such as 1..1000*10 too"),
-        ]
-        | UnsetType
-    ) = UNSET
-    unmap_order: (
-        Annotated[str | list[str], Meta(description="in which order live objects are unmapped")] | UnsetType
-    ) = UNSET
-    rate: (
-        Annotated[float | list[float], Meta(description="cycles per second of each thread, 0 for as fast as they go")]
-        | UnsetType
-    ) = UNSET
-    duration: (
-        Annotated[str | list[str], Meta(description="time for each row, such as 250ms or 5s; not beside iterations")]
-        | UnsetType
-    ) = UNSET
-    iterations: (
-        Annotated[int | list[int], Meta(description="cycles for each pass, instead of a duration")] | UnsetType
-    ) = UNSET
-    warmup: Annotated[str | list[str], Meta(description="time before each row that is not counted")] | UnsetType = UNSET
-    seed: Annotated[int | list[int], Meta(description="of random offsets, orders, draws and patterns")] | UnsetType = (
-        UNSET
-    )
-    fail_if: Annotated[list[str], Meta(description="conditions such as map.p99>50us")] | UnsetType = UNSET
-    period: Annotated[str, Meta(description="a line, and a look for leaks, so often")] | UnsetType = UNSET
-    fill: Annotated[bool, Meta(description="take every other address that `placed` may use")] | UnsetType = UNSET
-    objects: (
-        Annotated[int | list[int | str], Meta(description="of a script: how many of `size`, or their sizes")]
-        | UnsetType
-    ) = UNSET
-    draws: Annotated[int, Meta(ge=1, le=100_000, description="draw so many steps by weight")] | UnsetType = UNSET
-    steps: (
-        Annotated[tuple[AnyStep, ...], Meta(description="of a script: calls run again and again, see below")]
-        | UnsetType
-    ) = UNSET
-
-
-class WorkloadFile(msgspec.Struct, forbid_unknown_fields=True):
-    """A workload file: what question it answers, the values that its jobs share, and its jobs."""
-
-    job: Annotated[list[JobTable], Meta(min_length=1)]
-    question: Annotated[str, Meta(description="what the workload answers, shown in reports")] = ""
-    defaults: JobTable = msgspec.field(default_factory=JobTable)
-
-
-class Key(NamedTuple):
-    """How one key becomes one flag: the flag's name in Workload, what reads a single value, what expands a range."""
-
-    field: str
-    read: Callable[[Any], Any]
-    spread: Callable[[Any], list[Any]] = lambda value: [value]
-
-
-def _word(known: tuple[str, ...]) -> Callable[[Any], str]:
-    def read(value: Any) -> str:
-        if value not in known:
-            raise ValueError(f"'{value}' is unknown{_nearest(str(value), known)}; known: {', '.join(known)}")
-        return str(value)
-
-    return read
-
-
-def _number(low: int, high: int) -> Callable[[Any], int]:
-    def read(value: Any) -> int:
-        if not isinstance(value, int) or not low <= value <= high:
-            raise ValueError(f"{value!r} is not a whole number from {low} to {high}")
-        return value
-
-    return read
-
-
-def _size(value: Any) -> int:
-    return units.parse_mappable(str(value))
-
-
-def _spread_numbers(value: Any) -> list[Any]:
-    """`1..cpus` doubles; `cpus` is what this process may use."""
-    if not isinstance(value, str):
-        return [value]
-    cpus = len(os.sched_getaffinity(0))
-    if value == "cpus":
-        return [cpus]
-    try:
-        low, high, factor = units.parse_range(value)
-        first, last = int(low), cpus if high == "cpus" else int(high)
-    except ValueError:
-        raise ValueError(f"'{value}' is not a number, or a range such as 1..8 or 1..cpus*2") from None
-    return units.steps_between(max(first, 1), last, factor)
-
-
-def _seconds(value: Any) -> float:
-    return units.parse_duration(value) if isinstance(value, str) else float(value)
-
-
-def _duration(value: Any) -> float:
-    seconds = _seconds(value)
-    if seconds <= 0:
-        raise ValueError("a duration must be longer than 0")
-    return seconds
-
-
-def _placed(value: Any) -> str | None:
-    if isinstance(value, bool):
-        return "any" if value else None
-    units.parse_place(value)
-    return str(value)
-
-
-def _rate(value: Any) -> float | None:
-    if not 0 <= value <= 1e9:
-        raise ValueError(f"{value:g} is not a rate from 0 to 1e9 cycles per second")
-    return float(value) or None
-
-
-KEYS = {
-    "map_size": Key("map_size", lambda value: None if value in ("whole", None) else _size(value)),
-    "api": Key("api", _word(APIS)),
-    "memory_type": Key("memory_type", str),
-    "placed": Key("placed", _placed),
-    "reserve": Key("reserve", bool),
-    "touch": Key("touch", _word(TOUCHES)),
-    "threads": Key("threads", _number(1, 1024), _spread_numbers),
-    "live": Key("live", _number(1, 1_000_000), _spread_numbers),
-    "unmap_order": Key("unmap_order", _word(UNMAP_ORDERS)),
-    "rate": Key("rate", _rate),
-    "duration": Key("seconds", _duration),
-    "iterations": Key("iterations", _number(1, (1 << 63) - 1)),
-    "warmup": Key("warmup_seconds", _seconds),
-    "seed": Key("seed", _number(0, (1 << 63) - 1)),
-}
-SIZE = Key("sizes", lambda size: size, lambda value: units.parse_sizes(str(value)))
-OFFSET = Key("offsets", lambda value: value if value == "random" else units.parse_size(str(value)))
+MOST_ROWS = 10_000  # of a whole file, before apis and memory types multiply them
+QUESTION = "what the workload answers, shown in reports"
+Asked = Mapping[str, Sequence[Any]]  # values by the option's name; one, unless they sweep
 
 
 def schema() -> bytes:
     """The JSON schema of workload files, indented."""
-    found = msgspec.json.schema(WorkloadFile)
-    found = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "vkmapctl workload file", **found}
+    steps = msgspec.json.schema(tuple[AnyStep, ...])
+    kinds = steps.pop("$defs")
+    job = {option.name: _schema_of(option) for option in OPTIONS}
+    job["steps"] |= steps
+    file = {
+        "job": {"type": "array", "items": {"$ref": "#/$defs/JobTable"}, "minItems": 1},
+        "question": {"description": QUESTION, "type": "string"},
+        "defaults": {"$ref": "#/$defs/JobTable"},
+    }
+    found = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "vkmapctl workload file",
+        "$ref": "#/$defs/WorkloadFile",
+        "$defs": {"WorkloadFile": _table(file, required=["job"]), "JobTable": _table(job), **kinds},
+    }
     return msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n"
 
 
-def read(text: str, *, name: str, flags: Mapping[str, Any] | None = None) -> Workload:
-    """The workload of a file's text. flags: keys of JobTable that win over the file, as the command line gives them.
+def _table(properties: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, **more, "additionalProperties": False}
+
+
+def _schema_of(option: Option) -> dict[str, Any]:
+    one = option.kind.schema
+    if option.flag:
+        one = {"anyOf": [one, {"type": "array", "items": one, "minItems": 1}]}
+    default = {} if option.default is None else {"default": option.default}
+    return {"description": option.help, **one, **default}
+
+
+def read(text: str, *, name: str, flags: Asked | None = None) -> Workload:
+    """The workload of a file's text. flags: what the command line asks for, which wins over the file.
 
     Raises UsageProblem that names file, job and key.
     """
-    if flags and {"duration", "iterations"} <= set(flags):
-        raise UsageProblem("--duration and --iterations exclude each other", "give one of them")
+    typed = flags or {}
+    for option, other in _exclusive():
+        if {option, other} <= set(typed):
+            raise UsageProblem(f"{KEYS[other].typed} and {KEYS[option].typed} exclude each other", "give one of them")
+    tables = _tables(text, name)
+    defaults = _asked(tables.get("defaults", {}), f"{name}: [defaults]")
+    parts: list[Workload] = []
+    rows = 0
+    for i, job in enumerate(tables["job"]):
+        label = job.get("name")
+        where = f"{name}: job {i + 1}" + (f" ('{label}')" if isinstance(label, str) else "")
+        asked = _merged(defaults, _asked(job, where), typed, where)
+        rows += math.prod(len(values) for key, values in asked.items() if key != "fail_if")
+        if rows > MOST_ROWS:
+            raise UsageProblem(f"{where}: the lists multiply to more than {MOST_ROWS} rows")
+        parts += _parts(asked, where)
+    title, question = Path(name).stem, tables.get("question", "")
+    if len(parts) == 1 and not parts[0].name:
+        return msgspec.structs.replace(parts[0], name=title, question=question)
+    return Workload(name=title, question=question, jobs=tuple(parts))
+
+
+def _exclusive() -> list[tuple[str, str]]:
+    return [(option.name, option.excludes) for option in OPTIONS if option.excludes]
+
+
+def _tables(text: str, name: str) -> dict[str, Any]:
+    """The file as tables: a list of jobs that is not empty, and what else it may have. Raises UsageProblem."""
     try:
         tables = tomllib.loads(text)
     except RecursionError:
         raise UsageProblem(f"{name} is not TOML: nested too deeply") from None
     except (tomllib.TOMLDecodeError, ValueError) as error:  # ValueError: a number of thousands of digits
         raise UsageProblem(f"{name} is not TOML: {error}") from None
-    _check_keys(tables, WorkloadFile, name)
-    defaults = tables.get("defaults", {})
+    _check_keys(tables, ("job", "question", "defaults"), name)
     jobs = tables.get("job", [])
-    if not isinstance(defaults, dict) or not isinstance(jobs, list) or not all(isinstance(one, dict) for one in jobs):
+    if not isinstance(tables.get("defaults", {}), dict) or not (
+        isinstance(jobs, list) and all(isinstance(one, dict) for one in jobs)
+    ):
         raise UsageProblem(f"{name}: `defaults` is a table and `job` a list of tables", "write [defaults] and [[job]]")
     if not jobs:
         raise UsageProblem(f"{name} has no job", "write at least one [[job]] table")
-    question = tables.get("question", "")
-    if not isinstance(question, str):
+    if not isinstance(tables.get("question", ""), str):
         raise UsageProblem(f"{name}: question must be text")
-    _convert(defaults, f"{name}: [defaults]")
-    parts: list[Workload] = []
-    for i, job in enumerate(jobs):
-        label = job.get("name")
-        where = f"{name}: job {i + 1}" + (f" ('{label}')" if isinstance(label, str) else "")
-        _convert(job, where)
-        _check_together(job, where)
-        parts += _parts(_merged(defaults, job, flags or {}), where)
-        if len(parts) > MOST_PARTS:
-            raise UsageProblem(f"{where}: the lists make more than {MOST_PARTS} parts")
-    title = Path(name).stem
-    if len(parts) == 1 and not parts[0].name:
-        return msgspec.structs.replace(parts[0], name=title, question=question)
-    return Workload(name=title, question=question, jobs=tuple(parts))
+    return tables
 
 
-def _convert(table: dict[str, Any], where: str) -> JobTable:
-    """The table as it is typed. Raises UsageProblem."""
-    _check_keys(table, JobTable, where)
-    for path, step, kind in _step_tables(table.get("steps", ()), where):
-        _check_keys(step, kind, f"{where}: {path}")
+def _check_keys(table: Mapping[str, Any], known: Iterable[str], where: str) -> None:
+    for key in table:
+        if key not in known:
+            raise UsageProblem(f"{where}: unknown key '{key}'{nearest(key, known)}", f"known: {', '.join(known)}")
+
+
+def _asked(table: dict[str, Any], where: str) -> dict[str, list[Any]]:
+    """The values of a table's keys, each one read. Raises UsageProblem."""
+    _check_keys(table, KEYS, where)
+    return {
+        key: [_steps(value, where)] if key == "steps" else _values(KEYS[key], value, where)
+        for key, value in table.items()
+    }
+
+
+def _values(option: Option, value: Any, where: str) -> list[Any]:
+    listed = value if option.flag and isinstance(value, list) else [value]
+    found: list[Any] = []
     try:
-        return msgspec.convert(table, JobTable)
-    except msgspec.ValidationError as error:
-        message, _, path = str(error).partition(" - at `$")
-        key = path.rstrip("`").lstrip(".")
-        raise UsageProblem(f"{where}: {key + ': ' if key else ''}{message}") from None
+        for one in listed:
+            found += option.kind.values(one)
+            if len(found) > MOST_ROWS:
+                raise ValueError(f"more than {MOST_ROWS} values")
+    except (ValueError, OverflowError) as error:
+        raise UsageProblem(f"{where}: {option.name}: {error}") from None
+    if not found:
+        raise UsageProblem(f"{where}: {option.name}: an empty list leaves nothing to run")
+    return found
+
+
+def _merged(defaults: Asked, job: Asked, flags: Asked, where: str) -> Asked:
+    """The job's values over the defaults, the command line's over both; for a script without what its steps say."""
+    merged = {**defaults, **job}
+    for option, other in _exclusive():
+        for over, under in ((option, other), (other, option)):
+            if over in flags:
+                merged.pop(under, None)
+        if option in merged and other in merged:
+            raise UsageProblem(f"{where}: {other} and {option} exclude each other", "give one of them")
+    merged |= flags
+    if "steps" not in merged:
+        for key in ("objects", "draws"):
+            if key in merged:
+                raise UsageProblem(f"{where}: {key} needs steps")
+        return merged
+    means_nothing = {option.name for option in OPTIONS if not option.with_steps}
+    allowed = {"placed"} if "fill" in merged else set()  # the addresses that are used up
+    for key in sorted(means_nothing - allowed):
+        if key in job:
+            raise UsageProblem(f"{where}: {key} means nothing beside steps", "each step says what it works on")
+    return {key: values for key, values in merged.items() if key not in means_nothing or key in job}
+
+
+def _parts(asked: Asked, where: str) -> list[Workload]:
+    """One Workload for each combination of what sweeps; sizes and offsets sweep inside of it."""
+    if asked.get("fill", [False])[0] and not set(asked.get("placed", [None])) <= {"low4g", "low2g"}:
+        raise UsageProblem(f"{where}: fill needs placed = 'low4g' or 'low2g': no other place can be used up")
+    fixed: dict[str, Any] = {"name": ""}
+    swept: dict[str, Sequence[Any]] = {}
+    for option in OPTIONS:
+        values = asked.get(option.name)
+        if values is None:
+            continue
+        if option.name == "fail_if":
+            fixed[option.field] = tuple(condition.text for condition in values)
+        elif option.repeatable:
+            fixed[option.field] = tuple(values)
+        elif option.flag:
+            swept[option.field] = values
+        else:
+            fixed[option.field] = values[0]
+    parts = [
+        Workload(**fixed, **dict(zip(swept, values, strict=True))) for values in itertools.product(*swept.values())
+    ]
+    for part in parts:
+        if part.steps:
+            _walk(part, where)
+    return parts
 
 
 _OPS: dict[str, type] = {kind.__struct_config__.tag: kind for kind in AnyStep.__args__}
+
+
+def _steps(value: Any, where: str) -> tuple[AnyStep, ...]:
+    """The steps with sizes in bytes and sound addresses. Raises UsageProblem that names the step."""
+    for path, table, kind in _step_tables(value, where):
+        _check_keys(table, ("op", *(field.encode_name for field in msgspec.structs.fields(kind))), f"{where}: {path}")
+    try:
+        steps = script.resolved(msgspec.convert(value, tuple[AnyStep, ...]))
+        for one in script.ranges_of(steps).values():
+            units.parse_place(one.wanted)
+            if one.size > 1 << 47:
+                raise ValueError("a range is larger than the address space")
+    except msgspec.ValidationError as error:
+        message, _, path = str(error).partition(" - at `$")
+        raise UsageProblem(f"{where}: steps{path.rstrip('`')}: {message}") from None
+    except script.Impossible as error:
+        raise UsageProblem(f"{where}: {error}") from None
+    except (ValueError, OverflowError) as error:
+        raise UsageProblem(f"{where}: steps: {error}") from None
+    if not steps:
+        raise UsageProblem(f"{where}: steps: an empty list leaves nothing to run")
+    return steps
 
 
 def _step_tables(steps: Any, where: str, path: str = "steps") -> Iterable[tuple[str, dict[str, Any], type]]:
@@ -269,117 +222,11 @@ def _step_tables(steps: Any, where: str, path: str = "steps") -> Iterable[tuple[
         place = f"{path}[{i}]"
         if not isinstance(step, dict):
             continue
-        op = step.get("op")
+        op = str(step.get("op"))
         if op not in _OPS:
-            raise UsageProblem(
-                f"{where}: {place}: unknown op '{op}'{_nearest(str(op), _OPS)}", f"known: {', '.join(_OPS)}"
-            )
+            raise UsageProblem(f"{where}: {place}: unknown op '{op}'{nearest(op, _OPS)}", f"known: {', '.join(_OPS)}")
         yield place, step, _OPS[op]
         yield from _step_tables(step.get("steps"), where, f"{place}.steps")
-
-
-def _check_keys(table: dict[str, Any], kind: type, where: str) -> None:
-    known = [field.encode_name for field in msgspec.structs.fields(kind)]
-    for key in table:
-        if key not in known and not (key == "op" and kind in _OPS.values()):
-            raise UsageProblem(f"{where}: unknown key '{key}'{_nearest(key, known)}", f"known: {', '.join(known)}")
-
-
-def _nearest(word: str, known: Iterable[str]) -> str:
-    """`; did you mean 'x'?`, or nothing."""
-    found = difflib.get_close_matches(word.lower().replace("-", "_"), list(known), 1, 0.5)
-    return f"; did you mean '{found[0]}'?" if found else ""
-
-
-def _parts(table: dict[str, Any], where: str) -> list[Workload]:
-    """One Workload for each combination of what sweeps; sizes and offsets sweep inside of it."""
-    fixed = _fixed(table, where)
-    swept = {key: _values(table[key], how, key, where) for key, how in KEYS.items() if key in table}
-    if "duration" in table and "iterations" in table:
-        raise UsageProblem(f"{where}: duration and iterations exclude each other", "give one of them")
-    for key, how in (("size", SIZE), ("offset", OFFSET)):
-        if key in table:
-            fixed[how.field] = tuple(_values(table[key], how, key, where))
-    names = [KEYS[key].field for key in swept]
-    parts = [
-        Workload(**fixed, **dict(zip(names, values, strict=True))) for values in itertools.product(*swept.values())
-    ]
-    for part in parts:
-        if part.steps:
-            _walk(part, where)
-    return parts
-
-
-def _values(value: Any, how: Key, key: str, where: str) -> list[Any]:
-    """A value or a list, ranges expanded, each one read. Raises UsageProblem."""
-    listed = list(value) if isinstance(value, list | tuple) else [value]
-    if not listed:
-        raise UsageProblem(f"{where}: {key}: an empty list leaves nothing to run")
-    try:
-        return [how.read(one) for entry in listed for one in how.spread(entry)]
-    except (ValueError, OverflowError) as error:
-        raise UsageProblem(f"{where}: {key}: {error}") from None
-
-
-def _fixed(table: dict[str, Any], where: str) -> dict[str, Any]:
-    """What does not sweep."""
-    found: dict[str, Any] = {"name": table.get("name", "")}
-    key = ""
-    try:
-        for key, how in (("period", _duration), ("fill", bool), ("draws", int)):
-            if key in table:
-                found["period_seconds" if key == "period" else key] = how(table[key])
-        key = "fail_if"
-        for condition in table.get(key, ()):
-            gates.parse_threshold(condition)
-        found[key] = tuple(table.get(key, ()))
-        key = "objects"
-        objects = table.get(key, 0)
-        found[key] = tuple(_size(one) for one in objects) if isinstance(objects, list) else int(objects)
-        if key in table and not 0 < (len(objects) if isinstance(objects, list) else objects) <= MOST_OBJECTS:
-            raise ValueError(f"a script has from 1 to {MOST_OBJECTS} objects")
-        key = ""
-        if table.get("steps"):
-            found["steps"] = _steps(table)
-    except script.Impossible as error:
-        raise UsageProblem(f"{where}: {error}") from None
-    except (ValueError, OverflowError) as error:
-        raise UsageProblem(f"{where}: {key}: {error}") from None
-    if found.get("fill") and table.get("placed") not in ("low4g", "low2g"):
-        raise UsageProblem(f"{where}: fill needs placed = 'low4g' or 'low2g': no other place can be used up")
-    return found
-
-
-def _merged(defaults: Mapping[str, Any], job: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, Any]:
-    """The job's keys over the defaults, the command line's over both; for a script without what its steps say."""
-    merged = {**defaults, **job, **flags}
-    for over, under in (("iterations", "duration"), ("duration", "iterations")):
-        if over in flags:
-            merged.pop(under, None)
-    if "steps" in job:
-        merged = {key: value for key, value in merged.items() if key not in NOT_BESIDE_STEPS or key in job}
-    return merged
-
-
-def _check_together(table: dict[str, Any], where: str) -> None:
-    """Keys that mean nothing beside each other are a mistake, not something to leave out silently."""
-    scripted = "steps" in table
-    for key in sorted(NOT_BESIDE_STEPS) if scripted else ():
-        if key in table and not (key == "placed" and table.get("fill")):
-            raise UsageProblem(f"{where}: {key} means nothing beside steps", "each step says what it works on")
-    for key in ("objects", "draws") if not scripted else ():
-        if key in table:
-            raise UsageProblem(f"{where}: {key} needs steps")
-
-
-def _steps(table: dict[str, Any]) -> tuple[AnyStep, ...]:
-    """The steps with sizes in bytes and sound addresses."""
-    steps = script.resolved(msgspec.convert(table["steps"], tuple[AnyStep, ...]))
-    for one in script.ranges_of(steps).values():
-        units.parse_place(one.wanted)
-        if one.size > 1 << 47:
-            raise ValueError("a range is larger than the address space")
-    return steps
 
 
 def _walk(part: Workload, where: str) -> None:
@@ -396,7 +243,7 @@ def _walk(part: Workload, where: str) -> None:
             raise UsageProblem(f"{where}: {error}") from None
 
 
-def load(wanted: str, flags: Mapping[str, Any] | None = None) -> Workload:
+def load(wanted: str, flags: Asked | None = None) -> Workload:
     """The preset of that name, or the file. Raises UsageProblem."""
     return read(text_of(wanted), name=_label(wanted), flags=flags)
 
@@ -420,7 +267,7 @@ def text_of(wanted: str) -> str:
         return read_bytes(path, LARGEST_BYTES).decode()
     except FileNotFoundError:
         raise UsageProblem(
-            f"no workload '{wanted}': neither a preset nor a file{_nearest(wanted, known)}",
+            f"no workload '{wanted}': neither a preset nor a file{nearest(wanted, known)}",
             f"presets: {', '.join(known)}",
         ) from None
     except UnicodeDecodeError:

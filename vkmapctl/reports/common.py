@@ -4,26 +4,40 @@ from collections.abc import Iterable, Sequence
 
 from vkmapctl.model.base import Note
 from vkmapctl.model.device import Device
+from vkmapctl.model.documents import CheckRow
 from vkmapctl.reports.elements import Element, Text
+from vkmapctl.units import NONE
 
-_STYLES = {
-    "ok": "green",
-    "failed": "bold red",
-    "missed": "bold red",
-    "crashed": "bold red",
-    "hung": "bold red",
-    "lost": "bold red",
-    "out-of-memory": "bold red",
-    "unsupported": "yellow",
-    "interrupted": "yellow",
-    "not-run": "yellow",
+KINDS: dict[str, str] = {  # of each status there is, of rows, runs and checks: what it is to a JUnit reader
+    "ok": "passed",
+    "pass": "passed",
+    "quality": "passed",
+    "known": "passed",
+    "missed": "failure",
+    "failed": "failure",
+    "fail": "failure",
+    "crashed": "error",
+    "hung": "error",
+    "lost": "error",
+    "out-of-memory": "error",
+    "interrupted": "error",
+    "unsupported": "skipped",
+    "not-run": "skipped",
+    "skip": "skipped",
 }
+_STYLES = {"passed": "green", "failure": "bold red", "error": "bold red", "skipped": "yellow"}
+_OWN_STYLES = {"quality": "yellow", "known": "yellow", "interrupted": "yellow", "skip": "dim"}
 MOST_OF_A_KIND, FIRST_OF_A_KIND = 4, 2  # warnings of one kind that are shown
 
 
 def status_text(status: str) -> Text:
     """The status in its colour."""
-    return Text(status, style=_STYLES.get(status, ""))
+    return Text(status, style=_OWN_STYLES.get(status) or _STYLES.get(KINDS.get(status, ""), ""))
+
+
+def check_label(row: CheckRow) -> str:
+    """`#0 De Vi Co Ca`, or a dash where no memory type was involved."""
+    return NONE if row.memory_type is None else " ".join((f"#{row.memory_type}", *row.memory_flags))
 
 
 def device_head(device: Device, loader: str) -> Iterable[Element]:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-NONE = "-"  # a value that there is not
 Part = tuple[str, str]  # text and its style, in rich's words: `bold red`
 
 
@@ -37,7 +36,7 @@ class Column(NamedTuple):
     folds: bool = True
 
 
-class Row(NamedTuple):
+class TableLine(NamedTuple):
     cells: Sequence[str | Text]
     style: str = ""
 
@@ -47,11 +46,11 @@ class Table:
 
     def __init__(self, columns: Iterable[Column]) -> None:
         self.columns = list(columns)
-        self.rows: list[Row] = []
+        self.rows: list[TableLine] = []
 
     def add(self, *cells: str | Text, style: str = "") -> None:
         assert len(cells) == len(self.columns)
-        self.rows.append(Row(cells, style))
+        self.rows.append(TableLine(cells, style))
 
     @property
     def has_header(self) -> bool:

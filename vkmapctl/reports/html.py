@@ -6,17 +6,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vkmapctl import units
-from vkmapctl.figures.findings import findings, memory_label, page_cost, sharing, sweep_label, sweeps
-from vkmapctl.figures.stats import bin_middle
+from vkmapctl.figures.findings import findings, sharing, sweep_labels, sweeps
+from vkmapctl.model import bins
+from vkmapctl.model.case import memory_label
 from vkmapctl.model.documents import Run
 from vkmapctl.model.measured import Latency, Row
-from vkmapctl.reports import charts
+from vkmapctl.reports import charts, columns
 from vkmapctl.reports.charts import Bar, Line, Point, Ridge
+from vkmapctl.reports.columns import FIGURES, PERCENTILES
 
 WIDE, NARROW = 860.0, 360.0
 SLICES = 20  # of a decade, in the distributions
 MOST_LINES = 16
-NONE = "-"
 _NINES = (0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999)
 
 
@@ -60,18 +61,6 @@ def to_html(run: Run) -> bytes:
     return page.encode()
 
 
-def label(row: Row, among: Sequence[Row]) -> str:
-    """What tells a row from the others, in words."""
-    words = [row.job]
-    if len({one.api for one in among}) > 1:
-        words.append(row.api)
-    for name, shown in (("placed", row.placed), ("touch", row.touch), ("threads", row.threads), ("live", row.live),
-                        ("at once", row.together), ("device", row.device)):  # fmt: skip
-        if len({str(getattr(one, name.replace("at once", "together"))) for one in among}) > 1:
-            words.append(f"{name} {shown}")
-    return ", ".join(words)
-
-
 def _both(make: Callable[[float], str]) -> tuple[str, str]:
     return make(WIDE), make(NARROW)
 
@@ -89,7 +78,7 @@ def _distributions(run: Run) -> Iterable[Chart]:
             for colour, (name, latency) in enumerate((("map", row.map), ("unmap", row.unmap)))
             if latency and latency.histogram.bins
         ]
-        strips.append((label(row, rows), ridges))
+        strips.append((row.job, ridges))
     if strips:
         title = "Latency distributions"
         wide, narrow = _both(lambda width: charts.ridges_chart(strips, label=title, width=width, show=units.duration))
@@ -101,7 +90,7 @@ def shares(latency: Latency) -> list[tuple[float, float]]:
     """(ns, share of samples) in equal slices of the logarithm, with a zero beside each run of samples."""
     slices: dict[int, int] = {}
     for edge, count in latency.histogram.bins:
-        at = math.floor(math.log10(max(bin_middle(edge), 1.0)) * SLICES)
+        at = math.floor(math.log10(max(bins.middle(edge), 1.0)) * SLICES)
         slices[at] = slices.get(at, 0) + count
     shares: dict[int, float] = {}
     for at, count in slices.items():
@@ -123,7 +112,7 @@ def _percentiles(run: Run) -> Iterable[Chart]:
         shown = latencies[:MOST_LINES]
         if not shown:
             continue
-        lines = [Line(label(row, rows), _percentile_points(latency)) for row, latency in shown]
+        lines = [Line(row.job, _percentile_points(latency)) for row, latency in shown]
         last = max(point.x for line in lines for point in line.points)
         ticks = [
             (0.0, "0 %"),
@@ -172,7 +161,7 @@ def _percentile_points(latency: Latency) -> list[Point]:
     for edge, count in latency.histogram.bins:
         seen += count
         share = seen / latency.count
-        value = max(min(bin_middle(edge), float(latency.max_ns or 1)), 1.0)
+        value = max(min(bins.middle(edge), float(latency.max_ns or 1)), 1.0)
         tip = ""
         while named and share >= named[0] and latency.count * (1 - named[0]) >= 1 - 1e-9:
             tip = f"p{named.pop(0) * 100:.9g} {units.duration(value)}"
@@ -188,9 +177,9 @@ def _scaling(run: Run) -> Iterable[Chart]:
     among = sweeps(run.results)
     for call in ("map", "unmap"):
         lines = []
-        for swept in among[:MOST_LINES]:
+        for label, swept in zip(sweep_labels(among)[:MOST_LINES], among, strict=False):
             points = [_size_point(row, getattr(row, call)) for row in swept]
-            lines.append(Line(sweep_label(swept, among), [point for point in points if point]))
+            lines.append(Line(label, [point for point in points if point]))
         lines = [line for line in lines if line.points]
         if not lines:
             continue
@@ -228,9 +217,9 @@ def _bandwidth(run: Run) -> Iterable[Chart]:
     for row in run.results:
         rates = (("write", row.touch_bytes_per_second.write), ("read", row.touch_bytes_per_second.read))
         for colour, (kind, rate) in enumerate(rates):
-            if rate and not (kind == "write" and page_cost(row) is not None):
+            if rate:
                 name = f"{kind}, {memory_label(row)}, {units.size(row.allocation_size)}"
-                bars.append(Bar(name, rate, f"{label(row, run.results)}: {kind} {units.bandwidth(rate)}", colour))
+                bars.append(Bar(name, rate, f"{row.job}: {kind} {units.bandwidth(rate)}", colour))
     bars.sort(key=lambda bar: bar.colour)
     if bars:
         title = "Bandwidth by memory type"
@@ -240,58 +229,28 @@ def _bandwidth(run: Run) -> Iterable[Chart]:
         )
 
 
-def _cell(show: Callable[[float], str], value: float | None) -> str:
-    return NONE if value is None else show(value)
-
-
 def _throughput(run: Run) -> Sheet:
-    titles = ["job", "memory type", "api", "pairs/s", "per pair", "to v1", "write", "read", "faults", "status"]
-    rows = []
-    for row in run.results:
-        ratio = NONE
-        if row.ratio_to_v1:
-            middle, low, high = row.ratio_to_v1
-            ratio = f"{middle:.2f} ({low:.2f} to {high:.2f})"
-        rate = row.touch_bytes_per_second
-        rows.append(
-            [label(row, run.results), memory_label(row), row.api, _cell(units.count, row.pairs_per_second),
-             _cell(units.duration, row.ns_per_pair), ratio, _cell(units.bandwidth, rate.write),
-             _cell(units.bandwidth, rate.read), units.count(sum(row.page_faults.values())), row.status]
-        )  # fmt: skip
-    used = [i for i in range(len(titles)) if i < 3 or any(row[i] not in (NONE, "0") for row in rows)]
-    return Sheet("Throughput", [titles[i] for i in used], [[row[i] for i in used] for row in rows], 3)
+    shown = columns.figures(run.results)
+    rows = [[row.job, memory_label(row), row.api, *(one.text(row) for one in shown)] for row in run.results]
+    return Sheet("Throughput", ["row", "memory type", "api", *(one.title for one in shown)], rows, 3)
 
 
 def _latency(run: Run) -> Sheet:
-    titles = ["job", "api", "call", "samples", "min", "p50", "p90", "p99", "p99.9", "max"]
-    rows = []
-    calls: list[tuple[str, str, str, Latency | None]] = []
+    rows: list[list[str]] = []
     if run.floor:
-        calls += [("floor", "", "timer", run.floor.timer_latency), ("floor", "", "null", run.floor.call_latency)]
+        rows.append(["floor", "timer", *columns.percentiles(run.floor.timer_latency)])
+        rows.append(["floor", "null", *columns.percentiles(run.floor.call_latency)])
     for row in run.results:
-        name = label(row, run.results)
-        for call, latency in (("map", row.map), ("unmap", row.unmap), ("from due", row.response)):
-            if latency or call != "from due":
-                calls.append((name, row.api, call, latency))
-    for name, api, call, one in calls:
-        values: Sequence[float | None] = [None] * 6
-        if one:
-            values = (one.min_ns, one.p50_ns, one.p90_ns, one.p99_ns, one.p999_ns, one.max_ns)
-        rows.append(
-            [name, api, call, units.count(one.count if one else 0), *(_cell(units.duration, v) for v in values)]
-        )
-    return Sheet("Latency", titles, rows, 3)
+        rows += [[row.job, title, *columns.percentiles(latency)] for _, title, latency in columns.distributions(row)]
+    return Sheet("Latency", ["row", "call", *(one.title for one in PERCENTILES)], rows, 2)
 
 
 def _sharing(run: Run) -> Iterable[Sheet]:
     pairs = sharing(run.results)
     if pairs:
-        rows = [
-            [f"{alone.device}", alone.job, alone.api, _cell(units.count, alone.pairs_per_second),
-             _cell(units.count, together.pairs_per_second)]
-            for alone, together in pairs
-        ]  # fmt: skip
-        yield Sheet("What sharing costs", ["device", "job", "api", "pairs/s alone", "pairs/s together"], rows, 3)
+        rate = next(one for one in FIGURES if one.key == "pairs_per_second")
+        rows = [[f"{alone.device}", alone.job, rate.text(alone), rate.text(together)] for alone, together in pairs]
+        yield Sheet("What sharing costs", ["device", "row", "pairs/s alone", "pairs/s together"], rows, 2)
 
 
 def _machine(run: Run) -> list[tuple[str, str]]:

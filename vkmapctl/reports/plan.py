@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 
 from vkmapctl import units
-from vkmapctl.model.case import Job
-from vkmapctl.preview import PlanReport
+from vkmapctl.model.documents import PlanReport
+from vkmapctl.model.workload import Job
 from vkmapctl.reports.common import device_head
-from vkmapctl.reports.elements import NONE, Block, Element, Text, table
+from vkmapctl.reports.elements import Block, Element, Text, table
+from vkmapctl.units import NONE
 
 
 def plan_view(report: PlanReport) -> Iterable[Element]:
@@ -15,11 +16,11 @@ def plan_view(report: PlanReport) -> Iterable[Element]:
         yield from device_head(device, "")
     if report.workload.question:
         yield Text(f"\nquestion: {report.workload.question}")
-    plan = table("row", "device", "job", "api", "does", "memory", "time", numeric_from=5)
+    plan = table("row", "what", "does", "memory", "time", numeric_from=3)
     for number, row in enumerate(report.rows, 1):
         seconds = NONE if row.seconds is None else units.duration(row.seconds * 1e9)
         job = row.job
-        plan.add(str(number), str(job.device), job.name, job.api, described(job), units.size(row.memory_bytes), seconds)
+        plan.add(str(number), job.job, described(job), units.size(row.memory_bytes), seconds)
     yield Block(plan, above=1)
     for one in report.refused:
         yield Text(f"\nunsupported on device {one.device}: {one.part or 'the job'}: {one.reason}", style="yellow")
@@ -33,12 +34,12 @@ def plan_view(report: PlanReport) -> Iterable[Element]:
 def described(job: Job) -> str:
     """What a job does beside mapping, in words."""
     words = []
-    if job.steps:
+    if job.scripted:
         mix = f", {job.draws} drawn at random" if job.draws else ""
-        words.append(f"{len(job.steps)} steps on {job.object_count} objects{mix}")
+        words.append(f"{job.steps} steps on {job.object_count} objects{mix}")
     if job.map_size is not None:
         words.append(f"maps {units.size(job.map_size)}")
-    if job.placed and not job.steps:
+    if job.placed and not job.scripted:
         words.append(f"placed {job.placed}")
     if job.fill:
         words.append("other addresses taken")

@@ -6,16 +6,16 @@ from typing import Any
 
 from vkmapctl import units
 from vkmapctl.errors import UsageProblem
-from vkmapctl.figures.findings import sweep_label, sweeps
+from vkmapctl.figures.findings import sweep_labels, sweeps
 from vkmapctl.model.documents import Run
 from vkmapctl.reports.charts import decades, powers
 from vkmapctl.reports.elements import Text
-from vkmapctl.reports.html import label, shares
+from vkmapctl.reports.html import shares
 
 MOST_LINES = 6
 HEIGHT = 18
 WIDEST, NARROWEST = 110, 50
-Line = tuple[str, list[tuple[float, float]]]
+Curve = tuple[str, list[tuple[float, float]]]
 
 
 def plots(run: Run) -> Iterable[Text]:
@@ -23,16 +23,16 @@ def plots(run: Run) -> Iterable[Text]:
     plotter = _library()
     among = sweeps(run.results)
     for call in ("map", "unmap"):
-        lines = [(sweep_label(swept, among), _medians(swept, call)) for swept in among]
+        lines = [(label, _medians(swept, call)) for label, swept in zip(sweep_labels(among), among, strict=True)]
         lines = [line for line in lines if len(line[1]) > 1]
         if lines:
             yield _drawn(plotter, f"p50 of {call} by size", lines, _size_ticks(lines), times_across=False)
     for call in ("map", "unmap"):
-        found: list[Line] = []
+        found: list[Curve] = []
         for row in run.results:
             latency = getattr(row, call)
             if latency and latency.histogram.bins:
-                found.append((label(row, run.results), [(ns, share * 100) for ns, share in shares(latency)]))
+                found.append((row.job, [(ns, share * 100) for ns, share in shares(latency)]))
         if found:
             yield _drawn(plotter, f"% of {call} calls by time", found, _time_ticks(found, 0), times_across=True)
 
@@ -50,19 +50,19 @@ def _medians(swept: Sequence[Any], call: str) -> list[tuple[float, float]]:
     return [(float(size), max(latency.p50_ns, 1.0)) for size, latency in found if latency and latency.p50_ns]
 
 
-def _size_ticks(lines: Sequence[Line]) -> list[tuple[float, str]]:
+def _size_ticks(lines: Sequence[Curve]) -> list[tuple[float, str]]:
     sizes = [x for _, points in lines for x, _ in points]
     return [(tick, units.size(int(tick))) for tick in powers(min(sizes), max(sizes), 6)]
 
 
-def _time_ticks(lines: Sequence[Line], axis: int) -> list[tuple[float, str]]:
+def _time_ticks(lines: Sequence[Curve], axis: int) -> list[tuple[float, str]]:
     """Decades over the values of one axis, both ends rounded outwards."""
     values = [max(point[axis], 1.0) for _, points in lines for point in points]
     return [(tick, units.duration(tick)) for tick in decades(min(values) / 10, max(values) * 10)]
 
 
 def _drawn(
-    plotter: Any, title: str, lines: Sequence[Line], x_ticks: Sequence[tuple[float, str]], *, times_across: bool
+    plotter: Any, title: str, lines: Sequence[Curve], x_ticks: Sequence[tuple[float, str]], *, times_across: bool
 ) -> Text:
     """One figure without colours, so that a log shows it as a terminal does."""
     plotter.clear_figure()

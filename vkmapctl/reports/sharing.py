@@ -6,7 +6,8 @@ from vkmapctl import units
 from vkmapctl.figures.findings import sharing
 from vkmapctl.model.documents import Run
 from vkmapctl.model.measured import Row
-from vkmapctl.reports.elements import NONE, Block, Column, Table, Text
+from vkmapctl.reports.elements import Block, Column, Table, Text
+from vkmapctl.units import NONE
 
 
 def sharing_view(run: Run) -> Sequence[Text | Block]:
@@ -15,10 +16,10 @@ def sharing_view(run: Run) -> Sequence[Text | Block]:
     if not pairs:
         return []
     names = {device.index: device.name for device in run.devices}
-    titles = ("device", "job", "api", "pairs/s alone", "together", "kept", "map p99 alone", "together")
-    made = Table(Column(title, right=i > 2) for i, title in enumerate(titles))
+    titles = ("device", "row", "pairs/s alone", "together", "kept", "map p99 alone", "together")
+    made = Table(Column(title, right=i > 1) for i, title in enumerate(titles))
     for alone, together in pairs:
-        made.add(f"{alone.device}: {names[alone.device]}", alone.job, alone.api, *_shared_figures(alone, together))
+        made.add(f"{alone.device}: {names[alone.device]}", alone.job, *_shared_figures(alone, together))
     count = pairs[0][1].together
     title = f"\nWhat sharing costs ({count} devices, each alone and then all at once)"
     return [Text(title, style="bold"), Block(made)]

@@ -4,13 +4,13 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from vkmapctl.errors import UsageProblem
 from vkmapctl.model.device import MALLOC, Device
 from vkmapctl.model.documents import SCHEMA, ProbeReport, Run, SelftestReport, VerifyReport, to_json
+from vkmapctl.saved import older
 from vkmapctl.saved.reading import read_bytes
 
 Document = Run | ProbeReport | VerifyReport | SelftestReport
@@ -114,19 +114,8 @@ def load(path: Path) -> Document:
         schema = msgspec.json.decode(head["schema"], type=str) if "schema" in head else ""
         if schema != SCHEMA:
             raise UsageProblem(f"{path} has schema '{schema}', this version reads {SCHEMA}")
-        document: Document = msgspec.convert(_renamed(msgspec.json.decode(data)), type=Document)
+        document: Document = msgspec.convert(older.renamed(msgspec.json.decode(data)), type=Document)
         _check_sound(document)
-        return document
+        return older.completed(document) if isinstance(document, Run) else document
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise UsageProblem(f"{path} is not a saved run: {error}") from None
-
-
-def _renamed(saved: Any) -> Any:
-    """Keys that files of this schema had under another name: a proof's `by` was `api`."""
-    probes = saved.get("devices") if isinstance(saved, dict) and saved.get("kind") == "probe" else None
-    for probe in probes if isinstance(probes, list) else ():
-        proofs = probe.get("proofs") if isinstance(probe, dict) else None
-        for proof in proofs if isinstance(proofs, list) else ():
-            if isinstance(proof, dict) and "api" in proof:
-                proof.setdefault("by", proof["api"])
-    return saved

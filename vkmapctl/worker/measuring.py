@@ -8,17 +8,20 @@ from pathlib import Path
 from vkmapctl import native
 from vkmapctl.driver import layers
 from vkmapctl.driver.messages import Calibrated, Measured, Round, pack
+from vkmapctl.figures import causes
 from vkmapctl.inside.device import OpenDevice
 from vkmapctl.inside.fork import Channel
 from vkmapctl.inside.process import files_mapped
 from vkmapctl.inside.vkapi import result_name
 from vkmapctl.machine import cpus
-from vkmapctl.machine.addresses import areas, unmap_pages
-from vkmapctl.machine.ranges import LOWEST_ADDRESS, filled, reserve_for, reserved
+from vkmapctl.machine.addresses import areas
+from vkmapctl.machine.ranges import LOWEST_ADDRESS, Range, filled, reserve_for, trampled
 from vkmapctl.model.base import Note
-from vkmapctl.model.case import Effort, Job
 from vkmapctl.model.device import MALLOC
-from vkmapctl.native import Fault, Pass
+from vkmapctl.model.loop import Fault, LoopStep, Op
+from vkmapctl.model.measured import Cause
+from vkmapctl.model.workload import Job
+from vkmapctl.native import Pass
 from vkmapctl.plans.program import cycles_of, page_ceil, thread_seed
 from vkmapctl.plans.script import ranges_of
 from vkmapctl.worker.leaks import Leaks, process_usage
@@ -40,6 +43,7 @@ class Measuring:
     ) -> None:
         self.channel, self.results, self._device = channel, results, device
         self._clock: native.Clock | None = None
+        self._ranges: list[Range] = []
         self._layers_told: set[tuple[int, str]] = set()
 
     @property
@@ -55,7 +59,7 @@ class Measuring:
     def calibrate(self) -> Calibrated:
         """The same loop on functions that do nothing, into the results of slot 0."""
         reads = self.clock.floor()
-        steps = [native.Step(native.Op.MAP, size=4096, whole=True), native.Step(native.Op.UNMAP)]
+        steps = [LoopStep(Op.MAP, size=4096, whole=True), LoopStep(Op.UNMAP)]
         program = native.Program(native.null_driver(2), [(1 << 30, 4096)], [steps])
         results = self.results[0]
         run_threads([program], self.clock, results, Pass.RATE, {"ns": FLOOR_NS})  # warm-up
@@ -64,10 +68,11 @@ class Measuring:
             run_threads([program], self.clock, results, kind, {"ns": FLOOR_NS})
         return Calibrated(self.clock.name, reads)
 
-    def measure(self, jobs: Sequence[Job], effort: Effort) -> Measured:
+    def measure(self, jobs: Sequence[Job]) -> Measured:
         """Allocates once for the group, then runs its jobs in turns: check, warm-up, rounds of rate and latency."""
         self._device(jobs[0].device)
         mappings = len(areas())
+        self._ranges = []
         with ExitStack() as held:
             turns = [
                 Turn(job, programs, results)
@@ -76,16 +81,18 @@ class Measuring:
             for turn in turns:
                 turn.results.clear()
                 turn.run(self.clock, Pass.CHECK, {"iterations": 1})
-                if effort.warmup_seconds:
-                    turn.run(self.clock, Pass.RATE, {"ns": int(effort.warmup_seconds * 1e9)}, discard=True)
-            self._rounds(turns, effort)
-            names = tuple(result_name(turn.results.fault()[1]) if turn.results.fault()[1] else "" for turn in turns)
+                if turn.job.warmup_seconds:
+                    turn.run(self.clock, Pass.RATE, {"ns": int(turn.job.warmup_seconds * 1e9)}, discard=True)
+            self._rounds(turns)
+            beside = trampled(self._ranges)
+            tramples = Cause("tramples", text=beside) if beside else None
+            found = tuple(turn.cause() or tramples for turn in turns)
         notes = self._layer_notes(jobs)
         left = len(areas()) - mappings
         if left > MAPPINGS_SLACK:
-            text = f"{jobs[0].name}: {left} mappings more in the process than before the job"
+            text = f"{jobs[0].job}: {left} mappings more in the process than before the job"
             notes.append(Note("mappings-left", text))
-        return Measured(names, tuple(notes))
+        return Measured(found, tuple(notes))
 
     def _layer_notes(self, jobs: Sequence[Job]) -> list[Note]:
         """A warning for each layer that answers the measured calls before the driver does."""
@@ -98,26 +105,27 @@ class Measuring:
                 found += [layers.note(layer) for layer in layers.in_path(self._layers, areas(), addresses)]
         return found
 
-    def _rounds(self, turns: "list[Turn]", effort: Effort) -> None:
+    def _rounds(self, turns: "list[Turn]") -> None:
         """Each round gives every job a rate slice and a latency slice; the order rotates so that drift is shared."""
-        rounds = rounds_of(effort, paced=bool(turns[0].job.rate))
-        kinds = (Pass.LATENCY,) if turns[0].job.rate else (Pass.RATE, Pass.LATENCY)
-        budget_ns = int(effort.seconds * 1e9 * len(turns))
+        job = turns[0].job
+        rounds = rounds_of(job)
+        kinds = (Pass.LATENCY,) if job.rate else (Pass.RATE, Pass.LATENCY)
+        budget_ns = int(job.duration_seconds * 1e9 * len(turns))
         begin = self.clock.ns()
         leaks = Leaks()
         for number in range(rounds):
             order = turns[number % len(turns) :] + turns[: number % len(turns)]
             for kind in kinds:
                 for turn in order:
-                    turn.run(self.clock, kind, _limits(effort, effort.seconds / len(kinds), rounds, number))
-            usage = process_usage() if effort.period_seconds else {}
+                    turn.run(self.clock, kind, _limits(job, len(kinds), rounds, number))
+            usage = process_usage() if job.period_seconds else {}
             leaked = leaks.after_round(usage)
             nanoseconds = tuple(turn.latest_ns_per_pair() for turn in turns)
             self.channel.send(pack(Round(nanoseconds, number + 1, rounds, usage, leaked)))
             if leaked:
                 return
             stopped = any(turn.results.control.stop for turn in turns)
-            out_of_time = effort.iterations is None and self.clock.ns() - begin > budget_ns
+            out_of_time = job.iterations is None and self.clock.ns() - begin > budget_ns
             if stopped or out_of_time or all(turn.fault for turn in turns):
                 return
 
@@ -130,15 +138,19 @@ class Measuring:
         with ExitStack() as chosen:
             for thread in range(first.threads):
                 objects = held.enter_context(allocated(device, first))
-                if first.steps:
-                    addresses = {
-                        name: chosen.enter_context(reserved(one.wanted, one.size))
-                        for name, one in ranges_of(first.steps).items()
-                    }
+                if first.scripted:
+                    addresses = {}
+                    for name, wanted in ranges_of(first.scripted).items():
+                        one = reserve_for(wanted.wanted, wanted.size)
+                        held.callback(one.release_guards)
+                        chosen.callback(one.release_middle)  # the steps themselves take it
+                        self._ranges.append(one)
+                        addresses[name] = one.begin
                     threads.append((objects, [scripted_cycle(first, facts, addresses, thread)]))
                     continue
                 places = held.enter_context(_placed_at(first)) if first.placed else []
-                threads.append((objects, cycles_of(first, facts, places, thread)))
+                self._ranges += places
+                threads.append((objects, cycles_of(first, facts, [one.begin for one in places], thread)))
             if first.fill:
                 held.enter_context(filled(first.placed or "low4g"))
         programs = []
@@ -199,8 +211,15 @@ class Turn:
         if discard and not self.fault:
             self.results.clear()
 
+    def cause(self) -> Cause | None:
+        """Why the job ended early, None if it did not."""
+        fault, result, place, mismatch = self.results.fault()
+        if fault is Fault.OK:
+            return None
+        return causes.of_fault(fault, result_name(result) if result else "", place, mismatch, self.job.api)
+
     def latest_ns_per_pair(self) -> float | None:
-        pairs = self.results.total("slice_pairs")
+        pairs = 0 if self.job.waits else self.results.total("slice_pairs")
         return self.results.total("slice_ns") / pairs if pairs and not self.fault else None
 
 
@@ -216,38 +235,37 @@ def run_threads(
     cpus.in_threads(len(programs), lambda i: programs[i].run(clock, results, i, kind, **limits))
 
 
-def rounds_of(effort: Effort, *, paced: bool) -> int:
+def rounds_of(job: Job) -> int:
     """Rounds of a group. Paced cycles have one, since what is still due when a round ends would not be counted."""
-    if effort.period_seconds and effort.iterations is None:
-        return max(1, round(effort.seconds / effort.period_seconds))
-    if paced:
+    if job.period_seconds and job.iterations is None:
+        return max(1, round(job.duration_seconds / job.period_seconds))
+    if job.rate:
         return 1
-    return ROUNDS if effort.iterations is None else min(ROUNDS, effort.iterations)
+    return ROUNDS if job.iterations is None else min(ROUNDS, job.iterations)
 
 
-def _limits(effort: Effort, seconds: float, rounds: int, number: int) -> dict[str, int]:
-    """A slice's share of the effort: time, or iterations spread over the rounds."""
-    if effort.iterations is None:
-        return {"ns": max(int(seconds * 1e9 / rounds), 1)}
-    share = effort.iterations * (number + 1) // rounds - effort.iterations * number // rounds
-    return {"iterations": share}
+def _limits(job: Job, kinds: int, rounds: int, number: int) -> dict[str, int]:
+    """A slice's share: of the time, which the kinds of pass share, or of the iterations, spread over the rounds."""
+    if job.iterations is None:
+        return {"ns": max(int(job.duration_seconds / kinds * 1e9 / rounds), 1)}
+    return {"iterations": job.iterations * (number + 1) // rounds - job.iterations * number // rounds}
 
 
 @contextmanager
-def _placed_at(job: Job) -> Iterator[list[int]]:
+def _placed_at(job: Job) -> Iterator[list[Range]]:
     """Reserved address ranges, one for each live object."""
     length = page_ceil(job.allocation_size if job.map_size is None else job.map_size)
-    reserved: list[int] = []
+    reserved: list[Range] = []
     try:
         lowest = LOWEST_ADDRESS
         for _ in range(job.live):
-            address = reserve_for(job.placed or "any", length, lowest)
-            lowest = address + length
-            reserved.append(address)
+            one = reserve_for(job.placed or "any", length, lowest)
+            lowest = one.end + one.above
+            reserved.append(one)
         yield reserved
     finally:
-        for address in reserved:
-            unmap_pages(address, length)
+        for one in reserved:
+            one.release()
 
 
 @contextmanager
@@ -257,7 +275,7 @@ def _unwound(program: native.Program, job: Job) -> Iterator[native.Program]:
         yield program
     finally:
         program.unwind()
-        if not job.placed and not job.steps:
+        if not job.placed and not job.scripted:
             program.release_kept()
 
 

@@ -6,8 +6,9 @@ from typing import Any
 
 from vkmapctl import native
 from vkmapctl.errors import Unsupported
-from vkmapctl.model.case import Job
 from vkmapctl.model.device import MALLOC, Device
+from vkmapctl.model.loop import LoopStep
+from vkmapctl.model.workload import Job
 from vkmapctl.plans.program import thread_seed
 from vkmapctl.plans.script import begins_free, cycle_of
 
@@ -19,27 +20,27 @@ def allocated(device: Any, job: Job) -> Iterator[list[tuple[int, int]]]:
     For malloc's memory the handle is the address, as the null driver wants it.
     """
     if job.memory_type == MALLOC:
-        if job.steps:
+        if job.scripted:
             raise Unsupported("steps need Vulkan memory: malloc's cannot be allocated, freed or placed by them")
         with ExitStack() as held:
             size = job.allocation_size
             yield [(held.enter_context(native.host_buffer(size)), size) for _ in range(job.live)]
         return
-    free = begins_free(job.steps, job.object_count)
-    sizes = job.object_sizes if job.steps else (job.allocation_size,) * job.live
+    free = begins_free(job.scripted, job.object_count)
+    sizes = job.object_sizes if job.scripted else (job.allocation_size,) * job.live
     objects: list[tuple[int, int]] = []
     try:
         for i, size in enumerate(sizes):
             objects.append((0, 0) if i in free else (device.allocate(job.memory_type, size), size))
-        yield [*objects, (0, 0)] if job.steps else objects  # the last one is what range steps are about
+        yield [*objects, (0, 0)] if job.scripted else objects  # the last one is what range steps are about
     finally:
         for memory, _ in objects:
             if memory:
                 device.free(memory)
 
 
-def scripted_cycle(job: Job, device: Device, addresses: dict[str, int], thread: int) -> list[native.Step]:
+def scripted_cycle(job: Job, device: Device, addresses: dict[str, int], thread: int) -> list[LoopStep]:
     """The cycle of one thread; a random mix differs from thread to thread, and is the same for the same seed."""
     return cycle_of(
-        job.steps, job.object_sizes, addresses, draws=job.draws, seed=thread_seed(job, thread), device=device
+        job.scripted, job.object_sizes, addresses, draws=job.draws, seed=thread_seed(job, thread), device=device
     )

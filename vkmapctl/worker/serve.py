@@ -37,8 +37,8 @@ class MeasuringServer(Server):
         match request_of(request):
             case Calibrate():
                 self.channel.send(pack(self.measuring.calibrate()))
-            case Measure(jobs, effort):
-                self.reply(pack(self.measuring.measure(jobs, effort)))
+            case Measure(jobs):
+                self.reply(pack(self.measuring.measure(jobs)))
             case Try(check, device, memory_type):
                 self.reply(pack(self.try_check(check, device, memory_type)))
             case _:

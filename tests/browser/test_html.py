@@ -1,0 +1,186 @@
+"""The HTML report in a real browser: offline, in light and dark, on a phone, by pointer and by keyboard."""
+
+import os
+import re
+import time
+from pathlib import Path
+
+import pytest
+from builders import a_device, a_latency, a_row, a_run
+from chromium import Chromium
+
+from vkmapctl.model.base import Note
+from vkmapctl.model.measured import Bins, TouchRate
+from vkmapctl.report import export
+from vkmapctl.saved.files import load
+
+ROOT = Path(__file__).parents[2]
+H100 = ROOT / "tests" / "golden" / "schema-1" / "placed.json"
+WIDTHS = (1000, 360)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    started = Chromium(tmp_path_factory.mktemp("profile"))
+    yield started
+    started.close()
+
+
+def latency(middle):
+    bins = ((middle, 90_000), (middle * 2, 9_900), (middle * 50, 100))
+    return a_latency(count=100_000, min_ns=middle, p50_ns=float(middle), max_ns=middle * 50, histogram=Bins(bins, 0))
+
+
+def a_full_run():
+    """Every chart, every table, and text that would break a page that does not escape it."""
+    rows = [
+        a_row(job=f"{size} <img src=x onerror=alert(1)>", allocation_size=size, map=latency(100 + size // 64))
+        for size in (4096, 65536, 1 << 20, 16 << 20)
+    ]
+    rows += [
+        a_row(job="write", touch="write", touch_bytes_per_second=TouchRate(write=9e9)),
+        a_row(job="read", touch="read", touch_bytes_per_second=TouchRate(read=2.1e7)),
+        a_row(job="bad", live=7, status="failed", reason="byte 3 is wrong"),
+    ]
+    device = a_device(name="<script>alert(1)</script>")
+    return a_run(*rows, device=device, warnings=(Note("drift", "</main>"),), outcome="failed", exit_code=4)
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    path = tmp_path_factory.mktemp("page") / "run.html"
+    path.write_bytes(export(a_full_run(), "html"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def h100(tmp_path_factory):
+    path = tmp_path_factory.mktemp("page") / "h100.html"
+    path.write_bytes(export(load(H100), "html"))
+    return path
+
+
+def test_the_page_is_one_file_that_asks_for_nothing_else(browser, h100) -> None:
+    assert not re.search(rb"(src|href)=[\"'](?!data:)|@import|url\(", h100.read_bytes())
+    browser.open(h100)
+    asked = [e["params"]["request"]["url"] for e in browser.events if e["method"] == "Network.requestWillBeSent"]
+    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+    assert [e for e in browser.events if e["method"] in ("Log.entryAdded", "Runtime.exceptionThrown")] == []
+
+
+def test_every_chart_and_table_is_there(browser, page) -> None:
+    browser.open(page)
+    headings = browser.evaluate("[...document.querySelectorAll('h2')].map(one => one.textContent).join('|')")
+    assert headings.split("|") == [
+        "What stands out", "p50 of map by size", "p50 of unmap by size", "Bandwidth by memory type",
+        "Latency distributions", "Percentiles of map", "Percentiles of unmap", "Throughput", "Latency", "Machine",
+    ]  # fmt: skip
+    assert browser.evaluate("document.querySelectorAll('.wide svg.chart').length") == 6
+
+
+def test_text_from_a_driver_is_text(browser, page) -> None:
+    browser.open(page)
+    assert browser.evaluate("document.querySelectorAll('img, main script').length") == 0
+    assert browser.evaluate("document.querySelector('h1').textContent") == "vkmapctl: <script>alert(1)</script>"
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", WIDTHS)
+def test_text_has_contrast_and_nothing_is_wider_than_the_screen(browser, h100, dark, width) -> None:
+    browser.open(h100, width=width, dark=dark, phone=width < 500)
+    assert browser.evaluate("document.documentElement.scrollWidth") <= width
+    light = browser.evaluate(
+        """(() => {
+          const luminance = colour => {
+            const part = colour.match(/[\\d.]+/g).slice(0, 3).map(v => v / 255)
+              .map(v => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
+            return .2126 * part[0] + .7152 * part[1] + .0722 * part[2];
+          };
+          const paper = luminance(getComputedStyle(document.body).backgroundColor);
+          const found = [];
+          for (const one of document.querySelectorAll('h1, p, li, td, th, dt, dd, text, .line, .mark')) {
+            const style = getComputedStyle(one);
+            const text = !(one instanceof SVGElement);
+            const ink = luminance(text ? style.color : one.matches('.line') ? style.stroke : style.fill);
+            const ratio = (Math.max(ink, paper) + .05) / (Math.min(ink, paper) + .05);
+            if (ratio < (one.matches('.line, .mark') ? 3 : 4.5)) found.push(one.tagName + ' ' + ratio);
+          }
+          return found.join(', ') + '|' + (paper > .5);
+        })()"""
+    )
+    assert light == f"|{'false' if dark else 'true'}"
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_words_in_charts_are_large_enough_and_do_not_overlap(browser, h100, width) -> None:
+    browser.open(h100, width=width, phone=width < 500)
+    found = browser.evaluate(
+        """(() => {
+          const found = [];
+          for (const chart of document.querySelectorAll('svg.chart')) {
+            const boxes = [...chart.querySelectorAll('text.tick')].map(one => [one, one.getBoundingClientRect()])
+              .filter(([, box]) => box.width);
+            const edge = chart.getBoundingClientRect();
+            boxes.forEach(([one, a], i) => {
+              if (edge.width && (a.left < edge.left || a.right > edge.right)) found.push('cut: ' + one.textContent);
+              if (a.height < 10) found.push('small: ' + one.textContent);
+              for (const [other, b] of boxes.slice(i + 1))
+                if (a.left < b.right && b.left < a.right && a.top + 3 < b.bottom && b.top + 3 < a.bottom)
+                  found.push(chart.getAttribute('aria-label') + ': ' + one.textContent + ' / ' + other.textContent);
+            });
+          }
+          return found.join('; ');
+        })()"""
+    )
+    assert found == ""
+
+
+def test_hovering_shows_a_value(browser, page) -> None:
+    browser.open(page)
+    x, y = browser.evaluate(
+        """(() => { const mark = document.querySelector('.wide .bar'); mark.scrollIntoView({block: 'center'});
+           const box = mark.getBoundingClientRect(); return [box.x + 5, box.y + 5]; })()"""
+    )
+    time.sleep(0.2)  # the event of that scrolling hides the value
+    browser.hover(x, y)
+    assert browser.evaluate("tip.hidden") is False
+    assert browser.evaluate("tip.textContent").endswith("write 9.00 GB/s")
+    browser.hover(2, 2)
+    assert browser.evaluate("tip.hidden") is True
+
+
+def test_the_keyboard_reaches_every_value_of_a_chart_with_one_tab_stop_each(browser, page) -> None:
+    browser.open(page)
+    charts = "[...document.querySelectorAll('.wide svg.chart')]"
+    assert browser.evaluate(f"{charts}.every(one => one.querySelectorAll('[tabindex=\"0\"]').length === 1)")
+    browser.press("Tab")
+    assert browser.evaluate("document.activeElement.tagName") == "SUMMARY"
+    browser.press("Tab")
+    first = browser.evaluate("tip.textContent")
+    assert "4 KiB, p50 164 ns" in first
+    for key, expected in (("ArrowRight", "64 KiB"), ("End", "16 MiB"), ("ArrowLeft", "1 MiB"), ("Home", "4 KiB")):
+        browser.press(key)
+        assert expected in browser.evaluate("tip.textContent")
+        assert browser.evaluate("document.activeElement.dataset.tip") == browser.evaluate("tip.textContent")
+    browser.press("Escape")
+    assert browser.evaluate("tip.hidden") is True
+    browser.press("Tab")
+    assert (
+        browser.evaluate("document.activeElement.closest('svg').getAttribute('aria-label')") == "p50 of unmap by size"
+    )
+
+
+def test_a_run_without_rows_is_a_page_too(browser, tmp_path) -> None:
+    path = tmp_path / "empty.html"
+    path.write_bytes(export(a_run(outcome="crashed", exit_code=6), "html"))
+    browser.open(path)
+    assert "crashed (exit code 6)" in browser.evaluate("document.body.textContent")
+
+
+def test_screenshots_are_not_blank(browser, h100, tmp_path) -> None:
+    """For looking at: VKMAPCTL_SCREENSHOTS=FOLDER keeps them."""
+    folder = Path(os.environ.get("VKMAPCTL_SCREENSHOTS", tmp_path))
+    for name, options in (("light", {}), ("dark", {"dark": True}), ("phone", {"width": 360, "phone": True})):
+        browser.open(h100, **options)
+        browser.screenshot(folder / f"report-{name}.png")
+        assert (folder / f"report-{name}.png").stat().st_size > 20_000

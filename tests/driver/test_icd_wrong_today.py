@@ -1,0 +1,287 @@
+"""What is right on drivers that break where no layer can: in teardown, in what they say of themselves, beside others.
+
+Kept apart from test_icd.py until all of it holds.
+"""
+
+import json
+import os
+import re
+import xml.etree.ElementTree as ET
+
+import pytest
+from cli_runner import vkmapctl
+from icd.build import icd, text
+from icd.trial import processes_of
+
+SHORT = ("--duration", "50ms", "--warmup", "0s")
+STRESS = ("stress", "--size", "4K", *SHORT)
+VERIFY = ("verify", "--check", "M1")
+COMMANDS = {"probe": ("probe",), "stress": STRESS, "verify": VERIFY}
+OTHER = r"deviceUUID=\x01 deviceName=Other deviceType=2"  # listed first, and no second manifest of lavapipe
+ENDED = ("vkDestroyDevice", "vkDestroyInstance", "unload", "exit")
+CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+
+
+def rows(document):
+    return document.get("results") or document["devices"]
+
+
+# The driver's end
+
+
+def ends_badly(folder, command, break_, outcome):
+    """The document of a command whose driver does its work and then ends like this."""
+    timeout = "2s" if outcome == "hung" else "20s"
+    result = vkmapctl(*COMMANDS[command], "--json", "--quiet", "--timeout", timeout, driver=icd(folder, break_))
+    document = result.json()
+    assert (result.code, document["outcome"]) == (6, outcome)
+    assert document["exit_code"] == 6
+    row = rows(document)[0]
+    assert "proofs" not in row or [proof["status"] for proof in row["proofs"]] == ["ok"] * 3, "what was proved is kept"
+    assert "pairs" not in row or row["pairs"] > 0, "what was measured is kept"
+    return json.dumps(document)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("moment", ENDED)
+def test_a_crash_at_the_end_is_no_success(tmp_path, moment, command):
+    said = ends_badly(tmp_path, command, f"{moment}=crash", "crashed")
+    assert "SIGSEGV" in said
+    assert moment in said or not moment.startswith("vk")
+
+
+@pytest.mark.parametrize("moment", ENDED)
+def test_a_hang_at_the_end_is_no_success(tmp_path, moment):
+    said = ends_badly(tmp_path, "probe", f"{moment}=hang", "hung")
+    assert moment in said or not moment.startswith("vk")
+
+
+@pytest.mark.parametrize("command", ["stress", "verify"])
+def test_a_hang_in_vk_destroy_device_is_no_success(tmp_path, command):
+    assert "vkDestroyDevice" in ends_badly(tmp_path, command, "vkDestroyDevice=hang", "hung")
+
+
+@pytest.mark.parametrize("way", ["abort", "exit:0", "quit:0"])
+def test_other_ways_to_end_in_vk_destroy_instance(tmp_path, way):
+    assert "vkDestroyInstance" in ends_badly(tmp_path, "stress", f"vkDestroyInstance={way}", "crashed")
+
+
+# A driver beside a healthy one
+
+
+@pytest.mark.parametrize(
+    "break_",
+    [
+        "vkCreateInstance=return:-1",
+        "vkEnumeratePhysicalDevices=return:-3",
+        "vkEnumeratePhysicalDevices=return:-1",
+        "vkEnumeratePhysicalDevices=call,return:5",
+    ],
+)
+def test_an_error_of_one_driver_does_not_hide_the_other(tmp_path, break_):
+    driver = icd(tmp_path, break_, beside=True)
+    result = vkmapctl("probe", "--json", "--quiet", driver=driver)
+    document = result.json()
+    assert "ok" in {one["status"] for one in document["devices"]}, "lavapipe is there"
+    assert "vkmapctl_test_icd.json" in json.dumps(document), "the broken one is named"
+    assert result.code == 4
+    for command in (STRESS, VERIFY):
+        result = vkmapctl(*command, "--quiet", "--device", "llvmpipe", driver=driver)
+        assert result.code == 0, result.err
+
+
+def test_one_that_hangs_is_not_called_crashed(tmp_path):
+    driver = icd(tmp_path, "vkCreateInstance=hang", beside=True)
+    result = vkmapctl("probe", "--json", "--quiet", "--timeout", "2s", driver=driver)
+    assert [one["status"] for one in result.json()["devices"]] == ["hung", "ok"]
+    assert (result.code, result.json()["outcome"]) == (6, "hung")
+
+
+def test_what_was_proved_stays_where_the_driver_then_dies_when_listed(tmp_path):
+    mark = tmp_path / "mark"
+    driver = icd(tmp_path, f"{OTHER} vkMapMemory2=touch:{mark},crash load=when:{mark},crash", beside=True)
+    result = vkmapctl("probe", "--json", "--quiet", driver=driver)
+    assert result.code == 6
+    other = next(one for one in result.json()["devices"] if one["device"] and one["device"]["name"] == "Other")
+    assert other["status"] == "crashed"
+    assert "vkMapMemory2" in other["reason"]
+
+
+def test_two_manifests_of_one_device_are_told(tmp_path):
+    result = vkmapctl("probe", "--json", "--quiet", driver=icd(tmp_path, beside=True))
+    notes = result.json()["warnings"] + [note for one in result.json()["devices"] for note in one["notes"]]
+    assert len(result.json()["devices"]) == 1 or any("UUID" in note["message"] for note in notes)
+
+
+# No device, and devices that cannot be believed
+
+
+def test_drivers_without_a_device(tmp_path):
+    result = vkmapctl("probe", driver=icd(tmp_path, "vkEnumeratePhysicalDevices=u32:1:0,return:0"))
+    assert result.code == 3
+    (error,) = result.errors()
+    assert "no device" in error
+    assert "/dev/dri" in result.err
+
+
+def described(folder, breaks):
+    """What probe says of the one device, and all its warnings as text."""
+    document = vkmapctl("probe", "--json", "--quiet", driver=icd(folder, breaks)).json()
+    (one,) = document["devices"]
+    return one["device"], json.dumps([document["warnings"], one["notes"]])
+
+
+def test_a_budget_of_nothing_is_no_budget(tmp_path):
+    device, warnings = described(tmp_path, "heapBudget[0]=0")
+    assert device["heaps"][0]["budget"] is None
+    assert "heapBudget" in warnings
+    assert vkmapctl(*STRESS, "--quiet", driver=icd(tmp_path, "heapBudget[0]=0")).code == 0
+
+
+def test_a_budget_above_its_heap_is_the_heap(tmp_path):
+    device, warnings = described(tmp_path, f"heapBudget[0]={1 << 50}")
+    (heap,) = device["heaps"]
+    assert heap["budget"] == heap["size"]
+    assert "heapBudget" in warnings
+
+
+def test_a_heap_of_no_size_has_nothing_free(tmp_path):
+    result = vkmapctl(*STRESS, driver=icd(tmp_path, "memoryHeaps[0].size=0"))
+    assert result.code == 3
+    assert "GiB free of 0 B" not in result.err
+
+
+def test_device_coherent_memory_needs_its_feature(tmp_path):
+    """VUID-vkAllocateMemory-deviceCoherentMemory-02790; lavapipe does not have the feature."""
+    driver = icd(tmp_path, "memoryTypes[0].propertyFlags=0xC6")
+    result = vkmapctl(*STRESS, "--quiet", driver=driver)
+    assert result.code == 3
+    assert "deviceCoherentMemory" in result.out + result.err
+    (row,) = vkmapctl(*VERIFY, "--json", "--quiet", driver=driver).json()["results"]
+    assert row["status"] == "skip"
+    assert "deviceCoherentMemory" in row["detail"]
+
+
+@pytest.mark.parametrize(
+    ("facts", "shown"),
+    [
+        (f"vendorID=0x10de driverID=24 driverVersion={26 << 22 | 2 << 12 | 6}", "26.2.6"),  # NVK
+        (f"vendorID=0x10de driverID=4 driverVersion={580 << 22 | 159 << 14 | 4 << 6}", "580.159.4.0"),  # NVIDIA's own
+    ],
+)
+def test_driver_version_is_read_as_its_driver_writes_it(tmp_path, facts, shown):
+    assert described(tmp_path, facts)[0]["driver_version"] == shown
+
+
+def test_a_memory_type_of_a_heap_that_is_not_there(tmp_path):
+    driver = icd(tmp_path, "memoryTypes[0].heapIndex=7")
+    for command in COMMANDS.values():
+        assert vkmapctl(*command, "--quiet", driver=driver).code in (0, 4)
+
+
+def test_an_atom_of_no_size(tmp_path):
+    driver = icd(tmp_path, "memoryTypes[0].propertyFlags=0x3 limits.nonCoherentAtomSize=0")
+    assert vkmapctl(*STRESS, "--quiet", "--touch", "write", driver=driver).code in (0, 4)
+
+
+def test_a_map_alignment_of_no_size(tmp_path):
+    """The driver is wrong (Required Limits: at least 64), and the check says so."""
+    driver = icd(tmp_path, "limits.minMemoryMapAlignment=0")
+    result = vkmapctl(*VERIFY, "--json", "--quiet", driver=driver)
+    (row,) = result.json()["results"]
+    assert (result.code, row["status"]) == (4, "fail")
+    assert "minMemoryMapAlignment" in row["detail"]
+
+
+def test_an_allocation_at_the_limit_that_finds_no_memory_is_no_death(tmp_path):
+    driver = icd(tmp_path, "maxMemoryAllocationSize=65536 vkAllocateMemory=above:32768,return:-2")
+    result = vkmapctl("stress", "--size", "64K", *SHORT, "--json", "--quiet", driver=driver)
+    assert result.code in (3, 4)
+    assert "VK_ERROR_OUT_OF_DEVICE_MEMORY" in result.json()["results"][0]["reason"]
+
+
+def test_a_sweep_up_to_what_fits_steps_down(tmp_path):
+    driver = icd(tmp_path, f"heapBudget[0]={1 << 20} heapUsage[0]=0 vkAllocateMemory=above:65536,return:-2")
+    result = vkmapctl("stress", "--size", "4K..fit*4", *SHORT, "--json", "--quiet", driver=driver)
+    assert result.code == 0, result.err
+    done = {row["allocation_size"] for row in result.json()["results"] if row["status"] == "ok"}
+    assert {4096, 16384, 65536} <= done
+
+
+# Text
+
+NAME = "\x1b]0;title\x07\x1b[31mRed\x1b[2J\x9b1m\r\n|x".encode()
+
+
+def test_no_name_reaches_the_terminal_as_it_is(tmp_path):
+    driver = icd(tmp_path, f"deviceName={text(NAME)} driverName={text(NAME)} driverInfo={text(NAME)}")
+    saved, junit = tmp_path / "saved.json", tmp_path / "junit.xml"
+    for command in (
+        ("probe",),
+        (*STRESS, "--save", str(saved)),
+        (*VERIFY, "--junit", str(junit)),
+        ("stress", "--size", "8192G"),
+    ):
+        result = vkmapctl(*command, driver=driver)
+        assert CONTROL.findall(result.out + result.err) == [], command
+        assert "Red" in result.out + result.err
+    device, _ = described(tmp_path, driver["VKMAPCTL_ICD"])
+    for key in ("name", "driver_name", "driver_info"):
+        assert CONTROL.findall(device[key]) == []
+        assert "\n" not in device[key]
+    ET.parse(junit)
+    for form in ("md", "csv", "junit", "html"):
+        exported = vkmapctl("report", "export", str(saved), "--format", form)
+        assert exported.code == 0, exported.err
+        assert CONTROL.findall(exported.out) == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_last_words_are_cleaned(tmp_path, command):
+    driver = icd(tmp_path, rf"vkMapMemory2=write:2:{text(NAME)}\x0a,crash")
+    result = vkmapctl(*COMMANDS[command], driver=driver)
+    assert result.code == 6
+    assert "Red" in result.out + result.err
+    assert CONTROL.findall(result.out + result.err) == []
+
+
+# Processes and threads
+
+
+@pytest.mark.parametrize("before_ms", [30, 60, 100, 150])
+def test_a_death_while_the_clock_is_measured_is_a_crash(tmp_path, before_ms):
+    """The thread starts with the last that is asked while devices are listed; the device comes after the clock."""
+    thread = f"vkGetPhysicalDeviceMemoryProperties2@1=thread,sleep:{before_ms},crash"
+    driver = icd(tmp_path, f"{thread} vkCreateDevice=sleep:1000")
+    result = vkmapctl(*STRESS, "--json", "--quiet", driver=driver)
+    assert (result.code, result.json()["outcome"]) == (6, "crashed")
+
+
+@pytest.fixture
+def helpers(tmp_path):
+    """Processes that the driver leaves behind; ended here if they were."""
+    yield lambda: processes_of(tmp_path)
+    for pid in processes_of(tmp_path):
+        os.kill(pid, 9)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_driver_with_a_helper_that_crashes_has_crashed(tmp_path, helpers, command):
+    driver = icd(tmp_path, "load=fork,sleep:60000 vkMapMemory2=crash")
+    result = vkmapctl(*COMMANDS[command], "--json", "--quiet", "--timeout", "2s", driver=driver)
+    assert (result.code, result.json()["outcome"]) == (6, "crashed")
+    assert helpers() == []
+
+
+def test_a_helper_does_not_outlive_the_run(tmp_path, helpers):
+    result = vkmapctl("probe", "--quiet", driver=icd(tmp_path, "load=fork,sleep:60000"))
+    assert result.code == 0
+    assert helpers() == []
+
+
+def test_three_hangs_are_enough(tmp_path):
+    result = vkmapctl("verify", "--json", "--quiet", "--timeout", "1s", driver=icd(tmp_path, "vkMapMemory*=hang"))
+    found = result.json()["results"]
+    assert result.code == 6
+    assert len([row for row in found if row["status"] == "hung"]) == 3
+    assert any("hung three times" in (row["detail"] or "") for row in found)

@@ -1,0 +1,202 @@
+"""The runner's own logic, on a driver made of answers: deaths in the middle of a turn, interrupts, leaks, sharing."""
+
+import pytest
+from builders import a_histogram, a_job
+
+from vkmapctl.driver.messages import Calibrated, Described, Finished, Measured, Round
+from vkmapctl.driver.protocol import Died, Interrupted
+from vkmapctl.errors import CallFailed, Unsupported
+from vkmapctl.model.loop import Op, Place
+from vkmapctl.model.measured import Cause, Counted, Histogram, Touched
+from vkmapctl.runner import DIED_AT_END, Runner, Watcher, share
+
+UNTIMED = Histogram(0, 0, 0, 0, 0, ())
+DESCRIBED = Described("1.4.309", (), (), ())
+V1, CORE = a_job(api="v1", job="v1"), a_job(api="core", job="core")
+
+
+class FakeSlot:
+    """Counts what a test says; place: where the loop is."""
+
+    def __init__(self, pairs=0, place=None):
+        self.pairs, self.at, self.stopped = pairs, place, False
+
+    def clear(self):
+        self.cleared = True
+
+    def stop(self):
+        self.stopped, self.at = True, None
+
+    def heartbeat(self):
+        return 0
+
+    def place(self):
+        return self.at
+
+    def counted(self):
+        nothing = Touched()
+        return Counted(self.pairs, 35 * self.pairs, 35 * self.pairs, UNTIMED, UNTIMED, UNTIMED, nothing, nothing,
+                       nothing, 0, 0, 0, 0, 0)  # fmt: skip
+
+
+class FakeDriver:
+    """Answers a Measure with the given replies, or raises one that is an exception."""
+
+    def __init__(self, *replies, at_end=None):
+        self.replies, self.at_end, self.closed = [*replies], at_end, None
+
+    def describe(self):
+        return DESCRIBED
+
+    def ask(self, request, *, timeout=None):
+        while self.replies:
+            reply = self.replies.pop(0)
+            if isinstance(reply, BaseException):
+                raise reply
+            yield reply
+            if isinstance(reply, Measured):
+                return
+
+    def answer(self, request, kind):
+        return {Calibrated: Calibrated("tsc", a_histogram((20, 1000))), Finished: Finished(("VUID-1: late",))}[kind]
+
+    def end(self):
+        if self.at_end:
+            raise self.at_end
+
+    def close(self, grace=2.0):
+        self.closed = grace
+
+
+def runner_of(*drivers, slots=None, watcher=None):
+    waiting = list(drivers)
+    slots = slots or [FakeSlot(1000) for _ in range(3)]
+    runner = Runner(lambda heartbeat, on_tick: (waiting.pop(0), DESCRIBED), slots, watcher=watcher)
+    runner.start()
+    return runner
+
+
+def test_rounds_become_rows_with_a_ratio_to_v1():
+    rounds = [Round((40.0, 20.0)) for _ in range(10)]
+    found = runner_of(FakeDriver(*rounds, Measured((None, None)))).measure((V1, CORE))
+    v1, core = found.rows
+    assert (v1.status, v1.rounds_ns_per_pair, v1.ratio_to_v1) == ("ok", (40.0,) * 10, None)
+    assert core.ratio_to_v1 == (0.5, 0.5, 0.5)
+    assert (v1.job, v1.pairs, v1.ns_per_pair) == ("v1", 1000, 35.0)
+    assert not found.interrupted
+
+
+def test_a_job_that_failed_keeps_its_cause_when_a_later_one_dies():
+    """v1 fails, then core crashes: each row has its own cause, and no word is read back."""
+    failed = Cause("call-failed", call="vkMapMemory", result="VK_ERROR_MEMORY_MAP_FAILED", step=0, object=0)
+    driver = FakeDriver(Round((None, 20.0)), Measured((failed, None)))
+    v1, core = runner_of(driver).measure((V1, CORE)).rows
+    assert (v1.status, v1.errors, v1.cause) == ("failed", {"VK_ERROR_MEMORY_MAP_FAILED": 1}, failed)
+    assert v1.reason == "VK_ERROR_MEMORY_MAP_FAILED in vkMapMemory (step 0, object 0)"
+    assert (core.status, core.errors) == ("ok", {})
+
+
+def test_a_death_inside_the_loop_is_the_row_s_that_was_in_it():
+    slots = [FakeSlot(500), FakeSlot(100, Place(Op.UNMAP, 1, 0, 99)), FakeSlot()]
+    dead, fresh = FakeDriver(Round((40.0, 20.0)), Died("crashed", "killed by SIGSEGV", "bad\nstack smashed")), None
+    fresh = FakeDriver(Measured((None,)))
+    runner = runner_of(dead, fresh, slots=slots)
+    v1, core = runner.measure((V1, CORE)).rows
+    assert (v1.status, v1.pairs, v1.errors) == ("not-run", 500, {})
+    assert (core.status, core.pairs) == ("crashed", 100)
+    assert core.reason == (
+        "killed by SIGSEGV in vkUnmapMemory2 (step 1, object 0, iteration 99); it said: stack smashed"
+    )
+    assert dead.closed == 0
+    slots[1].at = None
+    assert runner.measure((V1,)).rows[0].status == "ok", "the next group has a process of its own"
+
+
+def test_a_death_outside_the_loop_names_the_call():
+    died = Died("hung", "no progress for 30 s", "", "vkAllocateMemory")
+    rows = runner_of(FakeDriver(died)).measure((V1, CORE)).rows
+    assert {row.status for row in rows} == {"hung"}
+    assert {row.reason for row in rows} == {"no progress for 30 s in vkAllocateMemory"}
+
+
+def test_an_interrupt_keeps_what_was_counted_and_stops_the_loop():
+    slots = [FakeSlot(123, Place(Op.MAP, 0, 0, 5)), FakeSlot(), FakeSlot()]
+    driver = FakeDriver(Round((40.0,)), Interrupted())
+    found = runner_of(driver, slots=slots).measure((V1,))
+    assert found.interrupted
+    assert (found.rows[0].status, found.rows[0].pairs, found.rows[0].rounds_ns_per_pair) == (
+        "interrupted",
+        123,
+        (40.0,),
+    )
+    assert all(slot.stopped for slot in slots)
+    assert driver.closed is not None
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "errors"),
+    [
+        (CallFailed("vkAllocateMemory failed", call="vkAllocateMemory", result="VK_ERROR_OUT_OF_DEVICE_MEMORY"),
+         "out-of-memory", {"VK_ERROR_OUT_OF_DEVICE_MEMORY": 1}),
+        (CallFailed("x", call="vkMapMemory2", result="VK_ERROR_DEVICE_LOST"), "lost", {"VK_ERROR_DEVICE_LOST": 1}),
+        (Unsupported("no free address range"), "unsupported", {}),
+    ],
+)  # fmt: skip
+def test_a_refusal_is_a_row(error, status, errors):
+    driver = FakeDriver(error)
+    (row,) = runner_of(driver).measure((V1,)).rows
+    assert (row.status, row.errors) == (status, errors)
+    assert driver.closed == 0
+
+
+def test_a_leak_fails_only_what_was_well_so_far():
+    failed = Cause("moved", call="vkMapMemory2")
+    leaking = Round((40.0, None), 7, 10, {"rss_bytes": 1, "mappings": 1, "files": 1}, "mappings grew")
+    v1, core = runner_of(FakeDriver(leaking, Measured((None, failed)))).measure((V1, CORE)).rows
+    assert (v1.status, v1.reason) == ("failed", "leak: mappings grew")
+    assert core.cause == failed
+
+
+def test_rounds_with_usage_are_told():
+    told = []
+
+    class Noted(Watcher):
+        def round(self, group, slots, reply):
+            told.append((group[0].job, reply.number))
+
+    usage = {"rss_bytes": 1, "mappings": 1, "files": 1}
+    driver = FakeDriver(Round((1.0,)), Round((1.0,), 2, 3, usage), Measured((None,)))
+    runner_of(driver, watcher=Noted()).measure((V1,))
+    assert told == [("v1", 2)]
+
+
+def test_a_message_of_the_validation_layer_fails_the_row():
+    found = runner_of(FakeDriver(Measured((None,), (), ("VUID-x: wrong",)))).measure((V1,))
+    assert (found.rows[0].status, found.rows[0].reason) == ("failed", "VUID-x: wrong")
+    assert "validation" in {note.code for note in found.notes}
+
+
+def test_the_end_tells_what_shows_only_there():
+    status, (note,) = runner_of(FakeDriver()).end()
+    assert (status, note.message) == ("ok", "VUID-1: late")
+    died = Died("crashed", "killed by SIGABRT", "", "vkDestroyDevice")
+    status, (note,) = runner_of(FakeDriver(at_end=died)).end()
+    assert status == "crashed"
+    assert (note.code, note.message) == (
+        DIED_AT_END,
+        "the driver crashed when it was to end: killed by SIGABRT in vkDestroyDevice",
+    )
+
+
+def test_calibrating_gives_the_floor():
+    runner = runner_of(FakeDriver())
+    floor = runner.calibrate()
+    assert (floor.timer, floor.timer_ns, floor.call_ns) == ("tsc", 20.0, 35.0)
+
+
+def test_sharers_measure_each_group_together_as_far_as_all_live():
+    first = FakeDriver(Measured((None,)), Measured((None,)))
+    second = FakeDriver(Measured((None,)), Died("crashed", "killed by SIGSEGV", ""))
+    runners = [Runner(lambda *_, d=driver: (d, DESCRIBED), [FakeSlot(10)]) for driver in (first, second)]
+    groups = share(runners, [[(V1,), (CORE,), (CORE,)], [(V1,), (CORE,)]])
+    assert [row.status for group in groups for row in group.rows] == ["ok", "ok", "ok", "crashed"]

@@ -1,0 +1,82 @@
+"""The measuring loop's words as plain data: what a step does, how a pass can end, and where. No loop is here."""
+
+from enum import IntEnum
+from typing import NamedTuple
+
+from vkmapctl.rules import MAP_CALLS, Api
+
+
+class Op(IntEnum):
+    """What a step does; enum vkm_op of loop.h."""
+
+    MAP = 0
+    UNMAP = 1
+    FIRST = 2
+    WRITE = 3
+    READ = 4
+    VERIFY = 5
+    FLUSH = 6
+    INVALIDATE = 7
+    HOLD = 8
+    RELEASE = 9
+    RELEASE_KEPT = 10
+    FORGET = 11
+    ALLOCATE = 12
+    FREE = 13
+    PAUSE = 14
+
+
+class Fault(IntEnum):
+    """How a pass ended; enum vkm_fault of loop.h."""
+
+    OK = 0
+    CALL_FAILED = 1
+    NULL_POINTER = 2
+    MOVED = 3
+    MISALIGNED = 4
+    OVERLAP = 5
+    MISMATCH = 6
+    RESERVATION_LOST = 7
+    HOLD_FAILED = 8
+    RELEASE_FAILED = 9
+    RESERVATION_REUSED = 10
+    STILL_MAPPED = 11
+
+
+class LoopStep(NamedTuple):
+    """One step of the loop's program; offset and size in bytes of the object's allocation, nanoseconds for PAUSE."""
+
+    op: Op
+    object: int = 0
+    offset: int = 0
+    size: int = 0
+    whole: bool = False
+    flags: int = 0
+    address: int = 0
+
+
+class Place(NamedTuple):
+    """Where a thread of the loop is, or was when its pass ended."""
+
+    op: Op
+    step: int
+    object: int
+    iteration: int
+
+
+_CALLS = {
+    Op.FLUSH: "vkFlushMappedMemoryRanges",
+    Op.INVALIDATE: "vkInvalidateMappedMemoryRanges",
+    Op.ALLOCATE: "vkAllocateMemory",
+    Op.FREE: "vkFreeMemory",
+    Op.HOLD: "mmap",
+    Op.RELEASE: "munmap",
+    Op.RELEASE_KEPT: "munmap",
+}
+
+
+def call_of(op: Op, api: Api) -> str:
+    """The function that a step calls, such as `vkMapMemory2KHR`; what it does, for one that calls none."""
+    if op in (Op.MAP, Op.UNMAP):
+        return MAP_CALLS[api][op is Op.UNMAP]
+    return _CALLS.get(op, op.name.lower())

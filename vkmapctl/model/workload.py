@@ -1,0 +1,98 @@
+"""What is asked for: a workload as written, and the jobs that it becomes on a device. How to resolve it is plans/'s."""
+
+from typing import Any
+
+import msgspec
+
+from vkmapctl.model.base import Data, Note
+from vkmapctl.model.case import Case, Touch, UnmapOrder
+from vkmapctl.model.script import AnyStep
+
+
+class Workload(Data, frozen=True):
+    """A stress workload as asked for, before the device is known. Sizes in bytes.
+
+    sizes may hold `LOW..fit*FACTOR`, which only a device can resolve. rate: cycles per second and thread. draws: the
+    steps are drawn at random so many times for each cycle. objects: of a script, their number or their sizes. fill:
+    the addresses that `placed` names are used up before the job starts. period_seconds: a line and a look for leaks
+    so often. jobs: a workload of several parts has them here, and its own flags mean nothing.
+    """
+
+    name: str = "flags"
+    sizes: tuple[int | str, ...] = (64 << 20,)
+    offsets: tuple[int | str, ...] = (0,)
+    map_size: int | None = None
+    api: str = "auto"
+    memory_type: str = "auto"
+    placed: str | None = None
+    reserve: bool = False
+    touch: Touch = "none"
+    threads: int = 1
+    live: int = 1
+    seconds: float = 2.0
+    iterations: int | None = None
+    warmup_seconds: float = 0.1
+    seed: int = 1
+    unmap_order: UnmapOrder = "same"
+    rate: float | None = None
+    fail_if: tuple[str, ...] = ()
+    objects: int | tuple[int, ...] = 0
+    steps: tuple[AnyStep, ...] = ()
+    draws: int | None = None
+    fill: bool = False
+    period_seconds: float | None = None
+    question: str = ""
+    jobs: tuple["Workload", ...] = ()
+    gap_seconds: float = 0.0
+
+    def asked(self) -> dict[str, Any]:
+        """What is asked of each of its rows, by the names that Case has for it; where and how much is not in it."""
+        alike = {name: getattr(self, name) for name in Case.__struct_fields__ if hasattr(self, name)}
+        del alike["api"], alike["memory_type"]  # words here, and what they mean on a device there
+        return alike | {"part": self.name, "duration_seconds": self.seconds, "steps": len(self.steps)}
+
+    def parts(self) -> tuple["Workload", ...]:
+        """The sets of flags to measure, one after the other."""
+        return self.jobs or (msgspec.structs.replace(self, name=""),)
+
+
+class Job(Case, frozen=True, kw_only=True):
+    """One row to measure: a workload resolved for one device, one memory type, one range and one api.
+
+    job: its label, unlike any other's in the run. scripted, draws, object_sizes: of a script, else empty.
+    """
+
+    job: str = ""
+    seed: int = 1
+    duration_seconds: float = 2.0
+    warmup_seconds: float = 0.1
+    scripted: tuple[AnyStep, ...] = ()
+    draws: int | None = None
+    object_sizes: tuple[int, ...] = ()
+
+    @property
+    def object_count(self) -> int:
+        """Objects of each thread."""
+        return len(self.object_sizes) if self.scripted else self.live
+
+    @property
+    def memory_bytes(self) -> int:
+        """What all objects of all threads take."""
+        each = sum(self.object_sizes) if self.scripted else self.allocation_size * self.live
+        return each * self.threads
+
+
+class Plan(Data, frozen=True):
+    """One part of a workload on one device: groups of jobs, which differ in their api alone and are measured in turns.
+
+    fail_if: conditions on these jobs' rows alone.
+    """
+
+    groups: tuple[tuple[Job, ...], ...]
+    fail_if: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def jobs(self) -> tuple[Job, ...]:
+        """Every job, in order."""
+        return tuple(job for group in self.groups for job in group)

@@ -1,0 +1,89 @@
+"""Comparisons as tables. Knows no files."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from vkmapctl import units
+from vkmapctl.figures.compare import CompareReport, Comparison, Delta, Difference, Pair
+from vkmapctl.model.measured import Row
+from vkmapctl.reports.elements import Block, Column, Element, Table, Text, table
+from vkmapctl.units import NONE
+
+_STYLES = {"slower": "bold red", "failed": "bold red", "missing": "bold red", "faster": "green", "unclear": "yellow"}
+
+
+def compare_view(report: CompareReport) -> Iterable[Element]:
+    """A table for each run compared with BASE, and the verdict."""
+    for comparison in report.comparisons:
+        yield from _comparison_view(comparison)
+    limits = report.limits
+    yield Text(
+        f"\na change is more than {limits.relative:.0%} ({limits.tail:.0%} for p99 and p99.9), for single calls "
+        f"also more than {units.duration(limits.absolute_ns)}, and its interval of 95 % does not hold 0"
+    )
+    worse = sum(len(one.worse()) for one in report.comparisons)
+    rows = "1 row is" if worse == 1 else f"{worse} rows are"
+    verdict = f"{rows} slower, failed or missing" if worse else "nothing is slower"
+    warns = " (gate: warn)" if worse and report.gate == "warn" else ""
+    yield Text.of((verdict, "bold red" if worse else "green"), f"{warns} (exit code {report.exit_code})")
+
+
+def _comparison_view(comparison: Comparison) -> Iterable[Element]:
+    yield Text(f"BASE {comparison.base}", style="bold")
+    yield Text(f"NEW  {comparison.new}", style="bold")
+    for difference in comparison.differences:
+        yield Text(f"  {difference_line(difference)}", style="yellow")
+    what = [Column("row"), Column("metric", folds=False)]
+    figures = [Column(title, right=True, folds=False) for title in ("BASE", "NEW", "change", "interval of 95 %")]
+    made = Table([*what, *figures, Column("verdict", folds=False)])
+    for pair in comparison.pairs:
+        _add_pair(made, pair)
+    yield Block(made, above=1)
+    for pair in comparison.pairs:
+        if pair.reason:
+            yield Text.of("  ", _verdict(pair.verdict), f": {pair.row.job}: {pair.reason}")
+    for name in comparison.added:
+        yield Text(f"  new in NEW: {name}")
+
+
+def difference_line(difference: Difference) -> str:
+    """`driver differs: driver version 580.1, 580.2`."""
+    return f"{difference.group} differs: {difference.name}: {difference.base} and {difference.new}"
+
+
+def _verdict(verdict: str) -> Text:
+    return Text(verdict, style=_STYLES.get(verdict, ""))
+
+
+def _add_pair(made: Table, pair: Pair) -> None:
+    for i, delta in enumerate(pair.deltas):
+        made.add(pair.row.job if i == 0 else "", delta.metric, *_figures(delta), _verdict(delta.verdict))
+    if not pair.deltas:
+        made.add(pair.row.job, NONE, NONE, NONE, NONE, NONE, _verdict(pair.verdict))
+
+
+def _figures(delta: Delta) -> tuple[str, str, str, str]:
+    shown: Callable[[float], str] = units.bandwidth if delta.metric in ("write", "read") else units.duration
+    interval = NONE if delta.low is None or delta.high is None else f"{delta.low:+.1%} to {delta.high:+.1%}"
+    return shown(delta.base), shown(delta.new), f"{delta.change:+.1%}", interval
+
+
+def devices_view(side_by_side: Mapping[tuple[object, ...], Mapping[str, Row]]) -> Iterable[Element]:
+    """Several devices: a row for each job, and for each device its medians and what a pair takes."""
+    names = list(dict.fromkeys(name for rows in side_by_side.values() for name in rows))
+    yield Text("\nDevices side by side: p50 of map, p50 of unmap, time of a pair", style="bold")
+    for number, name in enumerate(names, 1):
+        yield Text(f"  {number}: {name}")
+    made = table("row", *(f"device {number}" for number in range(1, len(names) + 1)), numeric_from=1)
+    for rows in side_by_side.values():
+        first = next(iter(rows.values()))
+        made.add(first.job, *(_cell(rows.get(name)) for name in names))
+    yield Block(made, above=1)
+
+
+def _cell(row: Row | None) -> str:
+    if row is None:
+        return NONE
+    if row.status != "ok":
+        return row.status
+    calls = (row.map.p50_ns if row.map else None, row.unmap.p50_ns if row.unmap else None, row.ns_per_pair)
+    return ", ".join(NONE if value is None else units.duration(value) for value in calls)

@@ -1,0 +1,138 @@
+"""A probe to tables: what each device is, and which ways to map it has."""
+
+from collections.abc import Iterable
+
+from vkmapctl import units
+from vkmapctl.model.device import Device, Probe, Proof
+from vkmapctl.model.documents import ProbeReport
+from vkmapctl.reports.common import notes_view, status_text
+from vkmapctl.reports.elements import Block, Element, Table, Text, grid, table
+from vkmapctl.rules import Api
+from vkmapctl.units import NONE
+
+
+def probe_view(report: ProbeReport) -> list[Element]:
+    """Every device, then what a gate found missing."""
+    view: list[Element] = [Text(f"Vulkan loader {report.loader}")] if report.loader else []
+    if report.layers:
+        view.append(Text(f"active layers: {', '.join(report.layers)}"))
+    for probe in report.devices:
+        view += _device_view(probe)
+    view += notes_view(report.warnings)
+    if report.missing:
+        view.append(Text("\nmissing:", style="bold red"))
+        view += [Text(f"  {line}") for line in report.missing]
+    return view
+
+
+def _device_view(probe: Probe) -> Iterable[Element]:
+    device = probe.device
+    if device is None:
+        yield Text.of("\n", status_text(probe.status), f": {probe.reason}")
+        return
+    yield Text(f"\nDevice {device.index}: {device.name}", style="bold")
+    yield Block(_identity_table(device))
+    yield Block(Text.of("\nmap2: ", (_route_text(device), "bold")))
+    if probe.entry_points:
+        yield Block(_proof_table(probe))
+    if probe.status != "ok":
+        yield Block(Text.of(status_text(probe.status), f": {probe.reason}"))
+    for part in _placed_table(device):
+        yield Block(part)
+    if device.memory_types:
+        yield Block(_memory_table(device))
+    else:
+        yield Block(Text("\nno memory types: nothing can be allocated on this device", style="yellow"))
+    for note in probe.notes:
+        yield Block(Text.of(("warning", "yellow"), f" [{note.code}] {note.message}"))
+
+
+def _identity_table(device: Device) -> Table:
+    table = grid(2)
+    for name, value in (
+        ("type", device.type),
+        ("apiVersion", device.api_version),
+        ("driver", f"{device.driver_name} ({device.driver_id}), {device.driver_info}"),
+        ("driverVersion", device.driver_version),
+        ("conformanceVersion", device.conformance_version),
+        ("vendorID, deviceID", f"{device.vendor_id:#06x}, {device.device_id:#06x}"),
+        ("deviceUUID", device.device_uuid),
+        ("driverUUID", device.driver_uuid),
+        ("PCI address", device.pci_address or NONE),
+        ("minMemoryMapAlignment", str(device.limits.min_memory_map_alignment)),
+        ("nonCoherentAtomSize", str(device.limits.non_coherent_atom_size)),
+    ):
+        table.add(name, value)
+    return table
+
+
+def _route_text(device: Device) -> str:
+    revision = device.extensions.get("VK_KHR_map_memory2")
+    extension = f"VK_KHR_map_memory2 revision {revision} (specification: 1)" if revision else "no VK_KHR_map_memory2"
+    how = {
+        "core": "core, by promotion to Vulkan 1.4",
+        "khr": "by extension",
+        "none": "none: vkMapMemory only",
+    }[device.route]
+    return f"{how}; {extension}"
+
+
+def _proof_table(probe: Probe) -> Table:
+    names: dict[Api, str] = {"core": "2", "khr": "2KHR", "v1": ""}
+    points = {point.name: point for point in probe.entry_points}
+    proved = table("functions", "resolves", "by the rules", "live proof", numeric_from=9)
+    proofs = {proof.by: proof for proof in probe.proofs}
+    for api, suffix in names.items():
+        functions = (f"vkMapMemory{suffix}", f"vkUnmapMemory{suffix}")
+        found = [points[name] for name in functions if name in points]
+        resolves = {True: "yes", False: "no"}[all(point.found for point in found)] if found else "yes"
+        rule = {"pointer": "must", "null": "must not", "unspecified": "not to be called"}
+        rules = rule[found[0].rule] if found else "must"
+        proved.add(" ".join(functions), resolves, rules, _verdict(proofs.get(api)))
+    for by, text in (("placed", "a placed map"), ("reserve", "unmap with reserve")):
+        if by in proofs:
+            proved.add(text, "", "", _verdict(proofs[by]))
+    return proved
+
+
+def _verdict(proof: Proof | None) -> Text:
+    if proof is None:
+        return Text(NONE)
+    verdict = status_text(proof.status)
+    return verdict if proof.status == "ok" else Text.of(verdict, f" ({proof.detail})")
+
+
+def _placed_table(device: Device) -> Iterable[Text | Table]:
+    revision = device.extensions.get("VK_EXT_map_memory_placed")
+    if revision is None:
+        yield Text("\nplaced maps: no VK_EXT_map_memory_placed")
+        return
+    placed = device.placed
+    origin = ", emulated by vkmapctl's test layer" if placed.emulated else ""
+    yield Text(f"\nplaced maps: VK_EXT_map_memory_placed revision {revision} (specification: 1){origin}")
+    table = grid(2)
+    for name, value in (
+        ("memoryMapPlaced", placed.memory_map_placed),
+        ("memoryMapRangePlaced", placed.memory_map_range_placed),
+        ("memoryUnmapReserve", placed.memory_unmap_reserve),
+    ):
+        table.add(f"  {name}", Text("yes", style="green") if value else Text("no", style="yellow"))
+    table.add("  minPlacedMemoryMapAlignment", str(placed.min_placed_memory_map_alignment or NONE))
+    yield table
+
+
+def _memory_table(device: Device) -> Table:
+    listing = table("\nmemory type", "\nflags", "\nheap", "\nheap size", "\nfree", numeric_from=2)
+    for one in device.memory_types:
+        heap = device.heaps[one.heap]
+        free = None if heap.budget is None else max(heap.budget - (heap.usage or 0), 0)
+        local = " De" if heap.device_local else ""
+        listing.add(
+            f"#{one.index}",
+            " ".join(one.flags) or NONE,
+            f"{one.heap}{local}",
+            units.size(heap.size),
+            NONE if free is None else units.size(free),
+            style="" if one.host_visible else "dim",
+        )
+    return listing

@@ -1,0 +1,278 @@
+"""Groups of jobs to rows and notes, through a driver's process: turns, deaths, interrupts, leaks.
+
+Knows no plan, gate, file or terminal, and no process either: a Driver answers, and slots hold what was counted.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple, Protocol
+
+from vkmapctl.driver.messages import Calibrate, Calibrated, Described, Finish, Finished, Measure, Measured, Round
+from vkmapctl.driver.protocol import Died, Driver, Interrupted
+from vkmapctl.errors import CallFailed, ExitCode, VkmapError
+from vkmapctl.figures import stats, trust
+from vkmapctl.figures.rows import measured_row
+from vkmapctl.model.base import Note, Status
+from vkmapctl.model.loop import Place, call_of
+from vkmapctl.model.measured import Cause, Counted, Floor, Row
+from vkmapctl.model.workload import Job
+from vkmapctl.plans import patience
+from vkmapctl.rules import Api
+
+VARIANTS = 3  # v1, khr, core: the most that a group holds
+VALIDATION = "validation"
+DIED_AT_END = "died-at-end"
+_LAST_COUNTS_SECONDS = 1.0
+
+
+class Slot(Protocol):
+    """Where the loop counts one job of a group, in memory that the driver's process shares."""
+
+    def clear(self) -> None:
+        """Before a new group: everything but the wish to stop."""
+
+    def stop(self) -> None:
+        """Ends the running pass at its next look."""
+
+    def heartbeat(self) -> object:
+        """Changes with each step of the loop."""
+
+    def place(self) -> Place | None:
+        """Where the first thread that is inside the loop is."""
+
+    def counted(self) -> Counted:
+        """What all threads have counted."""
+
+
+class Watcher:
+    """What a run tells while it goes on; the terminal's progress is one, silence another."""
+
+    def begin(self, jobs: Sequence[Job]) -> None:
+        """Before the first group, with every job to come."""
+
+    def tick(self, group: Sequence[Job], slots: Sequence[Slot]) -> None:
+        """Some ten times a second while a group runs."""
+
+    def round(self, group: Sequence[Job], slots: Sequence[Slot], reply: Round) -> None:
+        """After each round of a group that has a period."""
+
+    def row(self, row: Row) -> None:
+        """After each row."""
+
+    def end(self) -> None:
+        """After the last, however it came."""
+
+
+class Group(NamedTuple):
+    """What became of a group of jobs."""
+
+    rows: tuple[Row, ...]
+    notes: tuple[Note, ...]
+    interrupted: bool = False
+
+
+class Runner:
+    """Measures one group after the other, in a new process where the last one has died.
+
+    start: makes a driver's process, given what gives its heartbeat and what to call ten times a second, and describes
+    its devices. slots: VARIANTS of them. timeout: seconds without progress that end a driver; None derives them from
+    each job.
+    """
+
+    def __init__(
+        self,
+        start: Callable[[Callable[[], object], Callable[[], None]], tuple[Driver, Described]],
+        slots: Sequence[Slot],
+        *,
+        timeout: float | None = None,
+        watcher: Watcher | None = None,
+    ) -> None:
+        self._start_driver, self._slots = start, slots
+        self._timeout, self._watcher = timeout, watcher or Watcher()
+        self._driver: Driver | None = None
+        self._group: Sequence[Job] = ()
+        self.latencies_floor = 0.0
+
+    def start(self) -> Described:
+        """A new process, and its devices. Raises VkmapError where there are none."""
+        self.close()
+        self._driver, described = self._start_driver(
+            lambda: [slot.heartbeat() for slot in self._slots], lambda: self._watcher.tick(self._group, self._slots)
+        )
+        return described
+
+    def calibrate(self) -> Floor:
+        """The floor, measured by the same loop on functions that do nothing. Raises Died."""
+        assert self._driver is not None
+        reply = self._driver.answer(Calibrate(), Calibrated)
+        null = self._slots[0].counted()
+        self.latencies_floor = stats.percentile(null.map, 0.5) or 0.0
+        return Floor(
+            timer=reply.timer,
+            timer_ns=stats.percentile(reply.reads, 0.5) or 0.0,
+            timer_step_ns=stats.timer_step(reply.reads),
+            call_ns=null.rate_ns / max(null.pairs, 1),
+            timer_latency=stats.latency(reply.reads, 0.0),
+            call_latency=stats.latency(null.map, 0.0),
+        )
+
+    def measure(self, group: Sequence[Job]) -> Group:
+        """The group's rows, however its driver behaves."""
+        self._group = group
+        for slot in self._slots:
+            slot.clear()
+        rounds: list[tuple[float | None, ...]] = []
+        notes: list[Note] = []
+        interrupted = False
+        causes: Sequence[Cause | None]
+        try:
+            causes = self._ask(group, rounds, notes)
+        except Died as died:
+            causes = [self._cause_of_death(job, slot, died) for job, slot in zip(group, self._slots, strict=False)]
+            self.close(grace=0)
+        except Interrupted:
+            self._let_pass_end()
+            causes, interrupted = [Cause("interrupted")] * len(group), True
+        except VkmapError as error:
+            causes = [_refusal(error)] * len(group)
+            self.close(grace=0)
+        rows = self._rows(group, rounds, causes)
+        if any(row.status == "lost" for row in rows):
+            self.close(grace=0)  # a lost device stays lost; the next group gets a new one
+        return Group(rows, (*notes, *(note for row in rows for note in trust.row_notes(row))), interrupted)
+
+    def end(self) -> tuple[Status, list[Note]]:
+        """Ends the process through its driver's own end, where what is amiss with that shows: `ok`, or how it died."""
+        if self._driver is None:
+            return "ok", []
+        try:
+            said = self._driver.answer(Finish(), Finished).validation
+            self._driver.end()
+            return "ok", validation_notes(said)
+        except Died as died:
+            self.close(grace=0)
+            return died.kind, [Note(DIED_AT_END, f"the driver {died.kind} when it was to end: {died.where}")]
+        finally:
+            self.close()
+
+    def close(self, grace: float = 2.0) -> None:
+        """Leaves no process behind."""
+        if self._driver is not None:
+            self._driver.close(grace)
+            self._driver = None
+
+    def _ask(
+        self, group: Sequence[Job], rounds: list[tuple[float | None, ...]], notes: list[Note]
+    ) -> Sequence[Cause | None]:
+        """Lets the driver's process measure, and adds rounds and notes as they come; why each job ended early."""
+        if self._driver is None:
+            notes += validation_notes(self.start().validation)
+        assert self._driver is not None
+        leak = None
+        timeout = self._timeout or max(patience.for_job(job) for job in group)
+        for reply in self._driver.ask(Measure(tuple(group)), timeout=timeout):
+            if isinstance(reply, Round):
+                rounds.append(reply.ns_per_pair)
+                leak = Cause("leak", text=f"leak: {reply.leak}") if reply.leak else None
+                if reply.usage:
+                    self._watcher.round(group, self._slots, reply)
+            elif isinstance(reply, Measured):
+                said = reply.validation
+                notes += [*reply.notes, *validation_notes(said)]
+                wrong = Cause("validation", text=said[0]) if said else None
+                return [cause or wrong or leak for cause in reply.causes]
+        raise AssertionError("the driver's process ended its answer early")
+
+    def _cause_of_death(self, job: Job, slot: Slot, died: Died) -> Cause:
+        """The job that was inside the loop died; the others of its group were only cut short."""
+        place = slot.place()
+        if place is None and any(other.place() for other in self._slots):
+            return Cause("cut-short")
+        said = died.output.splitlines()[-1] if died.output else ""
+        if place is None:
+            return Cause(died.kind, call=died.call, text=died.how, said=said)
+        return Cause(
+            died.kind,
+            call=call_of(place.op, job.api),
+            step=place.step,
+            object=place.object,
+            iteration=place.iteration,
+            text=died.how,
+            said=said,
+        )
+
+    def _let_pass_end(self) -> None:
+        """Gives the loop a moment to stop by itself, so that its last counts are whole."""
+        for slot in self._slots:
+            slot.stop()
+        deadline = time.monotonic() + _LAST_COUNTS_SECONDS
+        while any(slot.place() for slot in self._slots) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        self.close(grace=0.2)
+
+    def _rows(
+        self, group: Sequence[Job], rounds: Sequence[tuple[float | None, ...]], causes: Sequence[Cause | None]
+    ) -> tuple[Row, ...]:
+        by_api: dict[Api, list[float]] = {
+            job.api: [value for one in rounds if (value := one[i]) is not None] for i, job in enumerate(group)
+        }
+        return tuple(
+            measured_row(
+                job,
+                self._slots[i].counted(),
+                causes[i],
+                by_api[job.api],
+                stats.ratio_interval(by_api[job.api], by_api["v1"]) if job.api != "v1" and "v1" in by_api else None,
+                self.latencies_floor,
+            )
+            for i, job in enumerate(group)
+        )
+
+
+def _refusal(error: VkmapError) -> Cause:
+    """The cause that an error of the driver's process is."""
+    if isinstance(error, CallFailed):
+        return Cause("call-failed", call=error.call, result=error.result, text=error.message)
+    return Cause("unsupported" if error.exit_code == ExitCode.UNSUPPORTED else "refused", text=error.message)
+
+
+def validation_notes(messages: Sequence[str]) -> list[Note]:
+    """The validation layer's errors, quoted with their VUIDs."""
+    return [Note(VALIDATION, message) for message in messages]
+
+
+def share(runners: Sequence[Runner], groups: Sequence[Sequence[Sequence[Job]]]) -> list[Group]:
+    """What becomes of each runner's groups, the first of all at the same time, then the second, and so on.
+
+    As far as all have something to measure: where one has died, the others end too. The processes are started here,
+    before the threads that wait for them.
+    """
+    for runner in runners:
+        runner.start()
+    starts = [threading.Barrier(len(runners)) for _ in range(min(map(len, groups)))]
+    with ThreadPoolExecutor(len(runners)) as pool:
+        running = [
+            pool.submit(_measure_shared, runner, one, starts) for runner, one in zip(runners, groups, strict=True)
+        ]
+        return [group for one in running for group in one.result()]
+
+
+def _measure_shared(
+    runner: Runner, groups: Sequence[Sequence[Job]], starts: Sequence[threading.Barrier]
+) -> list[Group]:
+    found: list[Group] = []
+    try:
+        for group, start in zip(groups, starts, strict=False):
+            start.wait()
+            found.append(runner.measure(group))
+            if found[-1].interrupted or any(row.status != "ok" for row in found[-1].rows):
+                break
+    except threading.BrokenBarrierError:
+        pass
+    finally:
+        for start in starts[len(found) :]:
+            start.abort()
+        runner.close()
+    return found
