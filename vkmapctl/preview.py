@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from vkmapctl.driver import listing as drivers
 from vkmapctl.driver.process import DriverProcess, Interrupts
 from vkmapctl.errors import ExitCode, Unsupported
 from vkmapctl.inside.layer import LayerChoice
@@ -50,13 +51,15 @@ def plan(
 
 def _devices(selector: str | None, timeout: float | None, layer: LayerChoice | None) -> list[Device]:
     with Interrupts().caught() as interrupts:
-        child = DriverProcess(
-            partial(serve, layer=layer), timeout=timeout or patience.BASE_SECONDS, interrupts=interrupts
+        start = partial(
+            DriverProcess,
+            partial(serve, layer=layer),
+            timeout=timeout or patience.BASE_SECONDS,
+            interrupts=interrupts,
         )
-        try:
-            return select(child.describe().devices, selector)
-        finally:
-            child.close()
+        driver, described = drivers.describe(start)
+        driver.close(0)
+    return select(described.devices, selector)
 
 
 def _row(job: Job) -> PlannedRow:

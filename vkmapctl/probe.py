@@ -43,14 +43,14 @@ def probe(
     """
     machine = host.describe()  # while the driver loads
     interrupts = Interrupts()
-    early = [started] if started else []
+    running = [started] if started else []
 
     def start() -> DriverProcess:
         return DriverProcess(
             partial(server.serve, layer=layer),
             timeout=timeout or patience.BASE_SECONDS,
             interrupts=interrupts,
-            started=early.pop() if early else None,
+            started=running.pop() if running else None,
         )
 
     with interrupts.caught():
@@ -94,12 +94,12 @@ class Proving:
     """
 
     def __init__(self, start: Callable[[], Driver], layer: LayerChoice | None) -> None:
-        injected = layer is not None and bool(layer.fault)
-        self._start = start
-        self._driver, self.described = drivers.describe(start, alone=injected)
+        self._start, self._injected = start, layer is not None and bool(layer.fault)
+        self._driver, self.described = drivers.describe(start, alone=self._injected)
+        self._now = self.described  # as the latest process lists them
         self._spent = False  # by a failure
         self.layers = layers.active(self.described.files)
-        self._foreign = [] if injected else layers.foreign(self.layers, layer.names if layer else ())
+        self._foreign = [] if self._injected else layers.foreign(self.layers, layer.names if layer else ())
         self._proved: list[Device] = []
         self.notes: list[Note] = []
 
@@ -112,25 +112,35 @@ class Proving:
 
     def probes(self, devices: Sequence[Device]) -> list[Probe]:
         """The live proof of each device, however its driver behaves, until the user stops it."""
-        again = twins(self.described.devices)
+        again = twins(devices)
         found: list[Probe] = []
         for device in devices:
-            if self._spent:
-                self._driver.close(0)
-                self._driver = self._start()
-                self._driver.describe()
-            self._proved.append(device)
-            probe = prove(self._driver, device)
-            self._spent = probe.status != "ok"
-            if probe.status == "interrupted":
-                return [*found, probe]
-            if self._spent:
-                probe = replace(probe, reason=probe.reason + self._blame([device]))
+            probe = self._probe(device)
             if device.index in again:
-                text = f"the same GPU and driver as device {again[device.index]}: two manifests name one driver"
+                text = f"device {again[device.index]} again (same deviceUUID, driverUUID): two manifests of one driver"
                 probe = replace(probe, notes=(*probe.notes, Note("same-gpu", text)))
             found.append(probe)
+            if probe.status == "interrupted":
+                break
         return found
+
+    def _probe(self, device: Device) -> Probe:
+        """A failure ends the process; where its driver cannot even be listed any more, the others still are."""
+        if self._spent:
+            self._driver.close(0)
+            try:
+                self._driver, self._now = drivers.describe(self._start, alone=self._injected)
+            except VkmapError as error:
+                return Probe(device=device, status=outcomes.of_error(error), reason=error.message)
+        same = next((one for one in self._now.devices if _identity(one) == _identity(device)), None)
+        if same is None:
+            return Probe(device=device, status="failed", reason="it was not listed again after another had failed")
+        self._proved.append(device)
+        probe = replace(prove(self._driver, same), device=device)
+        self._spent = probe.status != "ok"
+        if self._spent and probe.status != "interrupted":
+            probe = replace(probe, reason=probe.reason + self._blame([device]))
+        return probe
 
     def end(self) -> Status:
         """Lets the process end through its driver's own end: `ok`, or how that failed, which is noted."""

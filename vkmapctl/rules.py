@@ -3,7 +3,7 @@
 Imports the standard library alone, since the driver's process needs it too (inside/).
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Literal
 
 Api = Literal["v1", "khr", "core"]
@@ -39,3 +39,9 @@ def why_barred(flags: Collection[str], *, device_coherent: bool) -> str:
     if "Dc" in flags and not device_coherent:
         return "it needs the feature deviceCoherentMemory, which this device does not have"
     return ""
+
+
+def no_usable_type(types: Iterable[tuple[Collection[str], str]]) -> str:
+    """Why a device has no memory to map. types: the flags of each, and what bars it."""
+    reasons = dict.fromkeys(barred for flags, barred in types if "Vi" in flags and barred)
+    return "; ".join(["no host-visible memory type to allocate from", *reasons])

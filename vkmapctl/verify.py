@@ -74,8 +74,8 @@ class Attempts:
                 driver.end()
         except Died as died:
             return died
-        except VkmapError:
-            pass  # told by the checks
+        except (VkmapError, Interrupted):
+            pass  # the checks are done
         finally:
             driver.close(0)
         return None
@@ -92,8 +92,7 @@ class Attempts:
                 said += child.answer(Finish(), Finished).validation
             verdict = _validated(one, tried.verdict, said)
         except Died as died:
-            last = f"; it said: {died.output.splitlines()[-1]}" if died.output else ""
-            verdict = Verdict(died.kind, f"{died.where}{last}")
+            verdict = Verdict(died.kind, died.told)
         except VkmapError as error:
             verdict = Verdict(
                 "crashed" if error.exit_code == ExitCode.DRIVER_DIED else registry.verdict_of(error) or "fail",
@@ -137,7 +136,7 @@ def rows(chosen: Sequence[Check], device: Device, attempts: Attempts) -> Iterato
     usable = [one for one in device.memory_types if one.usable]
     hangs = 0
     for one in chosen:
-        missing = registry.missing_need(one, device) if usable else "no host-visible memory type to allocate from"
+        missing = device.no_memory or registry.missing_need(one, device)
         if missing:
             yield _row(one, device, None, Verdict("skip", missing))
             continue
@@ -220,8 +219,8 @@ def verify(
         except (Interrupted, BrokenPipeError):
             outcome = "interrupted"
             report = replace(report, warnings=(*report.warnings, Note("interrupted", "not every check was run")))
-        died = None if outcome else attempts.end(devices)
-    outcome = outcome or _outcome(report.results)
+        outcome = outcome or _outcome(report.results)
+        died = attempts.end(devices) if outcome in ("ok", "failed") else None
     if died:
         note = Note("died-at-end", f"the driver {died.kind} when it was to end: {died.where}")
         report = replace(report, warnings=(*report.warnings, note))

@@ -9,7 +9,8 @@ import select
 import signal
 import subprocess
 import sys
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -412,6 +413,61 @@ def test_a_hang_at_the_end_is_told(started, at_end):
     with pytest.raises(Died) as caught:
         one.end()
     assert caught.value.kind == "hung"
+
+
+def test_an_early_exit_is_no_good_end(started):
+    """A driver that calls exit(0) in vkDestroyInstance."""
+    one = started(ending(lambda: (current_call.at("vkDestroyInstance"), os._exit(0))))
+    one.describe()
+    with pytest.raises(Died, match="ended with status 0"):
+        one.end()
+
+
+def helped(pid_fd, then):
+    """serve() of a driver that starts a helper, which holds all its pipes, and then does something."""
+
+    def serve(channel):
+        if os.fork() == 0:
+            signal.pause()
+        os.write(pid_fd, b"%d" % os.getpgid(0))
+        channel.send(pack(HELLO))
+        list(map(then, channel.requests()))
+
+    return serve
+
+
+def test_a_helper_neither_hides_a_crash_nor_outlives_the_driver(started):
+    with pipe() as (read_fd, write_fd):
+        one = started(helped(write_fd, lambda request: die_by(signal.SIGSEGV)))
+        assert end_of(one).how == "killed by SIGSEGV"
+        group = int(os.read(read_fd, 20))
+        assert group != os.getpgid(0)
+        assert group_is_gone(group)
+
+
+def test_a_helper_does_not_keep_a_driver_from_ending_well(started):
+    with pipe() as (read_fd, write_fd):
+        one = started(helped(write_fd, None))
+        one.describe()
+        one.end()
+        assert group_is_gone(int(os.read(read_fd, 20)))
+
+
+def group_is_gone(group):
+    """A killed process is in its group for a moment more, and until its own parent, whoever that is, has seen it."""
+    for _ in range(100):
+        fields = [text.rpartition(") ")[2].split() for text in stats_of_processes()]
+        if all(int(one[2]) != group or one[0] == "Z" for one in fields):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def stats_of_processes():
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            with suppress(OSError), open(f"/proc/{entry}/stat") as file:
+                yield file.read()
 
 
 def test_an_error_at_the_end_is_raised(started):

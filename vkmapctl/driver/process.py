@@ -17,7 +17,7 @@ from vkmapctl.driver.messages import Described, Refused, Reply, Request, pack, r
 from vkmapctl.driver.protocol import Died, Interrupted, ReplyT
 from vkmapctl.errors import DriverDied, refusal
 from vkmapctl.inside import current_call
-from vkmapctl.inside.fork import Channel, Started, start
+from vkmapctl.inside.fork import EXIT, Channel, Started, start
 
 _KEPT_OUTPUT = 1 << 20
 _LAST_WORDS = 4096
@@ -115,7 +115,7 @@ class DriverProcess:
         while (message := self._next_message(self._timeout)) is not None:
             self._reply_of(message)
         status = self._reap(_GRACE_SECONDS)
-        if status != 0:
+        if status != 0 or current_call.last(self._calls) != EXIT:
             raise self._death(status)
 
     def _next_reply(self, timeout: float) -> Reply:
@@ -140,7 +140,10 @@ class DriverProcess:
                 return message
             readable, _, _ = select.select([self._channel.read_fd, self._output_fd], [], [], 0.1)
             self._take_output()
-            if self._channel.read_fd in readable and not self._channel.feed():
+            if self._channel.read_fd in readable:
+                if not self._channel.feed():
+                    return None
+            elif self._has_ended():  # though a helper that the driver left behind holds the pipe open
                 return None
             if self._interrupts.pending:
                 raise Interrupted
@@ -150,6 +153,10 @@ class DriverProcess:
                 last_beat, last_change = beat, time.monotonic()
             elif time.monotonic() - last_change > timeout:
                 raise self._died("hung", f"no progress for {timeout:.3g} s (--timeout waits longer)")
+
+    def _has_ended(self) -> bool:
+        """Whether the process waits for its parent to read its status."""
+        return not self.pid or os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
     def _beat(self) -> object:
         """Changes with each call into the driver, and with each step of the loop."""
@@ -190,8 +197,10 @@ class DriverProcess:
         """Waits for its end; the wait status, None if it lives on."""
         deadline = time.monotonic() + seconds
         while self.pid:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
+            if self._has_ended():
+                with suppress(ProcessLookupError):  # what the driver has left behind, while the group's number is ours
+                    os.killpg(self.pid, signal.SIGKILL)
+                status = os.waitpid(self.pid, 0)[1]
                 self.pid = 0
                 return status
             self._take_output()  # it must not wait for us to read while we wait for it to end

@@ -26,6 +26,12 @@ class Died(Exception):
         """`killed by SIGSEGV in vkCreateDevice`."""
         return f"{self.how} in {self.call}" if self.call else self.how
 
+    @property
+    def told(self) -> str:
+        """`where`, and the last of what the process printed since it was asked."""
+        said = " / ".join(self.output.splitlines()[-3:])
+        return f"{self.where}; it said: {said}" if said else self.where
+
 
 class Interrupted(KeyboardInterrupt):
     """SIGINT or SIGTERM reached the parent while it waited for the driver's process."""

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 from vkmapctl.errors import ExitCode, VkmapError
 from vkmapctl.inside import current_call
 
+EXIT = "exit"  # the last call of a process that ends as it should
 BROKEN = 70  # exit status of a process that could not even report its error
 _LENGTH = 4  # bytes that say how long a message is
 
@@ -96,13 +97,14 @@ def _live(serve: Callable[[Channel], None], channel: Channel, parent: int) -> No
     try:
         from vkmapctl.inside import process
 
+        os.setpgid(0, 0)  # a driver may leave processes behind, which can then be ended with this one
         process.die_with_parent()
         if os.getppid() != parent:
             os._exit(BROKEN)
         process.default_signals()
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         _serve_or_refuse(serve, channel)
-        current_call.at("exit")
+        current_call.at(EXIT)
         process.exit(0)
     finally:
         os._exit(BROKEN)

@@ -7,7 +7,7 @@ raw functions, because they raise without the VkResult and cannot express VK_WHO
 
 import ctypes
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.machinery import PathFinder
 from typing import Any, Self, TypeVar
 
@@ -87,6 +87,7 @@ SHOWN_EXTENSIONS = (
 
 PLACED_FEATURES, _PLACED_PROPERTIES = 1000272000, 1000272001
 _UNFILLED = 0xA5A5A5A5
+_TRIES = 3
 PLACED_FLAGS = ("memory_map_placed", "memory_map_range_placed", "memory_unmap_reserve")
 _FLAG_NAMES = ("De", "Vi", "Co", "Ca", "La", "Pr", "Dc", "Du", "Rd")
 _TYPE_NAMES = ("other", "integrated", "discrete", "virtual", "cpu")
@@ -137,13 +138,14 @@ def _enumerate(call: str, item: str, read: Callable[[Any], T], *leading: Any) ->
     """The two-call idiom of vkEnumerate…. read: what to keep of an item, which is gone afterwards."""
     at(call)
     function, count = getattr(vk.lib, call), vk.ffi.new("uint32_t *")
-    while True:
-        check(call, function(*leading, count, vk.ffi.NULL))
-        items = vk.ffi.new(f"{item}[]", max(count[0], 1))
-        result = function(*leading, count, items)
-        if result != vk.VK_INCOMPLETE:  # else there is more now than there was when it was counted
-            check(call, result)
-            return [read(items[i]) for i in range(count[0])]
+    result = vk.VK_INCOMPLETE
+    for _ in range(_TRIES):
+        if result == vk.VK_INCOMPLETE:  # there may be more now than there was when it was counted
+            check(call, function(*leading, count, vk.ffi.NULL))
+            items = vk.ffi.new(f"{item}[]", max(count[0], 1))
+            result = function(*leading, count, items)
+    check(call, result)
+    return [read(items[i]) for i in range(count[0])]
 
 
 def text(characters: Any) -> str:
@@ -311,17 +313,24 @@ def _memory(physical: Any, extensions: Mapping[str, int]) -> tuple[list[Facts], 
     return heaps, types
 
 
-def _believable(heap: Facts) -> str:
-    """Corrects a budget that cannot be, and says so: empty where nothing was to be corrected.
-
-    VK_EXT_memory_budget: heapBudget must be non-zero, and less than or equal to the heap's size.
-    """
-    budget, size = heap["budget"], heap["size"]
-    if budget is None or 0 < budget <= size:
-        return ""
-    heap["budget"] = size if budget else None
-    taken = f"{size} is taken" if budget else "how much is free is unknown"
-    return f"heap {heap['index']} of {size} bytes has a heapBudget of {budget}, which it must not; {taken}"
+def _believed(heaps: list[Facts], types: list[Facts], limits: Facts) -> Iterator[tuple[str, str]]:
+    """Corrects what cannot be, and says so: code and message."""
+    for heap in heaps:
+        budget, size = heap["budget"], heap["size"]
+        if budget is not None and not 0 < budget <= size:  # VK_EXT_memory_budget: non-zero, and at most the heap's size
+            heap["budget"] = size if budget else None
+            taken = f"{size} is taken" if budget else "how much is free is unknown"
+            yield "heap-budget", f"heap {heap['index']} of {size} bytes has a heapBudget of {budget}; {taken}"
+    for one in types:
+        if one["heap"] >= len(heaps):
+            yield (
+                "no-such-heap",
+                f"memory type {one['index']} is of heap {one['heap']}, which is not there; 0 is taken",
+            )
+            one["heap"] = 0
+    if not limits["non_coherent_atom_size"]:
+        limits["non_coherent_atom_size"] = 1
+        yield "atom-size", "nonCoherentAtomSize is 0, which is no power of two; 1 is taken"
 
 
 def describe(index: int, physical: Any, *, emulated: bool = False) -> tuple[Facts, list[tuple[str, str]]]:
@@ -344,7 +353,13 @@ def describe(index: int, physical: Any, *, emulated: bool = False) -> tuple[Fact
     properties = query.properties
     placed, filled = _placed(physical, advertised=MAP_PLACED in extensions, emulated=emulated)
     heaps, types = _memory(physical, extensions)
-    wrong = [("heap-budget", message) for message in map(_believable, heaps) if message]
+    limits = {
+        "min_memory_map_alignment": properties.limits.minMemoryMapAlignment,
+        "non_coherent_atom_size": properties.limits.nonCoherentAtomSize,
+        "max_memory_allocation_count": properties.limits.maxMemoryAllocationCount,
+        "max_memory_allocation_size": sizes.maxMemoryAllocationSize,
+    }
+    wrong = [*_believed(heaps, types, limits)]
     if not filled:
         wrong.append(("features-unfilled", f"{MAP_PLACED} is there, but its features are left unfilled"))
     map2 = "khr" if MAP_MEMORY2 in extensions else "none"
@@ -367,12 +382,7 @@ def describe(index: int, physical: Any, *, emulated: bool = False) -> tuple[Fact
         "driver_uuid": bytes(ids.driverUUID).hex(),
         "heaps": heaps,
         "memory_types": types,
-        "limits": {
-            "min_memory_map_alignment": properties.limits.minMemoryMapAlignment,
-            "non_coherent_atom_size": properties.limits.nonCoherentAtomSize,
-            "max_memory_allocation_count": properties.limits.maxMemoryAllocationCount,
-            "max_memory_allocation_size": sizes.maxMemoryAllocationSize,
-        },
+        "limits": limits,
         "extensions": {name: extensions[name] for name in SHOWN_EXTENSIONS if name in extensions},
         "route": "core" if properties.apiVersion >= API_1_4 else map2,
         "placed": placed,

@@ -114,6 +114,13 @@ class Device(Data, frozen=True):
     def software(self) -> bool:
         return self.type == "cpu"
 
+    @property
+    def no_memory(self) -> str:
+        """Why nothing can be mapped, empty where something can."""
+        if any(one.usable for one in self.memory_types):
+            return ""
+        return rules.no_usable_type((one.flags, one.barred) for one in self.memory_types)
+
     def memory_type(self, index: int) -> MemoryType:
         """The type of that index, or the reference that stands for malloc."""
         return MALLOC_TYPE if index == MALLOC else self.memory_types[index]

@@ -156,7 +156,7 @@ def _apis(workload: Workload, device: Device) -> tuple[Api, ...]:
 def _memory_types(wanted: str, device: Device) -> list[MemoryType]:
     usable = [one for one in device.memory_types if one.usable]
     if not usable:
-        raise Unsupported(f"{device.name} has no host-visible memory type to map")
+        raise Unsupported(f"{device.name}: {device.no_memory}")
     known = "this device has: " + "; ".join(one.label for one in device.memory_types)
     if wanted == "malloc":
         return [MALLOC_TYPE]

@@ -1,4 +1,4 @@
-"""The child's measuring: allocations and programs for each job, then passes in turns."""
+"""Measuring jobs: allocations and programs for each, then passes in turns."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -33,7 +33,7 @@ FLOOR_NS = 60_000_000
 
 
 class Measuring:
-    """What measures jobs in a child. device: gives the open device of an index."""
+    """What measures jobs. device: gives the open device of an index."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""In the child: the memory and the addresses that a job's programs work on, given back whatever happens."""
+"""The memory and the addresses that a job's programs work on, given back whatever happens."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
