@@ -66,7 +66,7 @@ def refused_row(part: Workload, device: Device, error: Unsupported) -> Row:
         device=device.index,
         api=device.apis()[0],
         memory_type=0,
-        memory_flags=(),
+        memory_flags=device.memory_types[0].flags if device.memory_types else (),
         allocation_size=next((one for one in part.sizes if isinstance(one, int)), 0),
         offset=part.offsets[0],
         status=outcomes.of_cause(cause),
