@@ -105,7 +105,7 @@ def test_a_death_inside_the_loop_is_the_row_s_that_was_in_it():
     assert (v1.status, v1.pairs, v1.errors) == ("not-run", 500, {})
     assert (core.status, core.pairs) == ("crashed", 100)
     assert core.reason == (
-        "killed by SIGSEGV in vkUnmapMemory2 (step 1, object 0, iteration 99); it said: stack smashed"
+        "killed by SIGSEGV in vkUnmapMemory2 (step 1, object 0, iteration 99); it said: bad / stack smashed"
     )
     assert dead.closed == 0
     slots[1].at = None
