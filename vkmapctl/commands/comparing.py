@@ -9,6 +9,7 @@ from vkmapctl.figures.compare import CompareReport, Difference, Limits, compare
 from vkmapctl.model.documents import SCHEMA, Run
 from vkmapctl.reports.compare import difference_line
 from vkmapctl.saved.files import load
+from vkmapctl.text import clean
 
 
 def load_run(path: Path) -> tuple[str, Run]:
@@ -16,7 +17,7 @@ def load_run(path: Path) -> tuple[str, Run]:
     document = load(path)
     if not isinstance(document, Run):
         raise UsageProblem(f"{path} is no stress run", "report show prints any saved document")
-    return str(path), document
+    return clean(str(path)), document
 
 
 def compared(

@@ -7,11 +7,13 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from vkmapctl.errors import UsageProblem, VkmapError
+from vkmapctl.text import clean
 
 if TYPE_CHECKING:
     from vkmapctl.reports.elements import Element
 
 PLAIN_WIDTH = 10_000  # without a terminal nothing is wrapped or cut
+LONGEST_ERROR = 2000  # characters of an error or a hint
 
 
 def make(*, stderr: bool = False, color: bool = True) -> Any:
@@ -98,5 +100,4 @@ def print_error(error: VkmapError) -> None:
 
 
 def _one_line(text: str) -> str:
-    """Without line ends and without what would steer a terminal."""
-    return " ".join("".join(char if char.isprintable() or char.isspace() else "?" for char in text).split())
+    return clean(" ".join(text.split()), LONGEST_ERROR)
