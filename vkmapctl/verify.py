@@ -133,7 +133,6 @@ def rows(chosen: Sequence[Check], device: Device, attempts: Attempts) -> Iterato
 
     After a hang the driver is given less time, and after MOST_HANGS of them no more.
     """
-    usable = [one for one in device.memory_types if one.usable]
     hangs = 0
     for one in chosen:
         missing = device.no_memory or registry.missing_need(one, device)
