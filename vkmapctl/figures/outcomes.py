@@ -1,13 +1,20 @@
 """How single results add up: which status a failed call has, which of several outcomes is the run's, its exit code."""
 
 from collections.abc import Iterable
+from typing import TypeVar
 
-from vkmapctl.errors import CallFailed, ExitCode, VkmapError
-from vkmapctl.model.base import Status
+from msgspec.structs import replace
+
+from vkmapctl.errors import CallFailed, DriverDied, ExitCode, VkmapError
+from vkmapctl.model.base import Note, Status
+from vkmapctl.model.documents import Document
 from vkmapctl.model.measured import Cause
 
+DOES_NOT_FIT = "does-not-fit"
+DocumentT = TypeVar("DocumentT", bound=Document)
+
 WORST: tuple[Status, ...] = (
-    "crashed", "hung", "lost", "out-of-memory", "failed", "interrupted", "unsupported",
+    "crashed", "hung", "lost", "failed", "interrupted", "out-of-memory", "unsupported",
 )  # fmt: skip
 EXIT: dict[Status, int] = {
     "ok": ExitCode.OK,
@@ -17,7 +24,7 @@ EXIT: dict[Status, int] = {
     "crashed": ExitCode.DRIVER_DIED,
     "hung": ExitCode.DRIVER_DIED,
     "lost": ExitCode.DRIVER_DIED,
-    "out-of-memory": ExitCode.DRIVER_DIED,
+    "out-of-memory": ExitCode.UNSUPPORTED,  # there was too little of it, as where a plan finds that beforehand
     "interrupted": ExitCode.INTERRUPTED,
 }
 _RESULTS: dict[str, Status] = {
@@ -30,6 +37,7 @@ _KINDS: dict[str, Status] = {
     "hung": "hung",
     "interrupted": "interrupted",
     "cut-short": "not-run",
+    DOES_NOT_FIT: "not-run",
     "unsupported": "unsupported",
 }
 
@@ -43,17 +51,30 @@ def of_error(error: VkmapError) -> Status:
     """The status of a row that ended with an error of ours."""
     if error.exit_code == ExitCode.UNSUPPORTED:
         return "unsupported"
+    if isinstance(error, DriverDied):
+        return error.kind
     return of_result(error.result) if isinstance(error, CallFailed) else "failed"
 
 
-def of_cause(cause: Cause | None) -> Status:
-    """The status of a row that ended so."""
+def of_cause(cause: Cause | None, *, measured: bool = False) -> Status:
+    """The status of a row that ended so.
+
+    measured: after some of it was measured. Memory that runs out while the same objects come and go is a failure.
+    """
     if cause is None:
         return "ok"
-    return _KINDS.get(cause.kind) or of_result(cause.result)
+    status = _KINDS.get(cause.kind) or of_result(cause.result)
+    return "failed" if measured and status == "out-of-memory" else status
 
 
 def worst(statuses: Iterable[str]) -> Status:
     """Of a whole with these parts: `ok` where none is worse."""
     found = set(statuses)
     return next((status for status in WORST if status in found), "ok")
+
+
+def broken_off(document: DocumentT, error: VkmapError) -> DocumentT:
+    """The document of a run that an error ended."""
+    code = "internal-error" if error.exit_code == ExitCode.INTERNAL else "broken-off"
+    notes = (*document.warnings, Note(code, error.message))
+    return replace(document, outcome=of_error(error), exit_code=error.exit_code, warnings=notes)

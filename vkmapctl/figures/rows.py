@@ -23,6 +23,10 @@ def measured_row(
     latencies_floor: p50 of a call that does nothing, in ns.
     """
     seconds = counted.longest_rate_ns / 1e9
+    status = outcomes.of_cause(cause, measured=bool(counted.pairs or counted.map.count))
+    if cause and job.fitted and status == "out-of-memory":
+        cause = Cause(outcomes.DOES_NOT_FIT, text=f"it does not fit after all: {causes.words(cause)}")
+        status = outcomes.of_cause(cause)
     return Row(
         **_asked(job),
         job=job.job,
@@ -40,7 +44,7 @@ def measured_row(
         errors={cause.result: 1} if cause and cause.result else {},
         verified_bytes=counted.verified_bytes,
         mismatches=counted.mismatches,
-        status=outcomes.of_cause(cause),
+        status=status,
         reason=causes.words(cause) if cause else "",
         cause=cause,
         response=stats.latency(counted.cycle, 0.0) if job.rate else None,
