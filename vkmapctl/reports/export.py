@@ -99,10 +99,10 @@ def _md_table(titles: Sequence[str], body: Sequence[Sequence[str]], *, words: in
 
 
 def _md(text: str) -> str:
-    """Text that cannot end a cell or start markup."""
+    """Text that cannot end a cell or start markup, nor grow a link out of an address."""
     for char in "\\|<>*_`[]":
         text = text.replace(char, f"\\{char}")
-    return text.replace("\n", " ")
+    return text.replace("://", ":\\//").replace("www.", "www\\.").replace("\n", " ")
 
 
 def to_junit(run: Run) -> bytes:
