@@ -39,10 +39,8 @@ def print_view(view: Iterable["Element"], *, stderr: bool = False, color: bool =
     """
     from vkmapctl.reports import plain
 
-    stream: Any = sys.stderr if stderr else sys.stdout
+    stream = sys.stderr if stderr else sys.stdout
     screen = make(stderr=stderr, color=color) if stream.isatty() else None
-    if screen:
-        stream.reconfigure(errors="replace")  # rich writes to it itself, whatever the terminal can show
     with suppress(OSError) if stderr else _writing():
         for element in view:
             if screen and not plain.is_large(element):
