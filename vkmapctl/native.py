@@ -243,8 +243,12 @@ def null_driver(version: int, *, faulty: bool = False) -> Functions:
 
 @contextmanager
 def host_buffer(size: int) -> Iterator[int]:
-    """Address of `size` bytes of the C library's memory, at a page: what the null driver takes for a memory handle."""
+    """Address of `size` bytes of the C library's memory, at a page: what the null driver takes for a memory handle.
+
+    Every page is written once: until then they all are the kernel's one page of zeros, which the caches hold.
+    """
     buffer = ffi.new("char[]", size + PAGE)
+    memoryview(ffi.buffer(buffer))[::PAGE] = bytes(-(-len(buffer) // PAGE))
     yield -(-int(ffi.cast("uintptr_t", buffer)) // PAGE) * PAGE
 
 

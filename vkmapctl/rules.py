@@ -41,6 +41,11 @@ def why_barred(flags: Collection[str], *, device_coherent: bool) -> str:
     return ""
 
 
+def aligned_to(told: int) -> int:
+    """What a limit that is an alignment can be held to: itself, or 1 where it is no power of two and says nothing."""
+    return told if told > 0 and told & (told - 1) == 0 else 1
+
+
 def no_usable_type(types: Iterable[tuple[Collection[str], str]]) -> str:
     """Why a device has no memory to map. types: the flags of each, and what bars it."""
     reasons = dict.fromkeys(barred for flags, barred in types if "Vi" in flags and barred)

@@ -190,7 +190,7 @@ class Runner:
         place = slot.place()
         if place is None and any(other.place() for other in self._slots):
             return Cause("cut-short")
-        said = died.output.splitlines()[-1] if died.output else ""
+        said = died.said
         if place is None:
             return Cause(died.kind, call=died.call, text=died.how, said=said)
         return Cause(

@@ -145,6 +145,93 @@ with vkapi.Instance() as instance:
     assert error == "vkCreateDevice failed: VK_ERROR_INITIALIZATION_FAILED"
 
 
+# --- heaps and limits that cannot be --------------------------------------------------------------
+
+SHORT = ("--size", "64K", "--duration", "50ms", "--warmup", "0s", "--json", "--quiet")
+WORK = (("stress", "--touch", "write", *SHORT), ("verify", "--check", "M3", "--json", "--quiet"))
+
+
+@pytest.mark.parametrize(
+    ("breaks", "code", "says"),
+    [
+        ("memoryTypes[0].heapIndex=7", "no-such-heap", "memory type 0 is of heap 7"),
+        ("memoryTypes[0].propertyFlags=0x3 limits.nonCoherentAtomSize=0", "atom-size", "nonCoherentAtomSize is 0"),
+        ("limits.minMemoryMapAlignment=0", "map-alignment", "minMemoryMapAlignment is 0"),
+        ("limits.minMemoryMapAlignment=48", "map-alignment", "minMemoryMapAlignment is 48"),
+    ],
+)
+def test_what_cannot_be_is_told_and_does_not_stop_the_work(tmp_path, breaks, code, says):
+    result, document = probed(tmp_path, breaks)
+    assert result.code == 0
+    told = [note["message"] for note in document["warnings"] if note["code"] == code]
+    assert len(told) == 1
+    assert says in told[0]
+    for command in WORK:
+        done = vkmapctl(*command, driver=icd(tmp_path, breaks))
+        assert done.code == 0, done.err
+        assert code in {note["code"] for note in done.json()["warnings"]}
+
+
+def test_a_device_without_heaps_has_no_memory(tmp_path):
+    driver = icd(tmp_path, "memoryHeapCount=0")
+    assert vkmapctl("probe", driver=driver).code == 0
+    result = vkmapctl("stress", *SHORT, driver=driver)
+    assert result.code == 3
+    assert "0 B free of 0 B" in result.err
+
+
+def test_a_heap_of_no_size_has_nothing_free(tmp_path):
+    result = vkmapctl("stress", *SHORT, driver=icd(tmp_path, "memoryHeaps[0].size=0"))
+    assert result.code == 3
+    assert "0 B free of 0 B" in result.err
+
+
+@pytest.mark.parametrize("alignment", [0, 1, 48])
+def test_a_map_alignment_that_is_not_allowed_fails_its_check(tmp_path, alignment):
+    """Required Limits: a power of two, at least 64."""
+    driver = icd(tmp_path, f"limits.minMemoryMapAlignment={alignment}")
+    result = vkmapctl("verify", "--check", "M1", "--json", "--quiet", driver=driver)
+    (row,) = result.json()["results"]
+    assert (result.code, row["status"]) == (4, "fail")
+    assert f"minMemoryMapAlignment is {alignment}" in row["detail"]
+
+
+# --- memory that runs out -------------------------------------------------------------------------
+
+
+def test_an_allocation_that_finds_no_memory_is_no_death(tmp_path):
+    """At maxMemoryAllocationSize, which a driver may have and yet not give."""
+    driver = icd(tmp_path, "maxMemoryAllocationSize=65536 vkAllocateMemory=above:32768,return:-2")
+    for command in (("stress", *SHORT), ("probe", "--json", "--quiet"), WORK[1]):
+        result = vkmapctl(*command, driver=driver)
+        assert (result.code, result.json()["outcome"]) == (3, "out-of-memory"), command
+        assert "VK_ERROR_OUT_OF_DEVICE_MEMORY" in result.out
+
+
+def test_memory_that_runs_out_while_the_same_objects_come_and_go_is_a_failure(tmp_path):
+    script = tmp_path / "leak.toml"
+    steps = '{ op = "allocate" }, { op = "map" }, { op = "unmap" }, { op = "free" }'
+    script.write_text(f"[[job]]\niterations = 20\nsteps = [{steps}]")
+    result = vkmapctl(
+        "stress", str(script), *SHORT[:2], *SHORT[4:], driver=icd(tmp_path, "vkAllocateMemory@15=return:-2")
+    )
+    (row,) = result.json()["results"]
+    assert (result.code, row["status"]) == (4, "failed")
+    assert "VK_ERROR_OUT_OF_DEVICE_MEMORY in vkAllocateMemory" in row["reason"]
+
+
+def test_a_sweep_up_to_what_fits_steps_down(tmp_path):
+    driver = icd(tmp_path, f"heapBudget[0]={1 << 20} heapUsage[0]=0 vkAllocateMemory=above:65536,return:-2")
+    result = vkmapctl("stress", "--size", "4K..fit*4", *SHORT[2:], driver=driver)
+    assert result.code == 0, result.err
+    rows = {row["allocation_size"]: row for row in result.json()["results"]}
+    assert {size: row["status"] for size, row in rows.items()} == {
+        4096: "ok", 16384: "ok", 65536: "ok", 262144: "not-run",
+    }  # fmt: skip
+    assert "VK_ERROR_OUT_OF_DEVICE_MEMORY" in rows[262144]["reason"]
+    assert vkmapctl("stress", "--size", "64K..fit*4", "--size", "256K", *SHORT[2:], driver=driver).code == 3
+
+
 # --- names ----------------------------------------------------------------------------------------
 
 

@@ -107,105 +107,11 @@ def test_what_was_proved_stays_where_the_driver_then_dies_when_listed(tmp_path):
     assert "vkMapMemory2" in other["reason"]
 
 
-def test_two_manifests_of_one_device_are_told(tmp_path):
-    result = vkmapctl("probe", "--json", "--quiet", driver=icd(tmp_path, beside=True))
-    notes = result.json()["warnings"] + [note for one in result.json()["devices"] for note in one["notes"]]
-    assert len(result.json()["devices"]) == 1 or any("UUID" in note["message"] for note in notes)
-
-
-# No device, and devices that cannot be believed
-
-
-def test_drivers_without_a_device(tmp_path):
-    result = vkmapctl("probe", driver=icd(tmp_path, "vkEnumeratePhysicalDevices=u32:1:0,return:0"))
-    assert result.code == 3
-    (error,) = result.errors()
-    assert "no device" in error
-    assert "/dev/dri" in result.err
-
-
 def described(folder, breaks):
     """What probe says of the one device, and all its warnings as text."""
     document = vkmapctl("probe", "--json", "--quiet", driver=icd(folder, breaks)).json()
     (one,) = document["devices"]
     return one["device"], json.dumps([document["warnings"], one["notes"]])
-
-
-def test_a_budget_of_nothing_is_no_budget(tmp_path):
-    device, warnings = described(tmp_path, "heapBudget[0]=0")
-    assert device["heaps"][0]["budget"] is None
-    assert "heapBudget" in warnings
-    assert vkmapctl(*STRESS, "--quiet", driver=icd(tmp_path, "heapBudget[0]=0")).code == 0
-
-
-def test_a_budget_above_its_heap_is_the_heap(tmp_path):
-    device, warnings = described(tmp_path, f"heapBudget[0]={1 << 50}")
-    (heap,) = device["heaps"]
-    assert heap["budget"] == heap["size"]
-    assert "heapBudget" in warnings
-
-
-def test_a_heap_of_no_size_has_nothing_free(tmp_path):
-    result = vkmapctl(*STRESS, driver=icd(tmp_path, "memoryHeaps[0].size=0"))
-    assert result.code == 3
-    assert "GiB free of 0 B" not in result.err
-
-
-def test_device_coherent_memory_needs_its_feature(tmp_path):
-    """VUID-vkAllocateMemory-deviceCoherentMemory-02790; lavapipe does not have the feature."""
-    driver = icd(tmp_path, "memoryTypes[0].propertyFlags=0xC6")
-    result = vkmapctl(*STRESS, "--quiet", driver=driver)
-    assert result.code == 3
-    assert "deviceCoherentMemory" in result.out + result.err
-    (row,) = vkmapctl(*VERIFY, "--json", "--quiet", driver=driver).json()["results"]
-    assert row["status"] == "skip"
-    assert "deviceCoherentMemory" in row["detail"]
-
-
-@pytest.mark.parametrize(
-    ("facts", "shown"),
-    [
-        (f"vendorID=0x10de driverID=24 driverVersion={26 << 22 | 2 << 12 | 6}", "26.2.6"),  # NVK
-        (f"vendorID=0x10de driverID=4 driverVersion={580 << 22 | 159 << 14 | 4 << 6}", "580.159.4.0"),  # NVIDIA's own
-    ],
-)
-def test_driver_version_is_read_as_its_driver_writes_it(tmp_path, facts, shown):
-    assert described(tmp_path, facts)[0]["driver_version"] == shown
-
-
-def test_a_memory_type_of_a_heap_that_is_not_there(tmp_path):
-    driver = icd(tmp_path, "memoryTypes[0].heapIndex=7")
-    for command in COMMANDS.values():
-        assert vkmapctl(*command, "--quiet", driver=driver).code in (0, 4)
-
-
-def test_an_atom_of_no_size(tmp_path):
-    driver = icd(tmp_path, "memoryTypes[0].propertyFlags=0x3 limits.nonCoherentAtomSize=0")
-    assert vkmapctl(*STRESS, "--quiet", "--touch", "write", driver=driver).code in (0, 4)
-
-
-def test_a_map_alignment_of_no_size(tmp_path):
-    """The driver is wrong (Required Limits: at least 64), and the check says so."""
-    driver = icd(tmp_path, "limits.minMemoryMapAlignment=0")
-    result = vkmapctl(*VERIFY, "--json", "--quiet", driver=driver)
-    (row,) = result.json()["results"]
-    assert (result.code, row["status"]) == (4, "fail")
-    assert "minMemoryMapAlignment" in row["detail"]
-
-
-def test_an_allocation_at_the_limit_that_finds_no_memory_is_no_death(tmp_path):
-    driver = icd(tmp_path, "maxMemoryAllocationSize=65536 vkAllocateMemory=above:32768,return:-2")
-    result = vkmapctl("stress", "--size", "64K", *SHORT, "--json", "--quiet", driver=driver)
-    assert result.code in (3, 4)
-    assert "VK_ERROR_OUT_OF_DEVICE_MEMORY" in result.json()["results"][0]["reason"]
-
-
-def test_a_sweep_up_to_what_fits_steps_down(tmp_path):
-    driver = icd(tmp_path, f"heapBudget[0]={1 << 20} heapUsage[0]=0 vkAllocateMemory=above:65536,return:-2")
-    result = vkmapctl("stress", "--size", "4K..fit*4", *SHORT, "--json", "--quiet", driver=driver)
-    assert result.code == 0, result.err
-    done = {row["allocation_size"] for row in result.json()["results"] if row["status"] == "ok"}
-    assert {4096, 16384, 65536} <= done
 
 
 # Text

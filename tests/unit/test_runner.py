@@ -2,6 +2,7 @@
 
 import pytest
 from builders import a_histogram, a_job
+from msgspec.structs import replace
 
 from vkmapctl.driver.messages import Calibrated, Described, Finished, Measured, Round
 from vkmapctl.driver.protocol import Died, Interrupted
@@ -105,7 +106,7 @@ def test_a_death_inside_the_loop_is_the_row_s_that_was_in_it():
     assert (v1.status, v1.pairs, v1.errors) == ("not-run", 500, {})
     assert (core.status, core.pairs) == ("crashed", 100)
     assert core.reason == (
-        "killed by SIGSEGV in vkUnmapMemory2 (step 1, object 0, iteration 99); it said: stack smashed"
+        "killed by SIGSEGV in vkUnmapMemory2 (step 1, object 0, iteration 99); it said: bad / stack smashed"
     )
     assert dead.closed == 0
     slots[1].at = None
@@ -144,9 +145,24 @@ def test_an_interrupt_keeps_what_was_counted_and_stops_the_loop():
 )  # fmt: skip
 def test_a_refusal_is_a_row(error, status, errors):
     driver = FakeDriver(error)
-    (row,) = runner_of(driver).measure((V1,)).rows
+    (row,) = runner_of(driver, slots=[FakeSlot() for _ in range(3)]).measure((V1,)).rows
     assert (row.status, row.errors) == (status, errors)
     assert driver.closed == 0
+
+
+NO_MEMORY = CallFailed("failed", call="vkAllocateMemory", result="VK_ERROR_OUT_OF_DEVICE_MEMORY")
+
+
+@pytest.mark.parametrize(
+    ("fitted", "pairs", "status"),
+    [(False, 0, "out-of-memory"), (True, 0, "not-run"), (False, 1000, "failed"), (True, 1000, "failed")],
+)
+def test_memory_that_runs_out(fitted, pairs, status):
+    """Nobody asked for a size that was only to fit; what was there once, and is not any more, was lost."""
+    runner = runner_of(FakeDriver(NO_MEMORY), slots=[FakeSlot(pairs) for _ in range(3)])
+    (row,) = runner.measure((replace(V1, fitted=fitted),)).rows
+    assert row.status == status
+    assert "VK_ERROR_OUT_OF_DEVICE_MEMORY in vkAllocateMemory" in row.reason
 
 
 def test_a_leak_fails_only_what_was_well_so_far():

@@ -191,6 +191,13 @@ def test_more_objects_than_mappings(device, room):
     assert jobs(planned(device, mappings=room, sizes=(4096,), live=900, placed=placed))
 
 
+def test_only_what_nobody_named_may_turn_out_not_to_fit():
+    """The smallest must be there, or nothing was measured."""
+    found = jobs(planned(sizes=("64K..fit*4", MIB), memory=GIB))
+    assert [job.allocation_size for job in found if not job.fitted] == [64 * KIB, MIB]
+    assert [job.allocation_size for job in found if job.fitted][:2] == [256 * KIB, 4 * MIB]
+
+
 def test_a_sweep_stops_at_the_largest_allocation_that_the_driver_must_grant():
     small = a_device(limits=replace(V14.limits, max_memory_allocation_size=MIB))
     assert [job.allocation_size for job in jobs(planned(small, sizes=("64K..fit*4",)))] == [64 * KIB, 256 * KIB, MIB]

@@ -30,6 +30,7 @@ from vkmapctl.native import Refusal
 if TYPE_CHECKING:
     from vkmapctl.checks.calls import Mapped, Memory
 
+LEAST_MAP_ALIGNMENT = 64  # chapter Limits, Required Limits
 ODD_OFFSETS = (0, 1, 17, 129, 255, 1025, 4097, 32769)
 ODD_SIZES = (33, 257, 4087, 8095, 1048577)
 
@@ -38,6 +39,8 @@ ODD_SIZES = (33, 257, 4087, 8095, 1048577)
 def aligned(ground: Ground) -> None:
     """Programs compute addresses from (pointer - offset) and use aligned vector stores on them."""
     alignment = ground.facts.limits.min_memory_map_alignment
+    sane = alignment >= LEAST_MAP_ALIGNMENT and alignment == ground.facts.limits.map_alignment
+    expect(sane, f"minMemoryMapAlignment is {alignment}, which is no power of two from {LEAST_MAP_ALIGNMENT} on")
     memory = ground.allocate(SIZE)
     for api in ground.apis:
         for offset in (*ODD_OFFSETS, SIZE - 1):

@@ -27,10 +27,14 @@ class Died(Exception):
         return f"{self.how} in {self.call}" if self.call else self.how
 
     @property
+    def said(self) -> str:
+        """The last of what the process printed since it was asked, on one line."""
+        return " / ".join(self.output.splitlines()[-3:])
+
+    @property
     def told(self) -> str:
-        """`where`, and the last of what the process printed since it was asked."""
-        said = " / ".join(self.output.splitlines()[-3:])
-        return f"{self.where}; it said: {said}" if said else self.where
+        """`where`, and what it said."""
+        return f"{self.where}; it said: {self.said}" if self.said else self.where
 
 
 class Interrupted(KeyboardInterrupt):

@@ -12,8 +12,9 @@ from vkmapctl.model.measured import Cause
 
 DocumentT = TypeVar("DocumentT", bound=Document)
 
+DOES_NOT_FIT = "does-not-fit"
 WORST: tuple[Status, ...] = (
-    "crashed", "hung", "lost", "out-of-memory", "failed", "interrupted", "unsupported",
+    "crashed", "hung", "lost", "failed", "interrupted", "out-of-memory", "unsupported",
 )  # fmt: skip
 EXIT: dict[Status, int] = {
     "ok": ExitCode.OK,
@@ -23,7 +24,7 @@ EXIT: dict[Status, int] = {
     "crashed": ExitCode.DRIVER_DIED,
     "hung": ExitCode.DRIVER_DIED,
     "lost": ExitCode.DRIVER_DIED,
-    "out-of-memory": ExitCode.DRIVER_DIED,
+    "out-of-memory": ExitCode.UNSUPPORTED,  # there was too little of it, as where a plan finds that beforehand
     "interrupted": ExitCode.INTERRUPTED,
 }
 _RESULTS: dict[str, Status] = {
@@ -36,6 +37,7 @@ _KINDS: dict[str, Status] = {
     "hung": "hung",
     "interrupted": "interrupted",
     "cut-short": "not-run",
+    DOES_NOT_FIT: "not-run",
     "unsupported": "unsupported",
 }
 
@@ -54,11 +56,15 @@ def of_error(error: VkmapError) -> Status:
     return of_result(error.result) if isinstance(error, CallFailed) else "failed"
 
 
-def of_cause(cause: Cause | None) -> Status:
-    """The status of a row that ended so."""
+def of_cause(cause: Cause | None, *, measured: bool = False) -> Status:
+    """The status of a row that ended so.
+
+    measured: after some of it was measured. Memory that runs out while the same objects come and go is a failure.
+    """
     if cause is None:
         return "ok"
-    return _KINDS.get(cause.kind) or of_result(cause.result)
+    status = _KINDS.get(cause.kind) or of_result(cause.result)
+    return "failed" if measured and status == "out-of-memory" else status
 
 
 def worst(statuses: Iterable[str]) -> Status:

@@ -23,6 +23,10 @@ def measured_row(
     latencies_floor: p50 of a call that does nothing, in ns.
     """
     seconds = counted.longest_rate_ns / 1e9
+    status = outcomes.of_cause(cause, measured=bool(counted.pairs or counted.map.count))
+    if cause and job.fitted and status == "out-of-memory":
+        cause = Cause(outcomes.DOES_NOT_FIT, text=f"it does not fit after all: {causes.words(cause)}")
+        status = outcomes.of_cause(cause)
     return Row(
         **_asked(job),
         job=job.job,
@@ -40,7 +44,7 @@ def measured_row(
         errors={cause.result: 1} if cause and cause.result else {},
         verified_bytes=counted.verified_bytes,
         mismatches=counted.mismatches,
-        status=outcomes.of_cause(cause),
+        status=status,
         reason=causes.words(cause) if cause else "",
         cause=cause,
         response=stats.latency(counted.cycle, 0.0) if job.rate else None,
@@ -66,7 +70,7 @@ def refused_row(part: Workload, device: Device, error: Unsupported) -> Row:
         device=device.index,
         api=device.apis()[0],
         memory_type=0,
-        memory_flags=(),
+        memory_flags=device.memory_types[0].flags if device.memory_types else (),
         allocation_size=next((one for one in part.sizes if isinstance(one, int)), 0),
         offset=part.offsets[0],
         status=outcomes.of_cause(cause),

@@ -12,7 +12,7 @@ from vkmapctl.inside.current_call import at
 from vkmapctl.inside.device import OpenDevice
 from vkmapctl.inside.vkapi import Facts, result_name
 from vkmapctl.machine import addresses
-from vkmapctl.rules import MAP_CALLS, PLACED, RESERVE, Api, apis, no_usable_type
+from vkmapctl.rules import MAP_CALLS, PLACED, RESERVE, Api, aligned_to, apis, no_usable_type
 
 SIZE = 64 << 10
 _NAMES = (*MAP_CALLS["core"], *MAP_CALLS["khr"])
@@ -70,7 +70,7 @@ class _Attempt:
 
     def __init__(self, device: OpenDevice, facts: Facts, api: Api, memory: int, *, coherent: bool) -> None:
         self._device, self._api, self._memory, self._coherent = device, api, memory, coherent
-        self._alignment = facts["limits"]["min_memory_map_alignment"] or 1
+        self._alignment = aligned_to(facts["limits"]["min_memory_map_alignment"])
         self.placed_alignment = facts["placed"]["min_placed_memory_map_alignment"] or SIZE
         self._written = os.urandom(SIZE)  # freed memory may come back with the bytes of the proof before
         self.address, self.unmap_flags = 0, 0

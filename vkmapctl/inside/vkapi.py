@@ -15,7 +15,7 @@ from vkmapctl.errors import CallFailed, Unsupported
 from vkmapctl.inside.current_call import at
 from vkmapctl.inside.no_device import no_device
 from vkmapctl.inside.versions import driver_version_text, version_text
-from vkmapctl.rules import MAP_MEMORY2, MAP_PLACED, why_barred
+from vkmapctl.rules import MAP_MEMORY2, MAP_PLACED, aligned_to, why_barred
 
 T = TypeVar("T")
 
@@ -321,6 +321,9 @@ def _believed(heaps: list[Facts], types: list[Facts], limits: Facts) -> Iterator
             heap["budget"] = size if budget else None
             taken = f"{size} is taken" if budget else "how much is free is unknown"
             yield "heap-budget", f"heap {heap['index']} of {size} bytes has a heapBudget of {budget}; {taken}"
+    if types and not heaps:
+        heaps.append({"index": 0, "size": 0, "device_local": False, "budget": None, "usage": None})
+        yield "no-such-heap", "there is no memory heap at all; one of 0 bytes is taken"
     for one in types:
         if one["heap"] >= len(heaps):
             yield (
@@ -328,6 +331,9 @@ def _believed(heaps: list[Facts], types: list[Facts], limits: Facts) -> Iterator
                 f"memory type {one['index']} is of heap {one['heap']}, which is not there; 0 is taken",
             )
             one["heap"] = 0
+    alignment = limits["min_memory_map_alignment"]
+    if alignment != aligned_to(alignment):
+        yield "map-alignment", f"minMemoryMapAlignment is {alignment}, which is no power of two; 1 is taken"
     if not limits["non_coherent_atom_size"]:
         limits["non_coherent_atom_size"] = 1
         yield "atom-size", "nonCoherentAtomSize is 0, which is no power of two; 1 is taken"

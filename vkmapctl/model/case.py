@@ -68,7 +68,8 @@ class Case(Data, frozen=True):
 class Aspect(NamedTuple):
     """One thing that is asked of a row. show: never the same for two values. word: how a label says what is shown.
 
-    usual: what is shown where nobody asked for anything; a label leaves it out.
+    usual: what is shown where nobody asked for anything; a label leaves it out. detail: left out where the others tell
+    all rows apart without it.
     """
 
     title: str
@@ -77,6 +78,7 @@ class Aspect(NamedTuple):
     usual: str | None = None
     numeric: bool = True
     folds: bool = False
+    detail: bool = False
 
 
 def memory_label(case: Case) -> str:
@@ -107,21 +109,31 @@ ASPECTS = (
     Aspect("unmapped", lambda c: c.unmap_order, "unmapped in {} order", "same", numeric=False),
     Aspect("rate", lambda c: units.NONE if c.rate is None else f"{units.exact(c.rate)}/s", usual=units.NONE),
     Aspect("gap", lambda c: _seconds(c.gap_seconds), usual="0 s"),
-    Aspect("script", lambda c: c.script and f"{c.steps} steps {c.script}", usual="", numeric=False),
+    Aspect("script", lambda c: c.script and f"{c.steps} steps {c.script}", usual="", numeric=False, detail=True),
     Aspect("filled", lambda c: "yes" if c.fill else "no", "addresses filled", "no", numeric=False),
-    Aspect("seed", lambda c: _count(c.seed), "seed {}", "1"),
-    Aspect("duration", lambda c: _seconds(c.duration_seconds), "for {}", "2 s"),
-    Aspect("iterations", lambda c: _count(c.iterations), "{} iterations", units.NONE),
-    Aspect("warm-up", lambda c: _seconds(c.warmup_seconds), "warm-up {}", "0.1 s"),
-    Aspect("period", lambda c: _seconds(c.period_seconds), "period {}", units.NONE),
+    Aspect("seed", lambda c: _count(c.seed), "seed {}", "1", detail=True),
+    Aspect("duration", lambda c: _seconds(c.duration_seconds), "for {}", "2 s", detail=True),
+    Aspect("iterations", lambda c: _count(c.iterations), "{} iterations", units.NONE, detail=True),
+    Aspect("warm-up", lambda c: _seconds(c.warmup_seconds), "warm-up {}", "0.1 s", detail=True),
+    Aspect("period", lambda c: _seconds(c.period_seconds), "period {}", units.NONE, detail=True),
     Aspect("at once", lambda c: str(c.together), "{} devices at once", "1"),
     Aspect("api", lambda c: c.api, numeric=False),
 )  # fmt: skip
 
 
 def varying(cases: Sequence[Case]) -> list[Aspect]:
-    """The aspects in which some of the cases differ."""
-    return [aspect for aspect in ASPECTS if len({aspect.show(case) for case in cases}) > 1]
+    """The aspects in which some of the cases differ; a detail only where it tells apart what the others do not."""
+    found = [aspect for aspect in ASPECTS if _distinct(cases, [aspect]) > 1]
+    for detail in [aspect for aspect in found if aspect.detail]:
+        others = [aspect for aspect in found if aspect is not detail]
+        if _distinct(cases, others) == _distinct(cases, found):
+            found = others
+    return found
+
+
+def _distinct(cases: Sequence[Case], aspects: Sequence[Aspect]) -> int:
+    """How many of the cases these aspects tell apart."""
+    return len({tuple(aspect.show(case) for aspect in aspects) for case in cases})
 
 
 def labels(cases: Sequence[Case], always: Collection[str] = ("size",)) -> list[str]:

@@ -64,6 +64,11 @@ class Limits(Data, frozen=True):
     max_memory_allocation_count: int
     max_memory_allocation_size: int | None = None
 
+    @property
+    def map_alignment(self) -> int:
+        """What pointers can be held to: minMemoryMapAlignment, or 1 where that is none."""
+        return rules.aligned_to(self.min_memory_map_alignment)
+
 
 class Room(Data, frozen=True):
     """What the machine can still give this process: bytes of memory, and mappings (vm.max_map_count)."""

@@ -59,7 +59,8 @@ class Workload(Data, frozen=True):
 class Job(Case, frozen=True, kw_only=True):
     """One row to measure: a workload resolved for one device, one memory type, one range and one api.
 
-    job: its label, unlike any other's in the run. scripted, draws, object_sizes: of a script, else empty.
+    job: its label, unlike any other's in the run. scripted, draws, object_sizes: of a script, else empty. fitted: its
+    size is one that was to fit, so that a driver which finds no memory for it has not failed.
     """
 
     job: str = ""
@@ -69,6 +70,7 @@ class Job(Case, frozen=True, kw_only=True):
     scripted: tuple[AnyStep, ...] = ()
     draws: int | None = None
     object_sizes: tuple[int, ...] = ()
+    fitted: bool = False
 
     @property
     def object_count(self) -> int:

@@ -40,7 +40,7 @@ def resolve(workload: Workload, device: Device, room: Room) -> Plan:
     for memory_type in _memory_types(workload.memory_type, device):
         sizes = _sizes(workload, device, memory_type, room.memory)
         for size, offset in itertools.product(sizes, workload.offsets):
-            job = _job(workload, device, memory_type, size, offset)
+            job = replace(_job(workload, device, memory_type, size, offset), fitted=sizes[size])
             _check_range(job, device)
             _check_memory(job, device, room)
             _check_script(job, device)
@@ -65,12 +65,15 @@ def labelled(plans: Sequence[Plan], told: Iterator[str]) -> list[Plan]:
     ]
 
 
-def _sizes(workload: Workload, device: Device, memory_type: MemoryType, memory_available: int) -> list[int]:
-    """The allocation sizes, with `LOW..fit*FACTOR` up to half of what this device and machine have free."""
-    found: list[int] = []
+def _sizes(workload: Workload, device: Device, memory_type: MemoryType, memory_available: int) -> dict[int, bool]:
+    """The allocation sizes, with `LOW..fit*FACTOR` up to half of what this device and machine have free.
+
+    True for one that nobody asked for by its number: it was to fit, and is left out where it then does not.
+    """
+    found: dict[int, bool] = {}
     for one in workload.sizes:
         if isinstance(one, int):
-            found.append(one)
+            found[one] = False
             continue
         low, factor = units.parse_fit(one)
         limit = min(_free(device, memory_type), memory_available - MEMORY_RESERVE) // 2
@@ -80,11 +83,11 @@ def _sizes(workload: Workload, device: Device, memory_type: MemoryType, memory_a
             limit = min(limit, units.PLACES.get(workload.placed, 1 << 47) // (2 * workload.live * workload.threads))
         size = low
         while size <= limit:
-            found.append(size)
+            found[size] = found.get(size, size != low)
             size *= factor
     if not found:
         raise Unsupported(f"no size of {workload.sizes[0]} fits into what {device.name} and this machine have free")
-    return list(dict.fromkeys(found))
+    return found
 
 
 def _free(device: Device, memory_type: MemoryType) -> int:

@@ -82,8 +82,12 @@ def aspects(rows: Sequence[Row]) -> tuple[list[Aspect], str]:
     """What tells these rows apart, the api in any case, and what all of them share, in words."""
     differing = varying(rows)
     apart = [aspect for aspect in _ASPECTS if aspect in differing or aspect.title == "api"]
-    shared = [(aspect, aspect.show(rows[0])) for aspect in _ASPECTS if aspect not in apart]
-    return apart, ", ".join(f"{aspect.title} {text}" for aspect, text in shared if text not in (aspect.usual, NONE))
+    shared = []
+    for aspect in _ASPECTS:
+        texts = {aspect.show(row) for row in rows}
+        if aspect not in apart and len(texts) == 1 and texts.isdisjoint({aspect.usual, NONE}):
+            shared.append(f"{aspect.title} {texts.pop()}")
+    return apart, ", ".join(shared)
 
 
 def figures(rows: Sequence[Row]) -> list[Figure]:

@@ -164,7 +164,7 @@ class Measuring:
                                 functions,
                                 objects,
                                 cycles,
-                                map_alignment=facts.limits.min_memory_map_alignment,
+                                map_alignment=facts.limits.map_alignment,
                                 seed=thread_seed(job, thread),
                                 interval_ns=1e9 / job.rate if job.rate else 0.0,
                             ),
