@@ -37,6 +37,7 @@ _KINDS: dict[str, Status] = {
     "hung": "hung",
     "interrupted": "interrupted",
     "cut-short": "not-run",
+    "not-run": "not-run",
     DOES_NOT_FIT: "not-run",
     "unsupported": "unsupported",
 }
