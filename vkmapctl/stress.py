@@ -127,7 +127,9 @@ class Stress:
         chosen = select(described.devices, self._selector)
         plans = self._plans(chosen)
         facts = self._run.host | host.near_gpu(chosen[0].pci_address)
-        self._update(loader=described.loader, layers=layers.names(described.files), devices=tuple(chosen), host=facts)
+        active = layers.names(described.files)
+        injected = layers.injected(self._run.injected, active)
+        self._update(loader=described.loader, layers=active, injected=injected, devices=tuple(chosen), host=facts)
         jobs = [job for plan in plans for job in plan.jobs]
         self._note(*validation_notes(described.validation))
         self._note(*trust.machine_notes(facts, max(job.threads for job in jobs)))

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from vkmapctl.checks import registry
 from vkmapctl.checks.registry import Check
+from vkmapctl.driver import layers
 from vkmapctl.driver import listing as drivers
 from vkmapctl.driver.messages import Described, Finish, Finished, Tried, Try
 from vkmapctl.driver.process import DriverProcess, Interrupts
@@ -197,12 +198,15 @@ def verify(
         attempts = Attempts(timeout=timeout or patience.BASE_SECONDS, layer=layer, interrupts=interrupts)
         described = attempts.describe()
         devices = select(described.devices, selector)
+        active = layers.names(described.files)
         report = VerifyReport(
             schema=SCHEMA,
             tool=Tool("vkmapctl", version, tuple(command)),
             started=datetime.now(UTC).isoformat(timespec="seconds"),
             host=host.describe(),
             loader=described.loader,
+            layers=active,
+            injected=layers.injected(layer.fault if layer else "", active),
             devices=tuple(devices),
             outcome="interrupted",  # until it is finished
             exit_code=ExitCode.INTERRUPTED,
