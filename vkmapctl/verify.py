@@ -10,12 +10,13 @@ from msgspec.structs import replace
 
 from vkmapctl.checks import registry
 from vkmapctl.checks.registry import Check
+from vkmapctl.driver import layers
 from vkmapctl.driver import listing as drivers
 from vkmapctl.driver.messages import Described, Finish, Finished, Tried, Try
 from vkmapctl.driver.process import DriverProcess, Interrupts
 from vkmapctl.driver.protocol import Died, Interrupted
 from vkmapctl.driver.proving import prove
-from vkmapctl.errors import ExitCode, UsageProblem, VkmapError
+from vkmapctl.errors import DriverDied, ExitCode, UsageProblem, VkmapError
 from vkmapctl.figures import outcomes
 from vkmapctl.inside.layer import LayerChoice
 from vkmapctl.machine import host
@@ -93,11 +94,13 @@ class Attempts:
             verdict = _validated(one, tried.verdict, said)
         except Died as died:
             verdict = Verdict(died.kind, died.told)
+        except DriverDied as error:
+            verdict = Verdict(error.kind, error.message)
         except VkmapError as error:
-            verdict = Verdict(
-                "crashed" if error.exit_code == ExitCode.DRIVER_DIED else registry.verdict_of(error) or "fail",
-                error.message,
-            )
+            if error.exit_code == ExitCode.INTERNAL:  # no driver's fault
+                raise
+            skipped = error.exit_code == ExitCode.UNSUPPORTED
+            verdict = Verdict("skip" if skipped else registry.verdict_of(error) or "fail", error.message)
         finally:
             child.close(0)
         return _row(one, device, memory_type, verdict, time.monotonic() - begin)
@@ -195,12 +198,15 @@ def verify(
         attempts = Attempts(timeout=timeout or patience.BASE_SECONDS, layer=layer, interrupts=interrupts)
         described = attempts.describe()
         devices = select(described.devices, selector)
+        active = layers.names(described.files)
         report = VerifyReport(
             schema=SCHEMA,
             tool=Tool("vkmapctl", version, tuple(command)),
             started=datetime.now(UTC).isoformat(timespec="seconds"),
             host=host.describe(),
             loader=described.loader,
+            layers=active,
+            injected=layers.injected(layer.fault if layer else "", active),
             devices=tuple(devices),
             outcome="interrupted",  # until it is finished
             exit_code=ExitCode.INTERRUPTED,
