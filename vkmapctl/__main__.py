@@ -3,6 +3,7 @@
 import gc
 import os
 import sys
+from contextlib import suppress
 
 
 def main() -> None:
@@ -12,20 +13,35 @@ def main() -> None:
     try:
         import signal
 
-        signal.signal(signal.SIGTERM, _interrupt)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+                signal.signal(number, _interrupt)
         from vkmapctl.cli import main as run
 
         gc.freeze()  # what was imported stays
         gc.enable()
         code = int(run())
     except KeyboardInterrupt:  # while the program itself was being loaded
+        _say("interrupted")
         code = 130
+    except Exception as error:  # of a machine that lets nothing be loaded
+        from vkmapctl.errors import of_exception
+
+        told = of_exception(error)
+        _say(told.message)
+        code = told.exit_code
     try:
         sys.stdout.flush()
-        sys.stderr.flush()
     except OSError:  # whoever read it has gone
         code = code or 130
+    with suppress(OSError):
+        sys.stderr.flush()
     os._exit(code)  # taking every module apart first would cost a probe a tenth of its time
+
+
+def _say(line: str) -> None:
+    with suppress(OSError):
+        print(f"Error: {line}", file=sys.stderr)
 
 
 def _interrupt(*_: object) -> None:

@@ -3,13 +3,16 @@
 A command's module is imported when it is asked for: a probe does not pay for the flags of `stress`.
 """
 
+import errno
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 
 import click
 
 from vkmapctl import __version__
-from vkmapctl.errors import ExitCode, UsageProblem, VkmapError
+from vkmapctl.commands import console
+from vkmapctl.errors import ExitCode, UsageProblem, VkmapError, of_exception
 
 COMMANDS = {
     "probe": "probe",
@@ -19,6 +22,7 @@ COMMANDS = {
     "verify": "verify",
     "workloads": "workloads",
 }
+_CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -54,8 +58,6 @@ def _usage_problem(error: click.ClickException) -> UsageProblem:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns the exit code: the only place that prints errors."""
-    from vkmapctl.commands import console
-
     try:
         result = cli.main(args=arguments, prog_name="vkmapctl", standalone_mode=False)
         console.flush()
@@ -73,7 +75,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.say("Error: interrupted")
         return ExitCode.INTERRUPTED
     except (BrokenPipeError, SystemExit) as end:  # click turns the one into the other, and ends a completion so
-        if isinstance(end, SystemExit) and not end.code:
-            return ExitCode.OK
+        if isinstance(end, SystemExit) and (_completes() or not end.code):
+            return ExitCode.USAGE if end.code else ExitCode.OK
         console.discard()
         return ExitCode.INTERRUPTED
+    except Exception as error:  # the last resort: whatever was measured has been saved and shown by then
+        told = _unexpected(error)
+        console.print_error(told)
+        return told.exit_code
+
+
+def _completes() -> bool:
+    """Whether it is a shell that asks how a line may go on."""
+    return "_VKMAPCTL_COMPLETE" in os.environ
+
+
+def _unexpected(error: Exception) -> VkmapError:
+    """What is told of an error that no command knows of."""
+    if _completes():
+        return UsageProblem(f"no completion can be made of what the shell asks: {error}")
+    if isinstance(error, OSError) and error.filename is None and error.errno in _CANNOT_WRITE:
+        return UsageProblem(f"cannot write the output: {error.strerror}")  # click prints help and version itself
+    return of_exception(error)

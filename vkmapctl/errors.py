@@ -1,5 +1,7 @@
 """Errors that a user can cause or meet, each with hints and its exit code."""
 
+import errno
+import os
 from typing import Literal
 
 
@@ -64,3 +66,42 @@ class DriverDied(VkmapError):
 
     exit_code = ExitCode.DRIVER_DIED
     kind: Literal["crashed", "hung"] = "crashed"
+
+
+def of_exception(error: Exception) -> VkmapError:
+    """What an exception that nobody expected is to a user: what this machine lacks, or a mistake of this program's own.
+
+    Of a mistake, VKMAPCTL_TRACEBACK=1 shows the traceback as hints.
+    """
+    if isinstance(error, VkmapError):
+        return error
+    lacking = _lacking(error)
+    if lacking:
+        return Unsupported(*lacking)
+    import traceback
+
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{os.path.basename(frame.filename)}:{frame.lineno}"
+    lines = [line for text in traceback.format_exception(error) for line in text.splitlines() if line.strip()]
+    hints = ["this is a mistake in vkmapctl: please report it, with what VKMAPCTL_TRACEBACK=1 adds to this"]
+    return VkmapError(
+        f"internal error: {type(error).__name__}: {error} ({where})",
+        *(lines if os.environ.get("VKMAPCTL_TRACEBACK") == "1" else hints),
+    )
+
+
+def _lacking(error: Exception) -> tuple[str, str] | None:
+    """The message and hint for what this machine, or the caller's limits, do not give."""
+    if isinstance(error, MemoryError):
+        return "there is not enough memory", "a smaller workload takes less; 'ulimit -v' and the container limit it too"
+    if isinstance(error, RuntimeError) and "start new thread" in str(error):
+        return "no more threads can be started", "'ulimit -u' and the container limit their number"
+    if not isinstance(error, OSError):
+        return None
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return f"no more files can be opened: {error.strerror}", "'ulimit -n' raises the limit"
+    if error.errno == errno.EAGAIN:
+        return "no more processes can be started", "'ulimit -u' and the container limit their number"
+    if str(error.filename).startswith(("/proc/", "/dev/", "/sys/")):
+        return f"cannot open {error.filename}: {error.strerror}", "vkmapctl needs it; is that file system mounted here?"
+    return None

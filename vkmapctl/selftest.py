@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from vkmapctl.checks import registry
 from vkmapctl.driver.injection import faults
 from vkmapctl.driver.process import Interrupts
@@ -185,29 +187,29 @@ def noticed_by(fault: str) -> list[str]:
 
 
 def selftest(
-    *, selector: str | None, version: str, on_trial: Callable[[Trial], None] = lambda trial: None
+    *,
+    selector: str | None,
+    version: str,
+    on_trial: Callable[[Trial], None] = lambda trial: None,
+    save: Callable[[SelftestReport], None] = lambda report: None,
 ) -> SelftestReport:
-    """Injects every fault. Fails if one goes uncaught, or if a check complains without any."""
+    """Injects every fault; the document is saved after every trial.
+
+    Fails if a fault goes uncaught, or if a check complains without any.
+    """
     test = Selftest(selector)
-    wrong: list[str] = []
-    trials: list[Trial] = []
-    interrupted = False
+    report = SelftestReport(schema=SCHEMA, tool=Tool("vkmapctl", version), device=test.device)
+    save(report)
     try:
         baseline = test.baseline()
-        wrong += [f"{name_of(by)}: {seen}" for by, seen in baseline.items() if seen.verdict not in UNTOUCHED]
+        wrong = [f"{name_of(by)}: {seen}" for by, seen in baseline.items() if seen.verdict not in UNTOUCHED]
+        report = replace(report, baseline=tuple(wrong))
         for trial in test.trials(faults(), baseline):
-            trials.append(trial)
+            report = replace(report, trials=(*report.trials, trial))
+            save(report)
             on_trial(trial)
     except KeyboardInterrupt:  # between two trials as well
-        interrupted = True
-    caught = not wrong and all(trial.caught is not False for trial in trials)
-    outcome: Status = "interrupted" if interrupted else "ok" if caught else "failed"
-    return SelftestReport(
-        schema=SCHEMA,
-        tool=Tool("vkmapctl", version),
-        device=test.device,
-        baseline=tuple(wrong),
-        trials=tuple(trials),
-        outcome=outcome,
-        exit_code=outcomes.EXIT[outcome],
-    )
+        return report
+    caught = not report.baseline and all(trial.caught is not False for trial in report.trials)
+    outcome: Status = "ok" if caught else "failed"
+    return replace(report, outcome=outcome, exit_code=outcomes.EXIT[outcome])

@@ -88,6 +88,10 @@ class Stress:
             except Died as died:  # while the floor was measured
                 self._note(Note("died", f"the driver {died.kind} before anything was measured: {died.where}"))
                 self._finish(died.kind)
+            except Exception:
+                if self._run.devices:
+                    self._save(self._run)
+                raise
             else:
                 self._finish(outcomes.worst(row.status for row in self._run.results))
             finally:

@@ -213,8 +213,8 @@ def verify(
                 for row in rows(chosen, device, attempts):
                     row = _judged(row, device, expected)
                     report = replace(report, results=(*report.results, row))
-                    on_row(row)
                     save(report)
+                    on_row(row)
         except (Interrupted, BrokenPipeError):
             outcome = "interrupted"
             report = replace(report, warnings=(*report.warnings, Note("interrupted", "not every check was run")))

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from vkmapctl.reports.elements import Element
 
 PLAIN_WIDTH = 10_000  # without a terminal nothing is wrapped or cut
+LONGEST_LINE = 2000  # characters of an error or a hint: a driver's or a file's own words may be longer
 
 
 def make(*, stderr: bool = False, color: bool = True) -> Any:
@@ -31,19 +32,21 @@ def make(*, stderr: bool = False, color: bool = True) -> Any:
 
 
 def print_view(view: Iterable["Element"], *, stderr: bool = False, color: bool = True) -> None:
-    """Prints elements one below the other: drawn on a terminal, as plain lines elsewhere and where rich is too slow."""
+    """Prints elements one below the other: drawn on a terminal, as plain lines elsewhere and where rich is too slow.
+
+    Raises UsageProblem where standard output cannot be written; a standard error that cannot costs what it would show.
+    """
     from vkmapctl.reports import plain
 
     stream = sys.stderr if stderr else sys.stdout
     screen = make(stderr=stderr, color=color) if stream.isatty() else None
-    encoding = stream.encoding or "utf-8"
-    with _writing():
+    with suppress(OSError) if stderr else _writing():
         for element in view:
             if screen and not plain.is_large(element):
                 _draw(element, screen)
                 continue
             for line in plain.lines_of(element, screen.width if screen else PLAIN_WIDTH):
-                stream.write((line + "\n").encode(encoding, "replace").decode(encoding))
+                stream.write(_encodable(line + "\n", stream))
         stream.flush()
 
 
@@ -52,6 +55,18 @@ def _draw(element: "Element", screen: Any) -> None:
 
     for part in drawn(element, screen.width):
         screen.print(part)
+
+
+def write(text: str) -> None:
+    """Writes text to standard output as it is. Raises as print_view does."""
+    with _writing():
+        sys.stdout.write(_encodable(text, sys.stdout))
+        sys.stdout.flush()
+
+
+def _encodable(text: str, stream: Any) -> str:
+    encoding = stream.encoding or "utf-8"
+    return text.encode(encoding, "replace").decode(encoding)
 
 
 def write_bytes(data: bytes) -> None:
@@ -69,7 +84,8 @@ def flush() -> None:
 
 def discard() -> None:
     """Standard output is gone: nothing may be written to it at the interpreter's end either."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager
@@ -98,5 +114,6 @@ def print_error(error: VkmapError) -> None:
 
 
 def _one_line(text: str) -> str:
-    """Without line ends and without what would steer a terminal."""
-    return " ".join("".join(char if char.isprintable() or char.isspace() else "?" for char in text).split())
+    """Without line ends, without what would steer a terminal, and of a length that a person reads."""
+    line = " ".join("".join(char if char.isprintable() or char.isspace() else "?" for char in text).split())
+    return line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}… ({len(line)} characters)"

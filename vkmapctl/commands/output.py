@@ -1,10 +1,11 @@
 """What the commands do alike with their result: progress, the file of --save, tables or JSON, the exit code."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from vkmapctl.commands import console
-from vkmapctl.errors import UsageProblem
+from vkmapctl.errors import UsageProblem, of_exception
 
 
 def progress(line: Callable[[Any], str], output: dict[str, Any]) -> Callable[[Any], None]:
@@ -34,9 +35,45 @@ def printer(output: dict[str, Any]) -> Any:
     return view
 
 
+@contextmanager
+def kept(output: dict[str, Any], sink: Any) -> Iterator[Callable[[Any], None]]:
+    """Gives what a run calls with its document, before anything is measured and as it grows, to be saved.
+
+    Where the file is lost at the first call, nothing is measured. Where the run breaks later, what it had by then is
+    saved and shown before its error goes on.
+    """
+    latest: list[Any] = []
+
+    def save(document: Any) -> None:
+        first = not latest
+        latest[:] = [document]
+        if sink:
+            sink.save(document)
+            if first and sink.error:
+                latest.clear()
+                raise sink.error
+
+    try:
+        yield save
+    except Exception as error:
+        from vkmapctl.figures import outcomes
+
+        if latest:
+            document = outcomes.broken_off(latest[0], of_exception(error))
+            save(document)
+            show(document, output)
+        raise
+
+
 def conclude(document: Any, output: dict[str, Any], *sinks: Any) -> int:
-    """Shows the document and returns its exit code; only then raises what kept it from being saved."""
-    show(document, output)
+    """Shows the document and returns its exit code; what kept it from being shown or saved has that code too.
+
+    Raises UsageProblem.
+    """
+    try:
+        show(document, output)
+    except UsageProblem as error:
+        raise UsageProblem(error.message, *error.hints, exit_code=document.exit_code or None) from None
     for sink in sinks:
         if sink and sink.error:
             raise UsageProblem(sink.error.message, *sink.error.hints, exit_code=document.exit_code or None)

@@ -1,6 +1,5 @@
 """`vkmapctl report`: saved documents shown again, compared, and exported."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,7 @@ def show(run: Path, as_json: bool, plot: bool, no_color: bool) -> int:
 
     document = load(run)
     if as_json:
-        sys.stdout.buffer.write(to_json(document))
+        console.write_bytes(to_json(document))
         return ExitCode.OK
     console.print_view(reports.view(document), color=not no_color)
     if plot:
@@ -95,7 +94,7 @@ def compare(
     limits = Limits(threshold, absolute * 1e9, tail_threshold)
     found = comparing.compared(runs, limits, gate, allow)
     if as_json:
-        sys.stdout.buffer.write(to_json(found))
+        console.write_bytes(to_json(found))
         return found.exit_code
     view = [*tables.compare_view(found)] if others else []
     view += [*tables.devices_view(side_by_side)] if side_by_side else []
@@ -110,6 +109,7 @@ def compare(
 @click.option("--force", is_flag=True, help="Let --output overwrite a file.")
 def export(run: Path, wanted: str, output: Path | None, force: bool) -> int:
     """Write a saved run as Markdown, CSV, JUnit or one HTML page."""
+    from vkmapctl.commands import console
     from vkmapctl.report import export as exported
     from vkmapctl.saved.files import Sink, load
 
@@ -118,7 +118,8 @@ def export(run: Path, wanted: str, output: Path | None, force: bool) -> int:
     data = exported(document, wanted)
     if sink:
         sink.write(data)
+        if sink.error:
+            raise sink.error
     else:
-        sys.stdout.buffer.write(data)
-        sys.stdout.flush()
+        console.write_bytes(data)
     return ExitCode.OK

@@ -5,8 +5,9 @@ from typing import Any
 import click
 
 from vkmapctl import __version__
+from vkmapctl.commands import console
 from vkmapctl.commands.options import common_options
-from vkmapctl.commands.output import conclude, progress, sink_of
+from vkmapctl.commands.output import conclude, kept, progress, sink_of
 from vkmapctl.commands.params import Command
 from vkmapctl.errors import ExitCode
 
@@ -20,17 +21,18 @@ def selftest(list_faults: bool, device: str | None, **output: Any) -> int:
     from vkmapctl.driver import injection as catalogue
 
     if list_faults:
-        for name, description in catalogue.faults().items():
-            click.echo(f"{name}: {description}")
+        console.write("".join(f"{name}: {description}\n" for name, description in catalogue.faults().items()))
         return ExitCode.OK
     sink = sink_of(output)
-    report = tester.selftest(
-        selector=device,
-        version=__version__,
-        on_trial=progress(
-            lambda trial: f"{trial.fault}, {trial.by}: {'NOT CAUGHT' if trial.caught is False else 'ok'}", output
-        ),
-    )
+    with kept(output, sink) as save:
+        report = tester.selftest(
+            selector=device,
+            version=__version__,
+            on_trial=progress(
+                lambda trial: f"{trial.fault}, {trial.by}: {'NOT CAUGHT' if trial.caught is False else 'ok'}", output
+            ),
+            save=save,
+        )
     if sink:
         sink.save(report)
     return conclude(report, output, sink)

@@ -8,7 +8,7 @@ import click
 
 from vkmapctl import __version__
 from vkmapctl.commands.options import common_options, layer_options, test_layer, timeout_option
-from vkmapctl.commands.output import conclude, show_plots, sink_of
+from vkmapctl.commands.output import conclude, kept, show_plots, sink_of
 from vkmapctl.commands.params import Command, Parsed
 from vkmapctl.plans.options import FLAGS, KEYS, Option
 
@@ -89,18 +89,19 @@ def stress(
     thresholds = asked.pop("fail_if", [])
     wanted = workload_file.load(workload or "quick", asked)
     sink = sink_of(output)
-    run = Stress(
-        wanted,
-        selector="all" if together and device is None else device,
-        thresholds=thresholds,
-        timeout=timeout,
-        layer=test_layer(emulate, inject, validate),
-        command=sys.argv[1:],
-        save=sink.save if sink else lambda run: None,
-        watcher=watcher(quiet=output["quiet"], color=not output["no_color"]),
-        version=__version__,
-        together=together,
-    ).run()
+    with kept(output, sink) as save:
+        run = Stress(
+            wanted,
+            selector="all" if together and device is None else device,
+            thresholds=thresholds,
+            timeout=timeout,
+            layer=test_layer(emulate, inject, validate),
+            command=sys.argv[1:],
+            save=save,
+            watcher=watcher(quiet=output["quiet"], color=not output["no_color"]),
+            version=__version__,
+            together=together,
+        ).run()
     code = conclude(run, output, sink)
     if plot:
         show_plots(run, color=not output["no_color"], stderr=output["as_json"])

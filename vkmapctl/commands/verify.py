@@ -1,5 +1,6 @@
 """`vkmapctl verify`."""
 
+import os
 import sys
 from typing import Any
 
@@ -7,9 +8,9 @@ import click
 
 from vkmapctl import __version__
 from vkmapctl.commands.options import common_options, layer_options, test_layer, timeout_option
-from vkmapctl.commands.output import conclude, progress, sink_of
+from vkmapctl.commands.output import conclude, kept, progress, sink_of
 from vkmapctl.commands.params import Command
-from vkmapctl.errors import ExitCode
+from vkmapctl.errors import ExitCode, UsageProblem
 
 
 @click.command(cls=Command)
@@ -60,21 +61,24 @@ def verify(
 
     if list_checks:
         return _list_checks(output)
+    if junit and output["save"] and os.path.realpath(junit) == os.path.realpath(output["save"]):
+        raise UsageProblem(f"--save and --junit name one file: {junit}", "give each a name of its own")
     junit_sink = sink_of({**output, "save": junit})
     sink = sink_of(output)
-    report = verifier.verify(
-        selector=device,
-        identifiers=identifiers,
-        quirks=quirks,
-        known_failures=known_failures,
-        known_failures_file=known_failures_file,
-        timeout=timeout,
-        layer=test_layer(emulate, inject, validate),
-        command=sys.argv[1:],
-        version=__version__,
-        on_row=progress(tables.check_line, output),
-        save=sink.save if sink else lambda report: None,
-    )
+    with kept(output, sink) as save:
+        report = verifier.verify(
+            selector=device,
+            identifiers=identifiers,
+            quirks=quirks,
+            known_failures=known_failures,
+            known_failures_file=known_failures_file,
+            timeout=timeout,
+            layer=test_layer(emulate, inject, validate),
+            command=sys.argv[1:],
+            version=__version__,
+            on_row=progress(tables.check_line, output),
+            save=save,
+        )
     if junit_sink:
         from vkmapctl.reports.export import verify_junit
 
@@ -95,7 +99,7 @@ def _list_checks(output: dict[str, Any]) -> int:
         import json
 
         keys = ("id", "level", "needs", "title", "rule")
-        click.echo(json.dumps([dict(zip(keys, row, strict=True)) for row in rows], indent=1))
+        console.write(json.dumps([dict(zip(keys, row, strict=True)) for row in rows], indent=1) + "\n")
     else:
         console.print_view(tables.catalogue_view(rows), color=not output["no_color"])
     return ExitCode.OK

@@ -1,10 +1,10 @@
 """`vkmapctl workloads`: the presets, their TOML, the schema of workload files, and a file checked without a run."""
 
-import sys
 from typing import Any
 
 import click
 
+from vkmapctl.commands import console
 from vkmapctl.commands.options import layer_options, test_layer, timeout_option
 from vkmapctl.commands.params import Group
 from vkmapctl.errors import ExitCode
@@ -25,11 +25,11 @@ def list_presets(as_json: bool) -> int:
     if as_json:
         import json
 
-        click.echo(json.dumps([{"name": name, "question": question} for name, question in found.items()], indent=1))
+        listed = [{"name": name, "question": question} for name, question in found.items()]
+        console.write(json.dumps(listed, indent=1) + "\n")
         return ExitCode.OK
     width = max(map(len, found)) + 2
-    for name, question in found.items():
-        click.echo(f"{name:{width}}{question}")
+    console.write("".join(f"{name:{width}}{question}\n" for name, question in found.items()))
     return ExitCode.OK
 
 
@@ -39,7 +39,7 @@ def show(workload: str) -> int:
     """Print a preset's TOML, to read or to start a file from."""
     from vkmapctl.plans import workload_file
 
-    click.echo(workload_file.text_of(workload), nl=False)
+    console.write(workload_file.text_of(workload))
     return ExitCode.OK
 
 
@@ -48,7 +48,7 @@ def schema() -> int:
     """Print the JSON schema of workload files, for editors."""
     from vkmapctl.plans import workload_file
 
-    sys.stdout.buffer.write(workload_file.schema())
+    console.write_bytes(workload_file.schema())
     return ExitCode.OK
 
 
@@ -73,21 +73,21 @@ def check(
 ) -> int:
     """Print the plan, memory and time of a file or preset; run nothing."""
     from vkmapctl import preview as planning
-    from vkmapctl.commands import console
     from vkmapctl.model.documents import to_json
     from vkmapctl.plans import workload_file
     from vkmapctl.reports.plan import plan_view
 
     wanted = workload_file.load(workload)
     if offline and as_json:
-        sys.stdout.buffer.write(to_json(wanted))
+        console.write_bytes(to_json(wanted))
         return ExitCode.OK
     if offline:
-        click.echo(f"{workload}: {len(wanted.parts())} parts, sound as far as a file can be checked without a device")
+        parts = len(wanted.parts())
+        console.write(f"{workload}: {parts} parts, sound as far as a file can be checked without a device\n")
         return ExitCode.OK
     report: Any = planning.plan(wanted, selector=device, timeout=timeout, layer=test_layer(emulate, inject, validate))
     if as_json:
-        sys.stdout.buffer.write(to_json(report))
+        console.write_bytes(to_json(report))
         return int(report.exit_code)
     console.print_view(plan_view(report), color=not no_color)
     return int(report.exit_code)

@@ -1,10 +1,16 @@
 """How single results add up: which status a failed call has, which of several outcomes is the run's, its exit code."""
 
 from collections.abc import Iterable
+from typing import TypeVar
 
-from vkmapctl.errors import CallFailed, ExitCode, VkmapError
-from vkmapctl.model.base import Status
+from msgspec.structs import replace
+
+from vkmapctl.errors import CallFailed, DriverDied, ExitCode, VkmapError
+from vkmapctl.model.base import Note, Status
+from vkmapctl.model.documents import Document
 from vkmapctl.model.measured import Cause
+
+DocumentT = TypeVar("DocumentT", bound=Document)
 
 DOES_NOT_FIT = "does-not-fit"
 WORST: tuple[Status, ...] = (
@@ -45,6 +51,8 @@ def of_error(error: VkmapError) -> Status:
     """The status of a row that ended with an error of ours."""
     if error.exit_code == ExitCode.UNSUPPORTED:
         return "unsupported"
+    if isinstance(error, DriverDied):
+        return error.kind
     return of_result(error.result) if isinstance(error, CallFailed) else "failed"
 
 
@@ -63,3 +71,10 @@ def worst(statuses: Iterable[str]) -> Status:
     """Of a whole with these parts: `ok` where none is worse."""
     found = set(statuses)
     return next((status for status in WORST if status in found), "ok")
+
+
+def broken_off(document: DocumentT, error: VkmapError) -> DocumentT:
+    """The document of a run that an error ended."""
+    code = "internal-error" if error.exit_code == ExitCode.INTERNAL else "broken-off"
+    notes = (*document.warnings, Note(code, error.message))
+    return replace(document, outcome=of_error(error), exit_code=error.exit_code, warnings=notes)
