@@ -17,13 +17,9 @@ def load_run(path: Path) -> tuple[str, Run]:
     document = load(path)
     if not isinstance(document, Run):
         raise UsageProblem(f"{path} is no stress run", "report show prints any saved document")
-<<<<<<< HEAD
     if not document.results:
         raise UsageProblem(f"{path} has no rows to compare", f"its run was {document.outcome}: report show {path}")
-    return str(path), document
-=======
     return clean(str(path)), document
->>>>>>> text
 
 
 def compared(
