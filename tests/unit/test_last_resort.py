@@ -197,7 +197,7 @@ def test_without_proc(fake, monkeypatch, capsys):
 
 
 class Full:
-    """A terminal whose disk is full, or that is gone."""
+    """A standard error on a full disk, or a terminal that is gone."""
 
     encoding, errors, closed = "utf-8", "strict", False
 
@@ -207,16 +207,10 @@ class Full:
     def isatty(self):
         return self._terminal
 
-    def fileno(self):
-        raise OSError("no file")
-
-    def write(self, text):
+    def write(self, *_):
         raise OSError(errno.EIO, "Input/output error")
 
-    flush = writelines = write
-
-    def flush(self):  # noqa: F811
-        raise OSError(errno.EIO, "Input/output error")
+    fileno = flush = writelines = write
 
 
 @pytest.mark.parametrize("command", [TWO_SIZES, ("verify",), ("probe",)])

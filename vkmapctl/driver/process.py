@@ -150,7 +150,10 @@ class DriverProcess:
         """
         last_beat, waited, latest = self._beat(), 0.0, time.monotonic()
         while True:
-            message = self._channel.take()
+            try:
+                message = self._channel.take()
+            except (ValueError, EOFError, TypeError):
+                raise self._died("crashed", "it wrote into a file that was not its own: its parent's pipe") from None
             if message is not None:
                 return message
             ended = self._has_ended()  # though a helper that the driver left behind holds the pipe open
