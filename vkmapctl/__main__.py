@@ -49,11 +49,19 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
+def _nowhere() -> int:
+    """A file that has nothing to read, and that nobody reads."""
+    try:
+        return os.open(os.devnull, os.O_RDWR)
+    except OSError:  # a root without devices
+        return os.memfd_create("nowhere")
+
+
 def _open_standard_streams() -> None:
     """A stream that the caller closed leads nowhere; else the next file opened would get its number."""
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         if getattr(sys, name) is None:
-            opened = os.open(os.devnull, os.O_RDWR)
+            opened = _nowhere()
             if opened != number:
                 os.dup2(opened, number)
                 os.close(opened)

@@ -17,7 +17,7 @@ from vkmapctl.driver.process import DriverProcess, Interrupts
 from vkmapctl.driver.protocol import Died, Driver, Interrupted
 from vkmapctl.errors import Unsupported
 from vkmapctl.figures import outcomes, trust
-from vkmapctl.figures.rows import refused_row
+from vkmapctl.figures.rows import not_run_row, refused_row
 from vkmapctl.inside.layer import LayerChoice
 from vkmapctl.machine import host
 from vkmapctl.model.base import Note, Status
@@ -29,7 +29,7 @@ from vkmapctl.model.workload import Job, Plan, Workload
 from vkmapctl.native import Results
 from vkmapctl.plans import patience, workload
 from vkmapctl.plans.gates import Threshold, missed, parse_threshold
-from vkmapctl.plans.selectors import select
+from vkmapctl.plans.selectors import choose, same_gpu_notes, twins
 from vkmapctl.runner import VALIDATION, VARIANTS, Group, Runner, Watcher, share, validation_notes
 from vkmapctl.worker.serve import serve
 
@@ -39,8 +39,9 @@ THRESHOLD = "threshold"
 class Stress:
     """One run. `save` gets the document before the measuring starts and after every group.
 
-    timeout: seconds without progress that end a driver; None derives them from each job. together: measure every device
-    alone, then all at once.
+    requirements, expected_driver: of every device that is used. timeout: seconds without progress that end a driver;
+    None derives them from each job. begin: gets the document before the driver is asked for anything. together: measure
+    every device alone, then all at once.
     """
 
     def __init__(
@@ -48,16 +49,20 @@ class Stress:
         wanted: Workload,
         *,
         selector: str | None = None,
+        requirements: Sequence[str] = (),
+        expected_driver: str | None = None,
         thresholds: Sequence[Threshold] = (),
         timeout: float | None = None,
         layer: LayerChoice | None = None,
         command: Sequence[str] = (),
+        begin: Callable[[Run], None] = lambda run: None,
         save: Callable[[Run], None] = lambda run: None,
         watcher: Watcher | None = None,
         version: str = "",
         together: bool = False,
     ) -> None:
         self._wanted, self._selector, self._thresholds = wanted, selector, thresholds
+        self._requirements, self._expected_driver = requirements, expected_driver
         self._timeout, self._layer, self._save, self._together = timeout, layer, save, together
         self._watcher = watcher or Watcher()
         self._interrupts = Interrupts()
@@ -73,12 +78,14 @@ class Stress:
             injected=layer.fault if layer else "",
             workload=wanted,
         )
+        begin(self._run)
 
     def run(self) -> Run:
         """The finished document. Raises VkmapError for what is refused before anything is measured."""
         with self._interrupts.caught():
             try:
                 plans = self._begin()
+                self._calibrate(plans)
                 self._measure(plans)
                 if self._together:
                     self._measure_together(plans)
@@ -86,7 +93,6 @@ class Stress:
             except Interrupted:
                 self._finish("interrupted")
             except Died as died:  # while the floor was measured
-                self._note(Note("died", f"the driver {died.kind} before anything was measured: {died.where}"))
                 self._finish(died.kind)
             except Exception:
                 if self._run.devices:
@@ -124,18 +130,36 @@ class Stress:
         """The plans, once the devices are known and everything that is true of the whole run is noted."""
         described = self._runner.start()
         self._left_out = described.left_out
-        chosen = select(described.devices, self._selector)
+        chosen = choose(
+            described.devices,
+            self._selector,
+            requirements=self._requirements,
+            expected_driver=self._expected_driver,
+            prove=self._runner.prove,
+        )
         plans = self._plans(chosen)
         facts = self._run.host | host.near_gpu(chosen[0].pci_address)
-        self._update(loader=described.loader, layers=layers.names(described.files), devices=tuple(chosen), host=facts)
+        active = layers.names(described.files)
+        injected = layers.injected(self._run.injected, active)
+        self._update(loader=described.loader, layers=active, injected=injected, devices=tuple(chosen), host=facts)
         jobs = [job for plan in plans for job in plan.jobs]
         self._note(*validation_notes(described.validation))
         self._note(*trust.machine_notes(facts, max(job.threads for job in jobs)))
-        self._note(*described.notes, *(note for plan in plans for note in plan.notes))
+        self._note(*described.notes, *same_gpu_notes(chosen).values(), *(note for plan in plans for note in plan.notes))
         self._save(self._run)
-        self._update(floor=self._runner.calibrate())
         self._watcher.begin(jobs)
         return plans
+
+    def _calibrate(self, plans: Sequence[Plan]) -> None:
+        """Raises Died, and then nothing can be measured."""
+        try:
+            self._update(floor=self._runner.calibrate())
+        except Died as died:
+            self._note(Note("died", f"the driver {died.kind} before anything was measured: {died.told}"))
+            why = f"the driver {died.kind} before"
+            rows = [not_run_row(job, why) for plan in plans for job in plan.jobs]
+            self._update(results=(*self._run.results, *rows))
+            raise
 
     def _plans(self, chosen: Sequence[Device]) -> list[Plan]:
         """Of each part for each device. Where others can run, one that is unsupported becomes a row that says so."""
@@ -168,9 +192,10 @@ class Stress:
 
     def _measure_together(self, plans: Sequence[Plan]) -> None:
         """Every device at the same time, one process each; the rows come after those of each device alone."""
-        devices = self._run.devices
+        again = twins(self._run.devices)
+        devices = [one for one in self._run.devices if one.index not in again]
         if len(devices) < 2:
-            self._note(Note("together", "--together found one device: it has nothing to share with"))
+            self._note(Note("together", "--together found one GPU: it has nothing to share with"))
             return
         self._end()
         runners = [self._new_runner(Watcher()) for _ in devices]

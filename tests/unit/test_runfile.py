@@ -1,7 +1,9 @@
 """Saved documents: never half a file, never a lost one, never a traceback for a bad one."""
 
+import errno
 import json
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -109,6 +111,113 @@ def test_a_disk_that_refuses_later_leaves_the_last_document(tmp_path, monkeypatc
     monkeypatch.undo()
     sink.save(RUN)
     assert sink.error is None, "the disk has room again, and the newest document is on it"
+
+
+def test_two_runs_at_once_never_cost_either_its_document(tmp_path):
+    """Both found nothing there when they began."""
+    path = tmp_path / "run.json"
+    first, second = Sink(path, force=False), Sink(path, force=False)
+    first.save(RUN)
+    second.save(a_run())
+    assert "exists" in second.error.message
+    first.save(RUN)
+    assert (first.error, load(path)) == (None, RUN)
+
+
+@pytest.mark.parametrize("saved_before", [False, True])
+def test_a_file_created_meanwhile_is_kept_without_force(tmp_path, saved_before):
+    path = tmp_path / "run.json"
+    sink = Sink(path, force=False)
+    if saved_before:
+        sink.save(RUN)
+        path.unlink()
+    path.write_text("precious")
+    sink.save(RUN)
+    assert sink.error
+    assert [(one.name, one.read_text()) for one in tmp_path.iterdir()] == [("run.json", "precious")]
+
+
+def test_one_that_was_taken_away_is_written_again(tmp_path):
+    path = tmp_path / "run.json"
+    sink = Sink(path, force=False)
+    sink.save(a_run())
+    path.rename(tmp_path / "kept.json")
+    sink.save(RUN)
+    assert (load(path), load(tmp_path / "kept.json")) == (RUN, a_run())
+
+
+def test_a_file_that_another_run_writes_at_this_moment_is_refused(tmp_path):
+    path = tmp_path / "run.json"
+    with Sink(path, force=True)._open_part(), pytest.raises(UsageProblem, match="another run"):
+        Sink(path, force=True)
+    Sink(path, force=True).save(RUN)
+    assert load(path) == RUN
+
+
+def test_what_a_killed_run_left_is_cleaned_by_the_next_of_that_name(tmp_path):
+    """kill -9 while the document was on its way to the disk."""
+    path = tmp_path / "run.json"
+    pid = os.fork()
+    if pid == 0:
+        sink = Sink(path, force=False)
+        os.link = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+        sink.save(RUN)
+        os._exit(0)
+    os.waitpid(pid, 0)
+    assert [one.name for one in tmp_path.iterdir()] == [".run.json.part"]
+    sink = Sink(path, force=False)
+    assert list(tmp_path.iterdir()) == []
+    sink.save(RUN)
+    assert [one.name for one in tmp_path.iterdir()] == ["run.json"]
+
+
+def test_force_writes_through_a_link_and_keeps_the_mode(tmp_path):
+    (tmp_path / "there").mkdir()
+    target, link = tmp_path / "there" / "target.json", tmp_path / "link.json"
+    target.write_text("old")
+    target.chmod(0o600)
+    link.symlink_to(target)
+    with pytest.raises(UsageProblem, match="exists"):
+        Sink(link, force=False)
+    Sink(link, force=True).save(RUN)
+    assert link.is_symlink()
+    assert load(target) == RUN
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+    assert [one.name for one in target.parent.iterdir()] == ["target.json"]
+
+
+def test_a_link_to_nothing_is_a_name_that_is_taken(tmp_path):
+    link = tmp_path / "link.json"
+    link.symlink_to(tmp_path / "target.json")
+    with pytest.raises(UsageProblem, match="exists"):
+        Sink(link, force=False)
+    Sink(link, force=True).save(RUN)
+    assert load(tmp_path / "target.json") == RUN
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP])
+def test_a_file_system_without_links(tmp_path, monkeypatch, number):
+    path = tmp_path / "run.json"
+
+    def no_links(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "link", no_links)
+    first, second = Sink(path, force=False), Sink(path, force=False)
+    first.save(RUN)
+    second.save(a_run())
+    assert "exists" in second.error.message
+    assert load(path) == RUN
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks(tmp_path, monkeypatch, number):
+    def no_locks(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    Sink(tmp_path / "run.json", force=False).save(RUN)
+    assert load(tmp_path / "run.json") == RUN
 
 
 # --- reading --------------------------------------------------------------------------------------

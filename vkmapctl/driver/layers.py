@@ -139,6 +139,12 @@ def names(files: Collection[str]) -> tuple[str, ...]:
     return tuple(layer.name for layer in active(files))
 
 
+def injected(asked: str, active_names: Collection[str], environment: Mapping[str, str] = os.environ) -> str:
+    """The fault that the test layer injects: the one that was asked for, or one that the environment has by hand."""
+    takes_part = any(name.startswith(_OWN_NAMES) for name in active_names)
+    return asked or (environment.get("VKMAPCTL_LAYER_FAULT", "") if takes_part else "")
+
+
 def foreign(layers: Iterable[Layer], asked: Collection[str] = ()) -> list[Layer]:
     """Those that are not this project's own, nor asked for by its flags (LayerChoice.names)."""
     return [one for one in layers if not one.name.startswith(_OWN_NAMES) and one.name not in asked]

@@ -4,11 +4,23 @@ from msgspec.structs import replace
 
 from vkmapctl.driver.messages import Prove, Proved
 from vkmapctl.driver.protocol import Died, Driver, Interrupted
-from vkmapctl.errors import VkmapError
+from vkmapctl.errors import DriverDied, ExitCode, VkmapError
 from vkmapctl.figures import outcomes
 from vkmapctl.figures.proved import probe_of
 from vkmapctl.model.base import Note
 from vkmapctl.model.device import Device, Probe
+
+
+def proved(driver: Driver, device: Device) -> Probe:
+    """The same for whoever cannot go on without: raises DriverDied, or Interrupted."""
+    found = prove(driver, device)
+    if found.status == "interrupted":
+        raise Interrupted
+    if found.status in ("crashed", "hung"):
+        died = DriverDied(found.reason, *(note.message for note in found.notes))
+        died.kind = "crashed" if found.status == "crashed" else "hung"
+        raise died
+    return found
 
 
 def prove(driver: Driver, device: Device) -> Probe:
@@ -20,6 +32,8 @@ def prove(driver: Driver, device: Device) -> Probe:
             return found
         return replace(found, status="failed", reason="; ".join(proved.validation))
     except VkmapError as error:
+        if error.exit_code == ExitCode.INTERNAL:  # no driver's fault
+            raise
         return Probe(device=device, status=outcomes.of_error(error), reason=error.message)
     except Interrupted:
         return Probe(device=device, status="interrupted", reason="stopped by the user")

@@ -97,8 +97,10 @@ def _tables(text: str, name: str) -> dict[str, Any]:
         tables = tomllib.loads(text)
     except RecursionError:
         raise UsageProblem(f"{name} is not TOML: nested too deeply") from None
-    except (tomllib.TOMLDecodeError, ValueError) as error:  # ValueError: a number of thousands of digits
+    except tomllib.TOMLDecodeError as error:
         raise UsageProblem(f"{name} is not TOML: {error}") from None
+    except ValueError:
+        raise UsageProblem(f"{name}: a number has thousands of digits") from None
     _check_keys(tables, ("job", "question", "defaults"), name)
     jobs = tables.get("job", [])
     if not isinstance(tables.get("defaults", {}), dict) or not (

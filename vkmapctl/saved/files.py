@@ -31,7 +31,7 @@ class Sink:
 
     def __init__(self, path: Path, *, force: bool) -> None:
         self._path, self._force = path, force
-        self._written: tuple[int, int] | None = None  # which file of ours is there: device and inode
+        self._written: int | None = None  # the file of ours that is there, open so that no other gets its inode
         self.error: UsageProblem | None = None
         try:
             if path.is_dir():
@@ -41,7 +41,7 @@ class Sink:
             if os.path.lexists(path) and not force:
                 raise self._taken()
             self._target = path.resolve() if force else path
-            self._part = self._target.with_name(f".{path.name}.part")
+            self._part = self._target.with_name(f".{self._target.name}.part")
             self._write(bytes(TRIED_BYTES))
         except (OSError, ValueError, RuntimeError) as error:
             raise _cannot("write", path, error) from None
@@ -69,7 +69,8 @@ class Sink:
                 if replace:
                     os.fchmod(file.fileno(), self._mode())
                     self._put_in_place()
-                    self._written = _identity(os.fstat(file.fileno()))
+                    self._forget()
+                    self._written = os.dup(file.fileno())
             finally:
                 with suppress(FileNotFoundError):  # it is in its place
                     os.unlink(self._part)
@@ -114,7 +115,7 @@ class Sink:
                 raise self._taken() from None
             return
         try:
-            ours = _identity(os.lstat(self._target)) == self._written
+            ours = _identity(os.lstat(self._target)) == _identity(os.fstat(self._written))
         except FileNotFoundError:
             ours = True  # whoever took it away has it
         if not ours:
@@ -130,6 +131,14 @@ class Sink:
                 raise
             os.close(os.open(self._target, os.O_CREAT | os.O_EXCL))  # a file system without links
             os.replace(self._part, self._target)
+
+    def _forget(self) -> None:
+        if self._written is not None:
+            os.close(self._written)
+            self._written = None
+
+    def __del__(self) -> None:
+        self._forget()
 
     def _taken(self) -> UsageProblem:
         return UsageProblem(f"{self._path} exists", "choose another name, or --force to overwrite it")
