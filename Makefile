@@ -52,7 +52,7 @@ test-wheel: setup wheel ## Install the wheel without a compiler on each Python f
 fuzz: $(VENV)/installed ## Fuzz the readers of files by coverage for FUZZ_SECONDS (60)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group fuzz
 	@mkdir -p build/corpus
-	@$(BIN)/python tests/fuzz/fuzz_files.py -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 build/corpus
+	@$(BIN)/python tests/fuzz/fuzz_files.py -max_total_time=$(FUZZ_SECONDS) -timeout=20 -rss_limit_mb=2048 -max_len=65536 build/corpus
 
 .PHONY: chaos
 chaos: setup ## Send random signals to random commands with random faults for CHAOS_SECONDS (60); SEED draws others

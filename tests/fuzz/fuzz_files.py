@@ -1,10 +1,11 @@
-"""Coverage-guided fuzzing of what reads files: anything but UsageProblem is a finding.
+"""Coverage-guided fuzzing of what reads files, and of all that is made of them: anything but VkmapError is a finding.
 
 `make fuzz`, or: python tests/fuzz/fuzz_files.py [libFuzzer's flags] CORPUS. The corpus is seeded with sound files.
 """
 
 import contextlib
-import io
+import json
+import random
 import sys
 import tempfile
 from pathlib import Path
@@ -13,35 +14,48 @@ import atheris
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 with atheris.instrument_imports(include=["vkmapctl"]):
-    from vkmapctl import report
-    from vkmapctl.commands.console import print_view
-    from vkmapctl.errors import UsageProblem
-    from vkmapctl.saved import files as runfile
+    from damage import DOCUMENTS, PRESETS, edit
+    from everywhere import made_of, plan_of
 
-    try:
-        from vkmapctl.plans import workload_file
-    except ImportError:
-        workload_file = None
+    from vkmapctl.errors import VkmapError
+    from vkmapctl.plans import workload_file
+    from vkmapctl.reports import export, html, probe, stress, verify  # noqa: F401  before they are asked for
+    from vkmapctl.saved import files as runfile
 
 FILE = Path(tempfile.mkdtemp(prefix="vkmapctl-fuzz-")) / "input"
 
 
-def one(data: bytes) -> None:
-    """A saved run is read and shown, and a workload read."""
+def one(data: bytes) -> int:
+    """A saved document is read, shown, exported and compared; a workload is read and planned.
+
+    -1 for what is neither: it is not kept in the corpus, since most of what is made of it would be neither again.
+    """
     FILE.write_bytes(data)
-    with contextlib.suppress(UsageProblem):
+    taken = False
+    with contextlib.suppress(VkmapError):
         document = runfile.load(FILE)
-        with contextlib.redirect_stdout(io.StringIO()):
-            print_view(report.view(document))
-    if workload_file:
-        with contextlib.suppress(UsageProblem):
-            workload_file.load(str(FILE), {})
+        taken = True
+        made_of(document)
+    with contextlib.suppress(VkmapError):
+        wanted = workload_file.load(str(FILE), {})
+        taken = True
+        plan_of(wanted)
+    return 0 if taken else -1
+
+
+def mutated(data: bytes, largest: int, seed: int) -> bytes:
+    """JSON with a value replaced, three times out of four, so that it still loads; else libFuzzer's own mutation."""
+    draw = random.Random(seed)
+    with contextlib.suppress(ValueError, RecursionError, IndexError):
+        if draw.randrange(4):
+            document = json.loads(data)
+            edit(document, draw)
+            return json.dumps(document).encode()[:largest]
+    return atheris.Mutate(data, largest)
 
 
 def seed(corpus: Path) -> None:
     """Puts sound files into an empty corpus."""
-    from damage import DOCUMENTS, PRESETS
-
     if not any(corpus.iterdir()):
         for number, data in enumerate([*DOCUMENTS, *PRESETS]):
             (corpus / f"seed-{number}").write_bytes(data)
@@ -51,5 +65,5 @@ if __name__ == "__main__":
     folders = [Path(word) for word in sys.argv[1:] if not word.startswith("-")]
     if folders:
         seed(folders[0])
-    atheris.Setup(sys.argv, one)
+    atheris.Setup(sys.argv, one, custom_mutator=mutated)
     atheris.Fuzz()

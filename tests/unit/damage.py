@@ -3,14 +3,27 @@
 import json
 from pathlib import Path
 
-from builders import a_busy_row, a_probe, a_probe_report, a_row, a_run
+from builders import a_busy_row, a_device, a_gpu, a_latency, a_probe, a_probe_report, a_row, a_run
 from hypothesis import strategies as st
 
 import vkmapctl
+from vkmapctl.model.base import Note
+from vkmapctl.model.device import Probe
 from vkmapctl.model.documents import SCHEMA, CheckRow, SelftestReport, Trial, VerifyReport, to_json
 
 _FAILED = a_row(api="v1", status="failed", reason="VK_ERROR_MEMORY_MAP_FAILED in map (step 0)")
-_RUN = a_run(a_row(), a_busy_row(), _FAILED)
+_ROUNDS = tuple(80.0 + i % 3 for i in range(10))
+_RUN = a_run(a_row(), a_busy_row(), _FAILED, devices=(a_device(), a_gpu()))
+_SWEEP = a_run(  # a row for everything that is drawn or concluded
+    *(a_row(allocation_size=4096 << i, map=a_latency(scale=1 << i), rounds_ns_per_pair=_ROUNDS) for i in (0, 3, 6, 9)),
+    *(a_busy_row(memory_type=i, device=0, placed=None, map_size=None) for i in (0, 1, -1)),
+    a_row(touch="first", first_touch_ns_per_page=250.0, page_faults={"minor": 9, "major": 0}, threads=2),
+    a_row(rate=1000.0, response=a_latency(scale=3), missed_cycles=2, ns_per_pair=None),
+    a_row(live=7), a_row(live=7, together=2, pairs_per_second=1e6), a_row(steps=5, script="1234abcd"),
+    a_row(status="unsupported", reason="no", allocation_size=0, map=None, unmap=None, part="job"),
+    devices=(a_device(), a_gpu()), outcome="ok", layers=("VK_LAYER_T",), injected="leak",
+    warnings=tuple(Note("drift", f"row {i}: it rose") for i in range(5)),
+)  # fmt: skip
 _CHECK = CheckRow("M1", "title", "rule", "must", 0, 0, ("De",), "fail", "seen", 0.1)
 _VERIFY = VerifyReport(
     schema=SCHEMA, tool=_RUN.tool, started=_RUN.started, host=_RUN.host, loader="1.4", devices=_RUN.devices,
@@ -20,7 +33,11 @@ _SELFTEST = SelftestReport(
     schema=SCHEMA, tool=_RUN.tool, device=_RUN.devices[0], baseline=(), outcome="ok", exit_code=0,
     trials=(Trial("leak", "an unmap leaves one more", "M7", True, "quality"),),
 )  # fmt: skip
-DOCUMENTS = [to_json(one) for one in (_RUN, a_run(), a_probe_report(a_probe()), _VERIFY, _SELFTEST)]
+_PROBE = a_probe_report(
+    a_probe(), a_probe(a_gpu(), notes=(Note("odd", "a note"),)), Probe(None, status="crashed", reason="killed"),
+    missing=("device 0: placed",), layers=("VK_LAYER_T",),
+)  # fmt: skip
+DOCUMENTS = [to_json(one) for one in (_RUN, _SWEEP, a_run(), _PROBE, _VERIFY, _SELFTEST)]
 PRESETS = [path.read_bytes() for path in sorted(Path(vkmapctl.__file__).parent.glob("presets/*.toml"))]
 
 numbers = st.one_of(st.integers(), st.floats(), st.sampled_from([0, -1, 1 << 63, 1 << 64, 10**400, 1e308, -0.0]))
@@ -47,35 +64,42 @@ EDGES = [0, 1, 5e-324, 1e-30, 1e-9, 0.5, 1 << 40, (1 << 40) + 1, 1 << 63, 1e30, 
 STEERING = "\x1b]0;title\x07\x1b[2J\x9b1m\r\n\t\u202e\u2028\ufeff\uffff\0\ud800 ™ 漢 [x](http://x) </a> ' \" % {}"
 
 
-@st.composite
-def edited_json(draw):
-    """A saved document as a stranger edits it: types are kept, and so it often loads."""
-    document = json.loads(draw(st.sampled_from(DOCUMENTS)))
-    for _ in range(draw(st.integers(1, 4))):
-        path, parent = draw(st.sampled_from([*_places(document)][1:])), document
-        for key in path[:-1]:
-            parent = parent[key]
-        parent[path[-1]] = draw(edited(parent[path[-1]]))
+def edit(document, draw):
+    """Replaces one value as a stranger would: its type is kept, and so the document often loads. draw: a Random."""
+    path, parent = draw.choice([*_places(document)][1:]), document
+    for key in path[:-1]:
+        parent = parent[key]
+    parent[path[-1]] = _other(parent[path[-1]], draw)
+
+
+def _other(value, draw):
+    match value:
+        case bool():
+            return not value
+        case int():
+            return draw.choice([one for one in EDGES if isinstance(one, int)])
+        case float():
+            return draw.choice(EDGES)
+        case str():
+            return draw.choice(
+                [STEERING, "", "a " * 2000, "a" * 30_000, chr(draw.randrange(0x300)), value[: len(value) // 2]]
+            )
+        case list() if value:
+            return draw.choices(value, k=draw.randrange(4))
+        case dict() if value:
+            return {key: one for key, one in value.items() if draw.randrange(len(value))}
+        case _:
+            return draw.choice([None, 1, 1.0, "x"])
+
+
+def _edited(data, draw, times):
+    document = json.loads(data)
+    for _ in range(times):
+        edit(document, draw)
     return json.dumps(document).encode()
 
 
-def edited(value):
-    """Other values of the same type, and null."""
-    match value:
-        case bool():
-            return st.booleans()
-        case int():
-            return st.sampled_from([one for one in EDGES if isinstance(one, int)])
-        case float():
-            return st.sampled_from(EDGES)
-        case str():
-            return st.one_of(st.text(max_size=5), st.sampled_from([STEERING, "", "a " * 2000, "a" * 30_000, value]))
-        case list() if value:
-            return st.lists(st.sampled_from(value), max_size=4)
-        case dict() if value:
-            return st.sampled_from([{}, *({k: v for k, v in value.items() if k != gone} for gone in value)])
-        case _:
-            return st.none()
+edited_json = st.builds(_edited, st.sampled_from(DOCUMENTS), st.randoms(use_true_random=False), st.integers(1, 4))
 
 
 @st.composite
@@ -124,7 +148,7 @@ nested = st.builds(
     st.booleans(),
 )
 saved_runs = st.one_of(
-    st.sampled_from(DOCUMENTS), edited_json(), bent_json(), bent_json(), bent_bytes(), nested, st.binary(max_size=80)
+    st.sampled_from(DOCUMENTS), edited_json, bent_json(), bent_json(), bent_bytes(), nested, st.binary(max_size=80)
 )
 workload_files = st.one_of(
     bent_bytes(PRESETS or [b'[[job]]\nsize = "64K"\n']),

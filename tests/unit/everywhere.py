@@ -1,17 +1,22 @@
-"""Everything that is made of a saved document: each view at two widths, each export, the comparison with itself."""
+"""Everything that is made of a file: of a saved document each view at two widths, each export, the comparison with
+itself; of a workload its plan on two devices.
+"""
 
 import io
 import xml.etree.ElementTree as ET
+from unittest import mock
 
+from builders import a_device, a_gpu
 from rich.console import Console
 
-from vkmapctl import report
+from vkmapctl import preview, report
 from vkmapctl.figures.compare import CompareReport, Limits, compare, devices_side_by_side
 from vkmapctl.model.documents import SCHEMA, Run, VerifyReport, to_json
 from vkmapctl.reports import FORMATS, plot
 from vkmapctl.reports.compare import compare_view, devices_view
 from vkmapctl.reports.drawing import drawn
-from vkmapctl.reports.plain import lines_of
+from vkmapctl.reports.plain import is_large, lines_of
+from vkmapctl.reports.plan import plan_view
 
 WIDTHS = (80, 200)
 
@@ -37,10 +42,17 @@ def made_of(document):
     return made
 
 
+def plan_of(wanted):
+    """The view of a workload's plan, as text."""
+    with mock.patch.object(preview, "_devices", return_value=[a_device(), a_gpu()]):
+        report = preview.plan(wanted)
+    return [shown([*plan_view(report)], width) for width in WIDTHS] + [to_json(report).decode()]
+
+
 def shown(view, width):
-    """As rich draws it on a terminal of that width."""
+    """As rich draws it on a terminal of that width; what is large, as console.print_view has it, as plain lines."""
     screen = Console(file=io.StringIO(), width=width, color_system=None, highlight=False, markup=False, emoji=False)
     for element in view:
-        for part in drawn(element, width):
+        for part in lines_of(element, width) if is_large(element) else drawn(element, width):
             screen.print(part)
     return screen.file.getvalue()
