@@ -154,15 +154,6 @@ def test_last_words_are_cleaned(tmp_path, command):
 # Processes and threads
 
 
-@pytest.mark.parametrize("before_ms", [30, 60, 100, 150])
-def test_a_death_while_the_clock_is_measured_is_a_crash(tmp_path, before_ms):
-    """The thread starts with the last that is asked while devices are listed; the device comes after the clock."""
-    thread = f"vkGetPhysicalDeviceMemoryProperties2@1=thread,sleep:{before_ms},crash"
-    driver = icd(tmp_path, f"{thread} vkCreateDevice=sleep:1000")
-    result = vkmapctl(*STRESS, "--json", "--quiet", driver=driver)
-    assert (result.code, result.json()["outcome"]) == (6, "crashed")
-
-
 @pytest.fixture
 def helpers(tmp_path):
     """Processes that the driver leaves behind; ended here if they were."""
