@@ -22,7 +22,7 @@ from vkmapctl.model.device import Device, Probe
 from vkmapctl.model.documents import SCHEMA, ProbeReport, Tool
 from vkmapctl.plans import patience
 from vkmapctl.plans.gates import unmet
-from vkmapctl.plans.selectors import select, twins
+from vkmapctl.plans.selectors import same_gpu_notes, select
 
 
 def probe(
@@ -35,13 +35,21 @@ def probe(
     command: Sequence[str] = (),
     version: str = "",
     started: Started | None = None,
+    begin: Callable[[ProbeReport], None] = lambda report: None,
 ) -> ProbeReport:
     """Describes and proves the selected devices, all by default. started: a process that serves the layer already.
 
-    A gate is about the devices that other commands would use with the same selector: the best one by default. Raises
-    VkmapError where no device can be described.
+    A gate is about the devices that other commands would use with the same selector: the best one by default. begin:
+    gets the document before the driver is asked for anything. Raises VkmapError where no device can be described.
     """
-    machine = host.describe()  # while the driver loads
+    report = ProbeReport(  # while the driver loads
+        schema=SCHEMA,
+        tool=Tool("vkmapctl", version, tuple(command)),
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        host=host.describe(),
+        injected=layer.fault if layer else "",
+    )
+    begin(report)
     interrupts = Interrupts()
     running = [started] if started else []
 
@@ -63,13 +71,10 @@ def probe(
             proving.close()
     used = {one.index for one in select(shown, selector if selector == "all" else None)}
     gap = unmet(requirements, expected_driver, [one for one in probes if one.device and one.device.index in used])
-    outcome = _outcome([*(one.status for one in probes), ended], bool(gap))
     active = tuple(one.name for one in proving.layers)
-    return ProbeReport(
-        schema=SCHEMA,
-        tool=Tool("vkmapctl", version, tuple(command)),
-        started=datetime.now(UTC).isoformat(timespec="seconds"),
-        host=machine,
+    outcome = _outcome([*(one.status for one in probes), ended], bool(gap))
+    return replace(
+        report,
         loader=proving.described.loader,
         devices=tuple(probes),
         outcome=outcome,
@@ -114,13 +119,12 @@ class Proving:
 
     def probes(self, devices: Sequence[Device]) -> list[Probe]:
         """The live proof of each device, however its driver behaves, until the user stops it."""
-        again = twins(devices)
+        again = same_gpu_notes(devices)
         found: list[Probe] = []
         for device in devices:
             probe = self._probe(device)
             if device.index in again:
-                text = f"device {again[device.index]} again (same deviceUUID, driverUUID): two manifests of one driver"
-                probe = replace(probe, notes=(*probe.notes, Note("same-gpu", text)))
+                probe = replace(probe, notes=(*probe.notes, again[device.index]))
             found.append(probe)
             if probe.status == "interrupted":
                 break

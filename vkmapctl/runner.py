@@ -11,10 +11,12 @@ from typing import NamedTuple, Protocol
 
 from vkmapctl.driver.messages import Calibrate, Calibrated, Described, Finish, Finished, Measure, Measured, Round
 from vkmapctl.driver.protocol import Died, Driver, Interrupted
+from vkmapctl.driver.proving import proved
 from vkmapctl.errors import CallFailed, DriverDied, ExitCode, VkmapError
 from vkmapctl.figures import stats, trust
 from vkmapctl.figures.rows import measured_row
 from vkmapctl.model.base import Note, Status
+from vkmapctl.model.device import Device, Probe
 from vkmapctl.model.loop import Place, call_of
 from vkmapctl.model.measured import Cause, Counted, Floor, Row
 from vkmapctl.model.workload import Job
@@ -102,6 +104,11 @@ class Runner:
             lambda: [slot.heartbeat() for slot in self._slots], lambda: self._watcher.tick(self._group, self._slots)
         )
         return described
+
+    def prove(self, device: Device) -> Probe:
+        """The live proof of a device, for a gate. Raises DriverDied, or Interrupted."""
+        assert self._driver is not None
+        return proved(self._driver, device)
 
     def calibrate(self) -> Floor:
         """The floor, measured by the same loop on functions that do nothing. Raises Died."""

@@ -29,7 +29,7 @@ from vkmapctl.model.workload import Job, Plan, Workload
 from vkmapctl.native import Results
 from vkmapctl.plans import patience, workload
 from vkmapctl.plans.gates import Threshold, missed, parse_threshold
-from vkmapctl.plans.selectors import select
+from vkmapctl.plans.selectors import choose, same_gpu_notes, twins
 from vkmapctl.runner import VALIDATION, VARIANTS, Group, Runner, Watcher, share, validation_notes
 from vkmapctl.worker.serve import serve
 
@@ -39,8 +39,9 @@ THRESHOLD = "threshold"
 class Stress:
     """One run. `save` gets the document before the measuring starts and after every group.
 
-    timeout: seconds without progress that end a driver; None derives them from each job. together: measure every device
-    alone, then all at once.
+    requirements, expected_driver: of every device that is used. timeout: seconds without progress that end a driver;
+    None derives them from each job. begin: gets the document before the driver is asked for anything. together: measure
+    every device alone, then all at once.
     """
 
     def __init__(
@@ -48,16 +49,20 @@ class Stress:
         wanted: Workload,
         *,
         selector: str | None = None,
+        requirements: Sequence[str] = (),
+        expected_driver: str | None = None,
         thresholds: Sequence[Threshold] = (),
         timeout: float | None = None,
         layer: LayerChoice | None = None,
         command: Sequence[str] = (),
+        begin: Callable[[Run], None] = lambda run: None,
         save: Callable[[Run], None] = lambda run: None,
         watcher: Watcher | None = None,
         version: str = "",
         together: bool = False,
     ) -> None:
         self._wanted, self._selector, self._thresholds = wanted, selector, thresholds
+        self._requirements, self._expected_driver = requirements, expected_driver
         self._timeout, self._layer, self._save, self._together = timeout, layer, save, together
         self._watcher = watcher or Watcher()
         self._interrupts = Interrupts()
@@ -73,6 +78,7 @@ class Stress:
             injected=layer.fault if layer else "",
             workload=wanted,
         )
+        begin(self._run)
 
     def run(self) -> Run:
         """The finished document. Raises VkmapError for what is refused before anything is measured."""
@@ -124,7 +130,13 @@ class Stress:
         """The plans, once the devices are known and everything that is true of the whole run is noted."""
         described = self._runner.start()
         self._left_out = described.left_out
-        chosen = select(described.devices, self._selector)
+        chosen = choose(
+            described.devices,
+            self._selector,
+            requirements=self._requirements,
+            expected_driver=self._expected_driver,
+            prove=self._runner.prove,
+        )
         plans = self._plans(chosen)
         facts = self._run.host | host.near_gpu(chosen[0].pci_address)
         active = layers.names(described.files)
@@ -133,7 +145,7 @@ class Stress:
         jobs = [job for plan in plans for job in plan.jobs]
         self._note(*validation_notes(described.validation))
         self._note(*trust.machine_notes(facts, max(job.threads for job in jobs)))
-        self._note(*described.notes, *(note for plan in plans for note in plan.notes))
+        self._note(*described.notes, *same_gpu_notes(chosen).values(), *(note for plan in plans for note in plan.notes))
         self._save(self._run)
         self._watcher.begin(jobs)
         return plans
@@ -180,9 +192,10 @@ class Stress:
 
     def _measure_together(self, plans: Sequence[Plan]) -> None:
         """Every device at the same time, one process each; the rows come after those of each device alone."""
-        devices = self._run.devices
+        again = twins(self._run.devices)
+        devices = [one for one in self._run.devices if one.index not in again]
         if len(devices) < 2:
-            self._note(Note("together", "--together found one device: it has nothing to share with"))
+            self._note(Note("together", "--together found one GPU: it has nothing to share with"))
             return
         self._end()
         runners = [self._new_runner(Watcher()) for _ in devices]

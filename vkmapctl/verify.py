@@ -15,18 +15,19 @@ from vkmapctl.driver import listing as drivers
 from vkmapctl.driver.messages import Described, Finish, Finished, Tried, Try
 from vkmapctl.driver.process import DriverProcess, Interrupts
 from vkmapctl.driver.protocol import Died, Interrupted
-from vkmapctl.driver.proving import prove
+from vkmapctl.driver.proving import prove, proved
 from vkmapctl.errors import DriverDied, ExitCode, UsageProblem, VkmapError
 from vkmapctl.figures import outcomes
 from vkmapctl.inside.layer import LayerChoice
 from vkmapctl.machine import host
 from vkmapctl.model.base import Note, Status, Verdict
-from vkmapctl.model.device import Device, MemoryType
+from vkmapctl.model.device import Device, MemoryType, Probe
 from vkmapctl.model.documents import SCHEMA, CheckRow, Tool, VerifyReport
 from vkmapctl.plans import patience
 from vkmapctl.plans.known_failures import Known
 from vkmapctl.plans.known_failures import read as read_known_failures
-from vkmapctl.plans.selectors import select
+from vkmapctl.plans.selectors import choose as choose_devices
+from vkmapctl.plans.selectors import same_gpu_notes
 from vkmapctl.worker.serve import serve
 
 QUIRKS = ("unaligned-placed",)
@@ -65,6 +66,15 @@ class Attempts:
         child, described = drivers.describe(partial(self._start, timeout=self.timeout), alone=self._injects)
         child.close(0)
         return described
+
+    def prove(self, device: Device) -> Probe:
+        """The live proof of a device, for a gate. Raises DriverDied, or Interrupted."""
+        driver = self._start(timeout=self.timeout)
+        try:
+            driver.describe()
+            return proved(driver, device)
+        finally:
+            driver.close(0)
 
     def end(self, devices: Sequence[Device]) -> Died | None:
         """How a process ends that has these devices open, None where it ends well: attempts are cut short."""
@@ -176,41 +186,54 @@ def verify(
     quirks: Sequence[str] = (),
     known_failures: Sequence[str] = (),
     known_failures_file: str | None = None,
+    requirements: Sequence[str] = (),
+    expected_driver: str | None = None,
     timeout: float | None = None,
     layer: LayerChoice | None = None,
     command: Sequence[str] = (),
     version: str = "",
     on_row: Callable[[CheckRow], None] = lambda row: None,
+    begin: Callable[[VerifyReport], None] = lambda report: None,
     save: Callable[[VerifyReport], None] = lambda report: None,
 ) -> VerifyReport:
     """Runs the checks; the document is saved after every row. Raises VkmapError where nothing can be described.
 
     known_failures: checks whose breaking does not fail the run, and known_failures_file: more of them, each with its
-    memory type, driver and reason; one that holds wherever it was expected to break is noted.
+    memory type, driver and reason; one that holds wherever it was expected to break is noted. requirements,
+    expected_driver: of every device that is checked. begin: gets the document before the driver is asked for anything.
     """
     choose(known_failures, QUIRKS)
     expected = [Known(name, "named on the command line") for name in known_failures]
     if known_failures_file:
         expected += read_known_failures(Path(known_failures_file), registry.load())
     chosen = choose(identifiers, quirks)
+    report = VerifyReport(
+        schema=SCHEMA,
+        tool=Tool("vkmapctl", version, tuple(command)),
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        host=host.describe(),
+        injected=layer.fault if layer else "",
+    )
+    begin(report)
     interrupts = Interrupts()
     with interrupts.caught():
         attempts = Attempts(timeout=timeout or patience.BASE_SECONDS, layer=layer, interrupts=interrupts)
         described = attempts.describe()
-        devices = select(described.devices, selector)
+        devices = choose_devices(
+            described.devices,
+            selector,
+            requirements=requirements,
+            expected_driver=expected_driver,
+            prove=attempts.prove,
+        )
         active = layers.names(described.files)
-        report = VerifyReport(
-            schema=SCHEMA,
-            tool=Tool("vkmapctl", version, tuple(command)),
-            started=datetime.now(UTC).isoformat(timespec="seconds"),
-            host=host.describe(),
+        report = replace(
+            report,
             loader=described.loader,
             layers=active,
-            injected=layers.injected(layer.fault if layer else "", active),
+            injected=layers.injected(report.injected, active),
             devices=tuple(devices),
-            outcome="interrupted",  # until it is finished
-            exit_code=ExitCode.INTERRUPTED,
-            warnings=described.notes,
+            warnings=(*described.notes, *same_gpu_notes(devices).values()),
         )
         save(report)
         outcome: Status | None = None

@@ -8,6 +8,7 @@ import errno
 import functools
 import io
 import itertools
+import json
 import os
 import signal
 import sys
@@ -178,14 +179,17 @@ MAY_BE_SILENT = ["workloads", "show"], ["report", "export"]  # of an empty file,
 
 
 def is_sound(code, out, err, may_be_silent=False):
-    """Success, a verdict with its report, or exactly one error line with hints and nothing on stdout."""
+    """Success, a verdict with its report, or exactly one error line with hints; stdout may hold a document."""
     errors = [line for line in err.splitlines() if line.startswith("Error: ")]
     assert "Traceback" not in out + err
     if errors:
         assert code in (2, 3), err
         assert len(errors) == 1, err
         assert errors[0] != "Error: "
-        assert out == ""
+        if out:  # a refusal is a document too
+            document = json.loads(out)
+            assert (code, document["exit_code"], document["outcome"]) == (3, 3, "unsupported")
+            assert document["reason"]
         rest = err.splitlines()[err.splitlines().index(errors[0]) + 1 :]
         assert [line for line in rest if not line.startswith("Hint: ")] == []
     else:

@@ -9,6 +9,7 @@ from vkmapctl.figures.compare import CompareReport, Difference, Limits, compare
 from vkmapctl.model.documents import SCHEMA, Run
 from vkmapctl.reports.compare import difference_line
 from vkmapctl.saved.files import load
+from vkmapctl.text import clean
 
 
 def load_run(path: Path) -> tuple[str, Run]:
@@ -18,7 +19,7 @@ def load_run(path: Path) -> tuple[str, Run]:
         raise UsageProblem(f"{path} is no stress run", "report show prints any saved document")
     if not document.results:
         raise UsageProblem(f"{path} has no rows to compare", f"its run was {document.outcome}: report show {path}")
-    return str(path), document
+    return clean(str(path)), document
 
 
 def compared(

@@ -31,6 +31,26 @@ def common_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def gate_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The flags that say which device and driver there must be, of the commands that use one."""
+    for option in (
+        click.option(
+            "--expect-driver", metavar="NAME", help="Exit 3 unless the driver of the device in use is this one."
+        ),
+        click.option(
+            "--require",
+            "requirements",
+            type=params.REQUIREMENT,
+            multiple=True,
+            metavar="WHAT",
+            help="Exit 3 unless the device in use has it, proved live: map2, core14, placed, range-placed, reserve, "
+            "api>=1.4. Repeatable.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 timeout_option = click.option(
     "--timeout",
     type=params.DURATION,

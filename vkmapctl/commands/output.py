@@ -1,11 +1,20 @@
 """What the commands do alike with their result: progress, the file of --save, tables or JSON, the exit code."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from vkmapctl.commands import console
-from vkmapctl.errors import UsageProblem, of_exception
+from vkmapctl.errors import ExitCode, UsageProblem, VkmapError, of_exception
+from vkmapctl.text import clean
+
+_INTERRUPTED = VkmapError("stopped by the user", exit_code=ExitCode.INTERRUPTED)
+
+
+def command_line() -> list[str]:
+    """What was typed behind the program's name, as it may be shown."""
+    return [clean(word) for word in sys.argv[1:]]
 
 
 def progress(line: Callable[[Any], str], output: dict[str, Any]) -> Callable[[Any], None]:
@@ -35,33 +44,57 @@ def printer(output: dict[str, Any]) -> Any:
     return view
 
 
+class Kept:
+    """A run's document as it grows, and where it is kept. junit: writes it as JUnit XML too."""
+
+    def __init__(self, sink: Any, junit: Callable[[Any], None] | None) -> None:
+        self._sink, self._junit = sink, junit
+        self.begun: Any = None
+        self.latest: Any = None
+
+    def begin(self, document: Any) -> None:
+        """What there is before the driver is asked for anything: all that a refusal can say."""
+        self.begun = document
+
+    def save(self, document: Any) -> None:
+        """What there is before anything is measured, and as it grows. Raises UsageProblem if its file is lost then."""
+        first, self.latest = self.latest is None, document
+        if self._sink:
+            self._sink.save(document)
+            if first and self._sink.error:
+                self.latest = self.begun = None
+                raise self._sink.error
+
+    def end(self, document: Any) -> None:
+        """What it was when it broke off."""
+        self.save(document)
+        if self._junit:
+            self._junit(document)
+
+
 @contextmanager
-def kept(output: dict[str, Any], sink: Any) -> Iterator[Callable[[Any], None]]:
-    """Gives what a run calls with its document, before anything is measured and as it grows, to be saved.
+def kept(output: dict[str, Any], sink: Any, junit: Callable[[Any], None] | None = None) -> Iterator[Kept]:
+    """Keeps the document of a run, whatever becomes of it.
 
-    Where the file is lost at the first call, nothing is measured. Where the run breaks later, what it had by then is
-    saved and shown before its error goes on.
+    Where the file is lost at the first save, nothing is measured. Where the run breaks later, what it had by then is
+    saved and shown before its error goes on. A run that is refused before that leaves a document with the reason.
     """
-    latest: list[Any] = []
-
-    def save(document: Any) -> None:
-        first = not latest
-        latest[:] = [document]
-        if sink:
-            sink.save(document)
-            if first and sink.error:
-                latest.clear()
-                raise sink.error
-
+    run = Kept(sink, junit)
     try:
-        yield save
-    except Exception as error:
+        yield run
+    except (Exception, KeyboardInterrupt) as raised:
         from vkmapctl.figures import outcomes
 
-        if latest:
-            document = outcomes.broken_off(latest[0], of_exception(error))
-            save(document)
+        error = of_exception(raised) if isinstance(raised, Exception) else _INTERRUPTED
+        if run.latest:
+            document = outcomes.broken_off(run.latest, error)
+            run.end(document)
             show(document, output)
+        elif run.begun and error.exit_code not in (ExitCode.INTERNAL, ExitCode.USAGE):
+            document = outcomes.broken_off(run.begun, error, "refused")
+            run.end(document)
+            if output["as_json"]:
+                _write_json(document)
         raise
 
 
@@ -83,12 +116,16 @@ def conclude(document: Any, output: dict[str, Any], *sinks: Any) -> int:
 def show(document: Any, output: dict[str, Any]) -> None:
     """The document as tables, or as JSON on stdout with the tables on stderr."""
     if output["as_json"]:
-        from vkmapctl.model.documents import to_json
-
-        console.write_bytes(to_json(document))
+        _write_json(document)
     view = printer(output)
     if view is not None:
         console.print_view(view(document), stderr=output["as_json"], color=not output["no_color"])
+
+
+def _write_json(document: Any) -> None:
+    from vkmapctl.model.documents import to_json
+
+    console.write_bytes(to_json(document))
 
 
 def show_plots(document: Any, *, color: bool, stderr: bool = False) -> None:

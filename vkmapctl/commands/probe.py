@@ -1,6 +1,5 @@
 """`vkmapctl probe`."""
 
-import sys
 from functools import partial
 from typing import Any
 
@@ -8,21 +7,13 @@ import click
 
 from vkmapctl import __version__
 from vkmapctl.commands import params
-from vkmapctl.commands.options import common_options, layer_options, test_layer, timeout_option
-from vkmapctl.commands.output import conclude, printer, sink_of
+from vkmapctl.commands.options import common_options, gate_options, layer_options, test_layer, timeout_option
+from vkmapctl.commands.output import command_line, conclude, kept, printer, sink_of
 from vkmapctl.inside import fork, server
 
 
 @click.command(cls=params.Command)
-@click.option(
-    "--require",
-    "requirements",
-    type=params.REQUIREMENT,
-    multiple=True,
-    metavar="WHAT",
-    help="Exit 3 unless a device has it: map2, core14, placed, range-placed, reserve, api>=1.4. Repeatable.",
-)
-@click.option("--expect-driver", metavar="NAME", help="Exit 3 unless the device's driver is this one.")
+@gate_options
 @timeout_option
 @layer_options
 @common_options
@@ -44,16 +35,18 @@ def probe(
 
     if printer(output):
         from vkmapctl.reports import plain, probe  # noqa: F401
-    report = prober.probe(
-        selector=device,
-        requirements=requirements,
-        expected_driver=expect_driver,
-        timeout=timeout,
-        layer=layer,
-        command=sys.argv[1:],
-        version=__version__,
-        started=started,
-    )
+    with kept(output, sink) as run:
+        report = prober.probe(
+            selector=device,
+            requirements=requirements,
+            expected_driver=expect_driver,
+            timeout=timeout,
+            layer=layer,
+            command=command_line(),
+            version=__version__,
+            started=started,
+            begin=run.begin,
+        )
     if sink:
         sink.save(report)
     return conclude(report, output, sink)

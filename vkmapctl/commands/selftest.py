@@ -24,14 +24,14 @@ def selftest(list_faults: bool, device: str | None, **output: Any) -> int:
         console.write("".join(f"{name}: {description}\n" for name, description in catalogue.faults().items()))
         return ExitCode.OK
     sink = sink_of(output)
-    with kept(output, sink) as save:
+    with kept(output, sink) as run:
         report = tester.selftest(
             selector=device,
             version=__version__,
             on_trial=progress(
                 lambda trial: f"{trial.fault}, {trial.by}: {'NOT CAUGHT' if trial.caught is False else 'ok'}", output
             ),
-            save=save,
+            save=run.save,
         )
     if sink:
         sink.save(report)

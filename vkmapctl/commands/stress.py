@@ -1,14 +1,13 @@
 """`vkmapctl stress`."""
 
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import click
 
 from vkmapctl import __version__
-from vkmapctl.commands.options import common_options, layer_options, test_layer, timeout_option
-from vkmapctl.commands.output import conclude, kept, show_plots, sink_of
+from vkmapctl.commands.options import common_options, gate_options, layer_options, test_layer, timeout_option
+from vkmapctl.commands.output import command_line, conclude, kept, show_plots, sink_of
 from vkmapctl.commands.params import Command, Parsed
 from vkmapctl.plans.options import FLAGS, KEYS, Option
 
@@ -58,6 +57,7 @@ def typed(context: click.Context) -> dict[str, list[Any]]:
     is_flag=True,
     help="With several devices: measure each alone, then all at once, and show what sharing costs.",
 )
+@gate_options
 @timeout_option
 @layer_options
 @common_options
@@ -66,6 +66,8 @@ def stress(
     context: click.Context,
     /,
     workload: str | None,
+    requirements: tuple[str, ...],
+    expect_driver: str | None,
     timeout: float | None,
     emulate: str | None,
     inject: str | None,
@@ -89,15 +91,18 @@ def stress(
     thresholds = asked.pop("fail_if", [])
     wanted = workload_file.load(workload or "quick", asked)
     sink = sink_of(output)
-    with kept(output, sink) as save:
+    with kept(output, sink) as keeper:
         run = Stress(
             wanted,
             selector="all" if together and device is None else device,
+            requirements=requirements,
+            expected_driver=expect_driver,
             thresholds=thresholds,
             timeout=timeout,
             layer=test_layer(emulate, inject, validate),
-            command=sys.argv[1:],
-            save=save,
+            command=command_line(),
+            begin=keeper.begin,
+            save=keeper.save,
             watcher=watcher(quiet=output["quiet"], color=not output["no_color"]),
             version=__version__,
             together=together,

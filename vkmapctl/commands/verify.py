@@ -1,14 +1,13 @@
 """`vkmapctl verify`."""
 
 import os
-import sys
 from typing import Any
 
 import click
 
 from vkmapctl import __version__
-from vkmapctl.commands.options import common_options, layer_options, test_layer, timeout_option
-from vkmapctl.commands.output import conclude, kept, progress, sink_of
+from vkmapctl.commands.options import common_options, gate_options, layer_options, test_layer, timeout_option
+from vkmapctl.commands.output import command_line, conclude, kept, progress, sink_of
 from vkmapctl.commands.params import Command
 from vkmapctl.errors import ExitCode, UsageProblem
 
@@ -38,6 +37,7 @@ from vkmapctl.errors import ExitCode, UsageProblem
     metavar="FILE",
     help="The same for each entry of a TOML file: check, memory type, driver, versions, reason.",
 )
+@gate_options
 @timeout_option
 @layer_options
 @common_options
@@ -48,6 +48,8 @@ def verify(
     quirks: tuple[str, ...],
     known_failures: tuple[str, ...],
     known_failures_file: str | None,
+    requirements: tuple[str, ...],
+    expect_driver: str | None,
     timeout: float | None,
     emulate: str | None,
     inject: str | None,
@@ -65,24 +67,31 @@ def verify(
         raise UsageProblem(f"--save and --junit name one file: {junit}", "give each a name of its own")
     junit_sink = sink_of({**output, "save": junit})
     sink = sink_of(output)
-    with kept(output, sink) as save:
+
+    def junit_too(report: Any) -> None:
+        if junit_sink:
+            from vkmapctl.reports.export import verify_junit
+
+            junit_sink.write(verify_junit(report))
+
+    with kept(output, sink, junit_too) as run:
         report = verifier.verify(
             selector=device,
             identifiers=identifiers,
             quirks=quirks,
             known_failures=known_failures,
             known_failures_file=known_failures_file,
+            requirements=requirements,
+            expected_driver=expect_driver,
             timeout=timeout,
             layer=test_layer(emulate, inject, validate),
-            command=sys.argv[1:],
+            command=command_line(),
             version=__version__,
             on_row=progress(tables.check_line, output),
-            save=save,
+            begin=run.begin,
+            save=run.save,
         )
-    if junit_sink:
-        from vkmapctl.reports.export import verify_junit
-
-        junit_sink.write(verify_junit(report))
+    junit_too(report)
     return conclude(report, output, sink, junit_sink)
 
 

@@ -17,6 +17,7 @@ import msgspec
 
 from vkmapctl.inside import search_path
 from vkmapctl.model.base import Data, Note
+from vkmapctl.text import clean
 
 if TYPE_CHECKING:
     from vkmapctl.machine.addresses import Area
@@ -65,7 +66,7 @@ def _switch(entry: Any) -> tuple[str, str] | None:
     """The first pair of an object such as {"NODEVICE_SELECT": "1"}."""
     if isinstance(entry, dict) and entry:
         name, value = next(iter(entry.items()))
-        return str(name), str(value)
+        return clean(str(name)), clean(str(value))
     return None
 
 
@@ -82,7 +83,7 @@ def read_manifest(path: str, kind: str) -> Iterator[Layer]:
                 if "/" in library and not library.startswith("$"):
                     whole = os.path.realpath(os.path.join(os.path.dirname(path), library))
                 switches = (_switch(one.get(f"{word}_environment")) for word in ("enable", "disable"))
-                yield Layer(str(one["name"]), kind, whole, *switches)
+                yield Layer(clean(str(one["name"])), kind, whole, *switches)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return
 

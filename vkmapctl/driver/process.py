@@ -18,6 +18,7 @@ from vkmapctl.driver.protocol import Died, Interrupted, ReplyT
 from vkmapctl.errors import DriverDied, refusal
 from vkmapctl.inside import current_call
 from vkmapctl.inside.fork import EXIT, PARENTS_SIGNALS, Channel, Started, start
+from vkmapctl.text import clean_lines
 
 _LOOK_MS = 100  # how often it is looked at
 _LONGEST_LOOK_SECONDS = 0.25  # what is beyond that, this process itself was stopped, or had no CPU
@@ -200,12 +201,12 @@ class DriverProcess:
         """What the process has printed: its driver, the layers, the loader. The end of it, where it is much."""
         if not self._closed:
             self._take_output()
-        return self._output.decode(errors="replace").strip()
+        return clean_lines(self._output).strip()
 
     def _last_words(self) -> str:
         """What it has printed since it was last asked something."""
         self._take_output()
-        return loader_output.without_noise(self._output[self._before :][-_LAST_WORDS:].decode(errors="replace"))
+        return loader_output.without_noise(clean_lines(self._output[self._before :][-_LAST_WORDS:]))
 
     def _died(self, kind: Literal["crashed", "hung"], how: str) -> Died:
         return Died(kind, how, self._last_words(), current_call.last(self._calls))

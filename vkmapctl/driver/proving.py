@@ -4,11 +4,23 @@ from msgspec.structs import replace
 
 from vkmapctl.driver.messages import Prove, Proved
 from vkmapctl.driver.protocol import Died, Driver, Interrupted
-from vkmapctl.errors import ExitCode, VkmapError
+from vkmapctl.errors import DriverDied, ExitCode, VkmapError
 from vkmapctl.figures import outcomes
 from vkmapctl.figures.proved import probe_of
 from vkmapctl.model.base import Note
 from vkmapctl.model.device import Device, Probe
+
+
+def proved(driver: Driver, device: Device) -> Probe:
+    """The same for whoever cannot go on without: raises DriverDied, or Interrupted."""
+    found = prove(driver, device)
+    if found.status == "interrupted":
+        raise Interrupted
+    if found.status in ("crashed", "hung"):
+        died = DriverDied(found.reason, *(note.message for note in found.notes))
+        died.kind = "crashed" if found.status == "crashed" else "hung"
+        raise died
+    return found
 
 
 def prove(driver: Driver, device: Device) -> Probe:

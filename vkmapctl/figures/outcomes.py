@@ -51,6 +51,8 @@ def of_error(error: VkmapError) -> Status:
     """The status of a row that ended with an error of ours."""
     if error.exit_code == ExitCode.UNSUPPORTED:
         return "unsupported"
+    if error.exit_code == ExitCode.INTERRUPTED:
+        return "interrupted"
     if isinstance(error, DriverDied):
         return error.kind
     return of_result(error.result) if isinstance(error, CallFailed) else "failed"
@@ -73,8 +75,10 @@ def worst(statuses: Iterable[str]) -> Status:
     return next((status for status in WORST if status in found), "ok")
 
 
-def broken_off(document: DocumentT, error: VkmapError) -> DocumentT:
-    """The document of a run that an error ended."""
-    code = "internal-error" if error.exit_code == ExitCode.INTERNAL else "broken-off"
+def broken_off(document: DocumentT, error: VkmapError, code: str = "broken-off") -> DocumentT:
+    """The document of a run that an error ended. code: of the warning that says so."""
+    code = "internal-error" if error.exit_code == ExitCode.INTERNAL else code
     notes = (*document.warnings, Note(code, error.message))
-    return replace(document, outcome=of_error(error), exit_code=error.exit_code, warnings=notes)
+    outcome = of_error(error)
+    outcome = outcome if EXIT[outcome] == error.exit_code else "failed"
+    return replace(document, outcome=outcome, exit_code=error.exit_code, reason=error.message, warnings=notes)

@@ -28,7 +28,7 @@ class Document(Data, frozen=True, kw_only=True, tag_field="kind"):
 
     host: plain facts about the machine. layers: those between the program and the driver. injected: the fault that the
     test layer was asked for. outcome and exit_code are those of an interrupted run until it is finished, so that a file
-    that is left behind claims no success.
+    that is left behind claims no success. reason: why it was refused, or broke off; empty for a run that was not.
     """
 
     schema: str = SCHEMA
@@ -40,6 +40,7 @@ class Document(Data, frozen=True, kw_only=True, tag_field="kind"):
     injected: str = ""
     outcome: Status = "interrupted"
     exit_code: int = ExitCode.INTERRUPTED
+    reason: str = ""
     warnings: tuple[Note, ...] = ()
 
 

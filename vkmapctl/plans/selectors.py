@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from vkmapctl.errors import Unsupported, UsageProblem
+from vkmapctl.model.base import Note
 from vkmapctl.model.device import Device, Probe
 from vkmapctl.plans.gates import driver_matches, unmet
 
@@ -54,8 +55,14 @@ def choose(
     if lacking:
         other = [one for one in devices if expected_driver and driver_matches(one, expected_driver)]
         hint = [f"--device {one.index} is {one.name}, driver {one.driver_name}" for one in other if one not in chosen]
-        raise Unsupported(f"the device in use is not what was asked for: {lacking[0]}", *lacking[1:], *hint)
+        raise Unsupported(f"the device in use is not what was asked for: {'; '.join(lacking)}", *hint)
     return chosen
+
+
+def same_gpu_notes(devices: Sequence[Device]) -> dict[int, Note]:
+    """A warning for each device, by its index, that is another one again."""
+    text = "device {} is device {} again (same deviceUUID, driverUUID): two manifests of one driver"
+    return {index: Note("same-gpu", text.format(index, first)) for index, first in twins(devices).items()}
 
 
 def twins(devices: Sequence[Device]) -> dict[int, int]:

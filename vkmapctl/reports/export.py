@@ -125,7 +125,9 @@ def to_junit(run: Run) -> bytes:
         if note.code == "threshold"
     ]
     if not cases:
-        cases = [junit.Case("vkmapctl stress", "run", "error", f"outcome {run.outcome}, no row was measured")]
+        cases = [
+            junit.Case("vkmapctl stress", "run", "error", run.reason or f"outcome {run.outcome}, no row was measured")
+        ]
     return junit.document("vkmapctl stress", cases)
 
 
@@ -153,4 +155,8 @@ def verify_junit(report: VerifyReport) -> bytes:
         )
         for row in report.results
     ]
+    if not cases:
+        cases = [
+            junit.Case("vkmapctl verify", "run", "error", report.reason or f"outcome {report.outcome}, nothing ran")
+        ]
     return junit.document("vkmapctl verify", cases)

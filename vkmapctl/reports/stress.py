@@ -39,6 +39,8 @@ def run_view(run: Run) -> list[Element]:
 def _run_head(run: Run) -> Iterable[Element]:
     for device in run.devices:
         yield from device_head(device, run.loader)
+    if run.layers:
+        yield Text(f"  active layers: {', '.join(run.layers)}")
     if run.floor:
         yield Text(
             f"  timer {run.floor.timer}, step {units.duration(run.floor.timer_step_ns)}; "

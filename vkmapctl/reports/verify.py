@@ -10,6 +10,8 @@ from vkmapctl.units import NONE
 
 def verify_view(report: VerifyReport) -> Iterable[Element]:
     """One row for each check and memory type, then the count of each verdict."""
+    if report.layers:
+        yield Text(f"active layers: {', '.join(report.layers)}")
     for device in report.devices:
         yield from device_head(device, report.loader)
         rows = [row for row in report.results if row.device == device.index]
