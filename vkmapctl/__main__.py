@@ -16,6 +16,8 @@ def main() -> None:
         for number in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
                 signal.signal(number, _interrupt)
+        signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGTERM))
+        sys.unraisablehook = _again
         from vkmapctl.cli import main as run
 
         gc.freeze()  # what was imported stays
@@ -46,6 +48,16 @@ def _say(line: str) -> None:
 
 def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
+
+
+def _again(ignored: "sys.UnraisableHookArgs") -> None:
+    """An interrupt that came where Python ignores exceptions, as in a weak reference's callback, comes again."""
+    if ignored.exc_type is not KeyboardInterrupt:
+        sys.__unraisablehook__(ignored)
+        return
+    import signal
+
+    signal.setitimer(signal.ITIMER_REAL, 0.01)
 
 
 def _nowhere() -> int:

@@ -3,11 +3,14 @@
 In processes of their own, started as a shell starts a job: in a new process group.
 """
 
+import fcntl
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -147,6 +150,58 @@ def test_an_interrupt_at_any_moment_ends_a_command_with_a_word(tmp_path, command
         assert process.returncode in (0, 130), err
         assert "Traceback" not in err
         assert process.returncode == 0 or "interrupted" in out + err
+
+
+def test_an_interrupt_that_python_would_ignore_comes_again():
+    """A weak reference's callback has nobody to raise to; importing has many of them."""
+    script = """
+import os, signal, sys, weakref
+import vkmapctl.__main__ as m
+import vkmapctl.cli
+class It: pass
+def main():
+    it = It()
+    held = weakref.ref(it, lambda _: os.kill(os.getpid(), signal.SIGINT))
+    del it
+    import time
+    time.sleep(30)
+vkmapctl.cli.main = main
+m.main()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=20)
+    assert (done.returncode, done.stderr) == (130, "Error: interrupted\n")
+
+
+@pytest.mark.parametrize("hangs_up", [True, False])
+def test_a_terminal_that_goes_away(tmp_path, hangs_up):
+    """Closing its window sends SIGHUP, unless nohup is in between; then the progress alone is lost."""
+    master, terminal = pty.openpty()
+    saved = tmp_path / "it.json"
+
+    def on_the_terminal():
+        os.setsid()
+        fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+        if not hangs_up:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    process = subprocess.Popen(
+        [sys.executable, "-m", "vkmapctl", "stress", "--size", "4K", "--size", "8K", "--duration", "700ms",
+         "--save", str(saved)],
+        env=environment(LAVAPIPE), stdin=terminal, stdout=subprocess.PIPE, stderr=terminal, text=True,
+        preexec_fn=on_the_terminal,
+    )  # fmt: skip
+    os.close(terminal)
+    shown = b""
+    while b"1/2" not in shown:
+        shown += os.read(master, 1 << 16)
+    os.close(master)
+    out, _ = process.communicate(timeout=60)
+    statuses = [row["status"] for row in json.loads(saved.read_text())["results"]]
+    if hangs_up:
+        assert (process.returncode, statuses[0]) == (130, "ok")
+        assert "interrupted" in out
+    else:
+        assert (process.returncode, statuses) == (0, ["ok", "ok"])
 
 
 # --- how long is waited ---------------------------------------------------------------------------
