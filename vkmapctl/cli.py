@@ -12,6 +12,7 @@ from vkmapctl import __version__
 from vkmapctl.errors import ExitCode, UsageProblem, VkmapError
 
 COMMANDS = {
+    "doctor": "doctor",
     "probe": "probe",
     "report": "report",
     "selftest": "selftest",

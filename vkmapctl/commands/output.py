@@ -37,6 +37,11 @@ def printer(output: dict[str, Any]) -> Any:
 def conclude(document: Any, output: dict[str, Any], *sinks: Any) -> int:
     """Shows the document and returns its exit code; only then raises what kept it from being saved."""
     show(document, output)
+    return saved(document, *sinks)
+
+
+def saved(document: Any, *sinks: Any) -> int:
+    """The document's exit code. Raises what kept it from being saved."""
     for sink in sinks:
         if sink and sink.error:
             raise UsageProblem(sink.error.message, *sink.error.hints, exit_code=document.exit_code or None)

@@ -9,11 +9,11 @@ import msgspec
 
 from vkmapctl.errors import UsageProblem
 from vkmapctl.model.device import MALLOC, Device
-from vkmapctl.model.documents import SCHEMA, ProbeReport, Run, SelftestReport, VerifyReport, to_json
+from vkmapctl.model.documents import SCHEMA, DoctorReport, ProbeReport, Run, SelftestReport, VerifyReport, to_json
 from vkmapctl.saved import older
 from vkmapctl.saved.reading import read_bytes
 
-Document = Run | ProbeReport | VerifyReport | SelftestReport
+Document = Run | ProbeReport | VerifyReport | SelftestReport | DoctorReport
 LARGEST_BYTES = 1 << 30
 LARGEST_NUMBER = 1e30
 TRIED_BYTES = 64 << 10  # more than most documents: a full disk is found before the measuring
