@@ -88,7 +88,8 @@ def _with_answers(report: DoctorReport, found: Probe, run: Run | VkmapError) -> 
         rows, status = run.results, run.outcome
         in_path = tuple(note.message.split()[0] for note in run.warnings if note.code == "layer-in-path")
     answers = advice.answers(found, rows, in_path)
-    outcome = outcomes.worst([report.outcome, status if status != "unsupported" else "ok"])
+    usable = found.device is not None and any(one.usable for one in found.device.memory_types)
+    outcome = outcomes.worst([report.outcome, "ok" if status == "unsupported" and usable else status])
     return replace(
         report,
         device=found.device.index if found.device else None,

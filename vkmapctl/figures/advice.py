@@ -38,30 +38,28 @@ def answers(probe: Probe, rows: Sequence[Row], in_path: Sequence[str]) -> tuple[
 
 
 def _mapping(probe: Probe) -> Answer:
-    ways = [proof for proof in probe.proofs if proof.by in MAP_CALLS]
-    bad = [f"{MAP_CALLS[proof.by][0]}: {proof.detail}" for proof in ways if proof.status != "ok"]  # type: ignore[index]
-    if bad or probe.status != "ok" or not ways:
-        return Answer(
-            "mapping works", "no", "; ".join(bad) or probe.reason or "nothing could be tried", "docs/checks.md"
-        )
-    names = ", ".join(MAP_CALLS[proof.by][0] for proof in ways)  # type: ignore[index]
-    return Answer(
-        "mapping works", "yes", f"written through one mapping, read back through the next: {names}", _CONCEPTS
-    )
+    ways = {MAP_CALLS[proof.by][0]: proof for proof in probe.proofs if proof.by in ("core", "khr", "v1")}
+    bad = {name: proof.detail for name, proof in ways.items() if proof.status != "ok"}
+    if not bad and ways and probe.status == "ok":
+        text = f"written through one mapping, read back through the next: {', '.join(ways)}"
+        return Answer("mapping works", "yes", text, _CONCEPTS)
+    alike = set(bad.values())
+    each = alike if len(alike) == 1 and len(bad) == len(ways) else [f"{name}: {why}" for name, why in bad.items()]
+    return Answer("mapping works", "no", "; ".join(each) or probe.reason or "nothing could be tried", "docs/checks.md")
 
 
 def _map2(probe: Probe, device: Device) -> Answer:
-    proved = [proof for proof in probe.proofs if proof.by in ("core", "khr")]
-    works = any(proof.status == "ok" for proof in proved)
-    why = _ROUTES[device.route] if works or not proved else f"it is there, and fails: {proved[0].detail}"
-    return Answer("vkMapMemory2", "yes" if works else "no", why, f"{_CONCEPTS}#map2")
+    works, why = _proof(probe, "core") if device.route == "core" else _proof(probe, "khr")
+    return Answer("vkMapMemory2", "yes" if works else "no", why or _ROUTES[device.route], f"{_CONCEPTS}#map2")
 
 
 def _proof(probe: Probe, by: str) -> tuple[bool, str]:
+    """Whether a proof holds, and why it does not where there is one."""
     found = next((proof for proof in probe.proofs if proof.by == by), None)
-    if found is None:
-        return False, ""
-    return found.status == "ok", "" if found.status == "ok" else f"it is there, and fails: {found.detail}"
+    if found is None or found.status == "ok":
+        return found is not None, ""
+    tried = "not tried" if found.status == "unsupported" else "it is there, and fails"
+    return False, f"{tried}: {found.detail}"
 
 
 def _placed(probe: Probe, device: Device) -> Answer:
@@ -92,7 +90,7 @@ def _wow64(probe: Probe, device: Device, rows: Sequence[Row]) -> Answer:
     for by, name in (("placed", "placed maps"), ("reserve", "reserve on unmap")):
         works, why = _proof(probe, by)
         if not works:
-            lacks.append(f"{name} fail" if why else f"no {name}")
+            lacks.append(f"{name}: {why}" if why else f"no {name}")
     alignment = device.placed.min_placed_memory_map_alignment or 0
     if not lacks and alignment > _MOST_ALIGNMENT:
         lacks.append(f"addresses only at multiples of {units.size(alignment)}")
