@@ -1,6 +1,7 @@
 """`python -m vkmapctl`, and the `vkmapctl` command."""
 
 import gc
+import io
 import os
 import sys
 from contextlib import suppress
@@ -77,6 +78,8 @@ def _open_standard_streams() -> None:
                 os.dup2(opened, number)
                 os.close(opened)
             setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal may know fewer characters than are drawn on it
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import click
 import pytest
-from damage import saved_runs, words, workload_files
+from damage import edited_json, saved_runs, words, workload_files
+from everywhere import made_of
 from fake_driver import FakeDriver
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -281,6 +282,20 @@ def test_saved_runs(tmp_path, capsys):
             with suppress(UsageProblem):
                 console.print_view(view(load(path)))
         capsys.readouterr()
+
+    test()
+
+
+def test_what_loads_is_shown_everywhere(tmp_path):
+    path = tmp_path / "run.json"
+
+    @settings(max_examples=500 * TIMES)
+    @given(edited_json())
+    def test(data):
+        path.write_bytes(data)
+        with suppress(UsageProblem):
+            for name, text in made_of(load(path)).items():
+                assert text.replace("\r\n", "\n").replace("\n", "").isprintable(), name
 
     test()
 

@@ -5,14 +5,19 @@ import json
 import os
 import signal
 import stat
+import subprocess
+import sys
 
 import pytest
-from builders import a_probe, a_probe_report, a_row, a_run
+from builders import a_device, a_latency, a_probe, a_probe_report, a_row, a_run
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vkmapctl.errors import UsageProblem
-from vkmapctl.model.documents import SCHEMA, indented, to_json
+from vkmapctl.model.base import Note
+from vkmapctl.model.bins import edge
+from vkmapctl.model.documents import SCHEMA, Tool, indented, to_json
+from vkmapctl.model.measured import Bins
 from vkmapctl.saved.files import Sink, load
 
 RUN = a_run(a_row(), a_row(api="v1", status="failed", reason="VK_ERROR_MEMORY_MAP_FAILED in map (step 0)"))
@@ -317,3 +322,97 @@ def test_another_schema_is_named(tmp_path):
 def test_what_cannot_be_read(tmp_path, kind):
     with pytest.raises(UsageProblem, match="cannot read"):
         load(unwritable(tmp_path, kind))
+
+
+def edited(path, value):
+    """RUN with one value replaced. path: `results[0].map.count`."""
+    document = parent = json.loads(to_json(RUN))
+    *way, last = [
+        int(part) if part.isdecimal() else part for part in path.replace("]", "").replace("[", ".").split(".")
+    ]
+    for part in way:
+        parent = parent[part]
+    parent[last] = value
+    return json.dumps(document).encode()
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "where", "says"),
+    [
+        ("results[0].map.count", 0, "results[0].map.count", "samples in the histogram"),
+        ("results[0].map.histogram.bins", [[31, 0]], "results[0].map.histogram.bins", "bins"),
+        ("results[0].map.histogram.bins", [[40, 1], [31, 1]], "results[0].map.histogram.bins", "bins"),
+        ("results[1].unmap.histogram.bins", [[(1 << 40) + 1, 1]], "results[1].unmap.histogram.bins", "bins"),
+        ("results[0].allocation_size", 0, "results[0].allocation_size", "no size"),
+        ("results[0].ns_per_pair", 5e-324, "results[0].ns_per_pair", "smaller"),
+        ("results[0].ns_per_pair", 1e300, "results[0].ns_per_pair", "larger"),
+        ("results[1].seconds", -1.0, "results[1].seconds", "negative"),
+        ("results[0].rounds_ns_per_pair", [1.0, -1.0], "results[0].rounds_ns_per_pair[1]", "negative"),
+        ("results[0].page_faults", {"minor": -1}, "results[0].page_faults.minor", "negative"),
+        ("results[0].memory_type", -2, "results[0].memory_type", "negative"),
+        ("results[0].device", 7, "results[0].device", "no such device"),
+        ("results[1].threads", "1", "results[1].threads", "Expected `int`"),
+        ("results[1]", [], "results[1]", "Expected `object`"),
+        ("floor.call_ns", 1e-300, "floor.call_ns", "smaller"),
+        ("devices[0].memory_types[0].heap", 1, "devices[0].memory_types[0].heap", "no such heap"),
+        ("exit_code", 10**40, "exit_code", "larger"),
+    ],
+)
+def test_what_no_view_can_show_is_refused_with_its_place(tmp_path, path, value, where, says):
+    (tmp_path / "it.json").write_bytes(edited(path, value))
+    with pytest.raises(UsageProblem) as caught:
+        load(tmp_path / "it.json")
+    assert says in caught.value.message
+    assert f"`$.{where}`" in caught.value.message
+
+
+def test_numbers_that_are_none_are_refused(tmp_path):
+    for text in (b"NaN", b"Infinity", b"-Infinity", b"1e999"):
+        (tmp_path / "it.json").write_bytes(to_json(RUN).replace(b'"ns_per_pair": 81.0', b'"ns_per_pair": ' + text))
+        with pytest.raises(UsageProblem, match="not a saved run"):
+            load(tmp_path / "it.json")
+
+
+def test_devices_that_are_told_twice_are_refused(tmp_path):
+    (tmp_path / "it.json").write_bytes(to_json(a_run(devices=(a_device(), a_device()))))
+    with pytest.raises(UsageProblem, match=r"same index - at `\$\.devices`"):
+        load(tmp_path / "it.json")
+
+
+def test_a_stranger_s_text_is_cleaned(tmp_path):
+    text = "\x1b[2J\u202e ™\n" + "x" * 30_000
+    run = a_run(
+        a_row(job=text, reason=text), host={text: text}, started=text, warnings=(Note(text, text),), outcome="failed",
+        device=a_device(name=text), tool=Tool(text, text, (text,)),
+    )  # fmt: skip
+    (tmp_path / "it.json").write_bytes(json.dumps(json.loads(to_json(run))).encode())
+    found = to_json(load(tmp_path / "it.json")).decode().replace("\n", "")
+    assert found.isprintable()
+    assert "\\u" not in found
+    assert found.count("?[2J? ™ xxx") == 11
+    assert len(found) < 11 * 20_000 + 10_000
+
+
+def test_memory_for_a_large_file_is_a_few_times_its_size(tmp_path):
+    """With bins as runs have them: some of thousands of samples, most of few. The file itself is a part of it."""
+    path = tmp_path / "large.json"
+    bins = tuple((edge(i), 1 + (5000 // i if i % 9 else 70_000 + i)) for i in range(1, 300))
+    latency = a_latency(histogram=Bins(bins, 0))
+    path.write_bytes(to_json(a_run(*(a_row(job=f"{i}", map=latency, unmap=latency) for i in range(3_000)))))
+    size = path.stat().st_size
+    script = "import re, sys; from pathlib import Path; from vkmapctl.saved.files import load;"
+    script += "peak = lambda: int(re.search(r'VmHWM:\\s*(\\d+)', open('/proc/self/status').read())[1]) * 1024;"
+    script += "before = peak();"
+    script += "run = load(Path(sys.argv[1])); print(len(run.results), peak() - before)"
+    done = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, check=True)
+    rows, grown = map(int, done.stdout.split())
+    assert rows == 3_000
+    assert size > 20e6
+    assert size < grown < 6 * size
+
+
+def test_a_file_of_too_many_values_is_refused_before_they_are_made(tmp_path):
+    path = tmp_path / "it.json"
+    path.write_bytes(b'{"schema": "vkmapctl/1", "kind": "stress", "x": [' + b"1," * 33_000_000 + b"1]}")
+    with pytest.raises(UsageProblem, match="more than 32,000,000 values"):
+        load(path)
