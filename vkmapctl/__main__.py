@@ -1,6 +1,7 @@
 """`python -m vkmapctl`, and the `vkmapctl` command."""
 
 import gc
+import io
 import os
 import sys
 from contextlib import suppress
@@ -16,6 +17,8 @@ def main() -> None:
         for number in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
                 signal.signal(number, _interrupt)
+        signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGTERM))
+        sys.unraisablehook = _again
         from vkmapctl.cli import main as run
 
         gc.freeze()  # what was imported stays
@@ -48,15 +51,35 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
+def _again(ignored: "sys.UnraisableHookArgs") -> None:
+    """An interrupt that came where Python ignores exceptions, as in a weak reference's callback, comes again."""
+    if ignored.exc_type is not KeyboardInterrupt:
+        sys.__unraisablehook__(ignored)
+        return
+    import signal
+
+    signal.setitimer(signal.ITIMER_REAL, 0.01)
+
+
+def _nowhere() -> int:
+    """A file that has nothing to read, and that nobody reads."""
+    try:
+        return os.open(os.devnull, os.O_RDWR)
+    except OSError:  # a root without devices
+        return os.memfd_create("nowhere")
+
+
 def _open_standard_streams() -> None:
     """A stream that the caller closed leads nowhere; else the next file opened would get its number."""
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         if getattr(sys, name) is None:
-            opened = os.open(os.devnull, os.O_RDWR)
+            opened = _nowhere()
             if opened != number:
                 os.dup2(opened, number)
                 os.close(opened)
             setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal may know fewer characters than are drawn on it
 
 
 if __name__ == "__main__":

@@ -62,10 +62,11 @@ def refusal(message: str, hints: tuple[str, ...], exit_code: int, call: str = ""
 
 
 class DriverDied(VkmapError):
-    """The process that holds the driver crashed or hung, as `kind` says."""
+    """The process that holds the driver crashed or hung, as `kind` says: how, and in which call if that is known."""
 
     exit_code = ExitCode.DRIVER_DIED
     kind: Literal["crashed", "hung"] = "crashed"
+    how = call = ""
 
 
 def of_exception(error: Exception) -> VkmapError:

@@ -71,6 +71,7 @@ def probe(
             proving.close()
     used = {one.index for one in select(shown, selector if selector == "all" else None)}
     gap = unmet(requirements, expected_driver, [one for one in probes if one.device and one.device.index in used])
+    active = tuple(one.name for one in proving.layers)
     outcome = _outcome([*(one.status for one in probes), ended], bool(gap))
     return replace(
         report,
@@ -80,7 +81,8 @@ def probe(
         exit_code=outcomes.EXIT[outcome],
         missing=gap,
         warnings=(*proving.described.notes, *proving.notes),
-        layers=tuple(one.name for one in proving.layers),
+        layers=active,
+        injected=layers.injected(layer.fault if layer else "", active),
     )
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 from vkmapctl.driver.messages import Calibrate, Calibrated, Described, Finish, Finished, Measure, Measured, Round
 from vkmapctl.driver.protocol import Died, Driver, Interrupted
 from vkmapctl.driver.proving import proved
-from vkmapctl.errors import CallFailed, ExitCode, VkmapError
+from vkmapctl.errors import CallFailed, DriverDied, ExitCode, VkmapError
 from vkmapctl.figures import stats, trust
 from vkmapctl.figures.rows import measured_row
 from vkmapctl.model.base import Note, Status
@@ -143,8 +143,10 @@ class Runner:
             self._let_pass_end()
             causes, interrupted = [Cause("interrupted")] * len(group), True
         except VkmapError as error:
-            causes = [_refusal(error)] * len(group)
             self.close(grace=0)
+            if error.exit_code == ExitCode.INTERNAL:  # no driver's fault
+                raise
+            causes = [_refusal(error)] * len(group)
         rows = self._rows(group, rounds, causes)
         if any(row.status == "lost" for row in rows):
             self.close(grace=0)  # a lost device stays lost; the next group gets a new one
@@ -178,8 +180,7 @@ class Runner:
             notes += validation_notes(self.start().validation)
         assert self._driver is not None
         leak = None
-        timeout = self._timeout or max(patience.for_job(job) for job in group)
-        for reply in self._driver.ask(Measure(tuple(group)), timeout=timeout):
+        for reply in self._driver.ask(Measure(tuple(group)), timeout=patience.for_group(group, self._timeout)):
             if isinstance(reply, Round):
                 rounds.append(reply.ns_per_pair)
                 leak = Cause("leak", text=f"leak: {reply.leak}") if reply.leak else None
@@ -239,7 +240,9 @@ class Runner:
 
 
 def _refusal(error: VkmapError) -> Cause:
-    """The cause that an error of the driver's process is."""
+    """The cause that an error of the driver's process is, or its death while the devices were listed again."""
+    if isinstance(error, DriverDied):
+        return Cause(error.kind, call=error.call, text=error.how or error.message)
     if isinstance(error, CallFailed):
         return Cause("call-failed", call=error.call, result=error.result, text=error.message)
     return Cause("unsupported" if error.exit_code == ExitCode.UNSUPPORTED else "refused", text=error.message)

@@ -17,7 +17,7 @@ from vkmapctl.driver.process import DriverProcess, Interrupts
 from vkmapctl.driver.protocol import Died, Driver, Interrupted
 from vkmapctl.errors import Unsupported
 from vkmapctl.figures import outcomes, trust
-from vkmapctl.figures.rows import refused_row
+from vkmapctl.figures.rows import not_run_row, refused_row
 from vkmapctl.inside.layer import LayerChoice
 from vkmapctl.machine import host
 from vkmapctl.model.base import Note, Status
@@ -85,6 +85,7 @@ class Stress:
         with self._interrupts.caught():
             try:
                 plans = self._begin()
+                self._calibrate(plans)
                 self._measure(plans)
                 if self._together:
                     self._measure_together(plans)
@@ -92,7 +93,6 @@ class Stress:
             except Interrupted:
                 self._finish("interrupted")
             except Died as died:  # while the floor was measured
-                self._note(Note("died", f"the driver {died.kind} before anything was measured: {died.where}"))
                 self._finish(died.kind)
             except Exception:
                 if self._run.devices:
@@ -139,15 +139,27 @@ class Stress:
         )
         plans = self._plans(chosen)
         facts = self._run.host | host.near_gpu(chosen[0].pci_address)
-        self._update(loader=described.loader, layers=layers.names(described.files), devices=tuple(chosen), host=facts)
+        active = layers.names(described.files)
+        injected = layers.injected(self._run.injected, active)
+        self._update(loader=described.loader, layers=active, injected=injected, devices=tuple(chosen), host=facts)
         jobs = [job for plan in plans for job in plan.jobs]
         self._note(*validation_notes(described.validation))
         self._note(*trust.machine_notes(facts, max(job.threads for job in jobs)))
         self._note(*described.notes, *same_gpu_notes(chosen).values(), *(note for plan in plans for note in plan.notes))
         self._save(self._run)
-        self._update(floor=self._runner.calibrate())
         self._watcher.begin(jobs)
         return plans
+
+    def _calibrate(self, plans: Sequence[Plan]) -> None:
+        """Raises Died, and then nothing can be measured."""
+        try:
+            self._update(floor=self._runner.calibrate())
+        except Died as died:
+            self._note(Note("died", f"the driver {died.kind} before anything was measured: {died.told}"))
+            why = f"the driver {died.kind} before"
+            rows = [not_run_row(job, why) for plan in plans for job in plan.jobs]
+            self._update(results=(*self._run.results, *rows))
+            raise
 
     def _plans(self, chosen: Sequence[Device]) -> list[Plan]:
         """Of each part for each device. Where others can run, one that is unsupported becomes a row that says so."""

@@ -16,7 +16,7 @@ from vkmapctl.driver.messages import Described, Finish, Finished, Tried, Try
 from vkmapctl.driver.process import DriverProcess, Interrupts
 from vkmapctl.driver.protocol import Died, Interrupted
 from vkmapctl.driver.proving import prove, proved
-from vkmapctl.errors import ExitCode, UsageProblem, VkmapError
+from vkmapctl.errors import DriverDied, ExitCode, UsageProblem, VkmapError
 from vkmapctl.figures import outcomes
 from vkmapctl.inside.layer import LayerChoice
 from vkmapctl.machine import host
@@ -104,11 +104,13 @@ class Attempts:
             verdict = _validated(one, tried.verdict, said)
         except Died as died:
             verdict = Verdict(died.kind, died.told)
+        except DriverDied as error:
+            verdict = Verdict(error.kind, error.message)
         except VkmapError as error:
-            verdict = Verdict(
-                "crashed" if error.exit_code == ExitCode.DRIVER_DIED else registry.verdict_of(error) or "fail",
-                error.message,
-            )
+            if error.exit_code == ExitCode.INTERNAL:  # no driver's fault
+                raise
+            skipped = error.exit_code == ExitCode.UNSUPPORTED
+            verdict = Verdict("skip" if skipped else registry.verdict_of(error) or "fail", error.message)
         finally:
             child.close(0)
         return _row(one, device, memory_type, verdict, time.monotonic() - begin)
@@ -224,10 +226,12 @@ def verify(
             expected_driver=expected_driver,
             prove=attempts.prove,
         )
+        active = layers.names(described.files)
         report = replace(
             report,
             loader=described.loader,
-            layers=layers.names(described.files),
+            layers=active,
+            injected=layers.injected(report.injected, active),
             devices=tuple(devices),
             warnings=(*described.notes, *same_gpu_notes(devices).values()),
         )

@@ -5,12 +5,10 @@ Kept apart from test_icd.py until all of it holds.
 
 import json
 import os
-import re
-import xml.etree.ElementTree as ET
 
 import pytest
 from cli_runner import vkmapctl
-from icd.build import icd, text
+from icd.build import icd
 from icd.trial import processes_of
 
 SHORT = ("--duration", "50ms", "--warmup", "0s")
@@ -19,7 +17,6 @@ VERIFY = ("verify", "--check", "M1")
 COMMANDS = {"probe": ("probe",), "stress": STRESS, "verify": VERIFY}
 OTHER = r"deviceUUID=\x01 deviceName=Other deviceType=2"  # listed first, and no second manifest of lavapipe
 ENDED = ("vkDestroyDevice", "vkDestroyInstance", "unload", "exit")
-CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
 
 def rows(document):
@@ -114,53 +111,7 @@ def described(folder, breaks):
     return one["device"], json.dumps([document["warnings"], one["notes"]])
 
 
-# Text
-
-NAME = "\x1b]0;title\x07\x1b[31mRed\x1b[2J\x9b1m\r\n|x".encode()
-
-
-def test_no_name_reaches_the_terminal_as_it_is(tmp_path):
-    driver = icd(tmp_path, f"deviceName={text(NAME)} driverName={text(NAME)} driverInfo={text(NAME)}")
-    saved, junit = tmp_path / "saved.json", tmp_path / "junit.xml"
-    for command in (
-        ("probe",),
-        (*STRESS, "--save", str(saved)),
-        (*VERIFY, "--junit", str(junit)),
-        ("stress", "--size", "8192G"),
-    ):
-        result = vkmapctl(*command, driver=driver)
-        assert CONTROL.findall(result.out + result.err) == [], command
-        assert "Red" in result.out + result.err
-    device, _ = described(tmp_path, driver["VKMAPCTL_ICD"])
-    for key in ("name", "driver_name", "driver_info"):
-        assert CONTROL.findall(device[key]) == []
-        assert "\n" not in device[key]
-    ET.parse(junit)
-    for form in ("md", "csv", "junit", "html"):
-        exported = vkmapctl("report", "export", str(saved), "--format", form)
-        assert exported.code == 0, exported.err
-        assert CONTROL.findall(exported.out) == []
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_last_words_are_cleaned(tmp_path, command):
-    driver = icd(tmp_path, rf"vkMapMemory2=write:2:{text(NAME)}\x0a,crash")
-    result = vkmapctl(*COMMANDS[command], driver=driver)
-    assert result.code == 6
-    assert "Red" in result.out + result.err
-    assert CONTROL.findall(result.out + result.err) == []
-
-
 # Processes and threads
-
-
-@pytest.mark.parametrize("before_ms", [30, 60, 100, 150])
-def test_a_death_while_the_clock_is_measured_is_a_crash(tmp_path, before_ms):
-    """The thread starts with the last that is asked while devices are listed; the device comes after the clock."""
-    thread = f"vkGetPhysicalDeviceMemoryProperties2@1=thread,sleep:{before_ms},crash"
-    driver = icd(tmp_path, f"{thread} vkCreateDevice=sleep:1000")
-    result = vkmapctl(*STRESS, "--json", "--quiet", driver=driver)
-    assert (result.code, result.json()["outcome"]) == (6, "crashed")
 
 
 @pytest.fixture

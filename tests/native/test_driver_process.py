@@ -1,6 +1,7 @@
 """The process that holds the driver, as its parent sees it end in every way."""
 
 import ctypes
+import errno
 import faulthandler
 import itertools
 import os
@@ -147,14 +148,38 @@ def test_an_error_of_ours_is_raised_in_the_parent(started, error):
     assert caught.value.exit_code == error.exit_code
 
 
-def test_a_bug_in_the_process_is_an_internal_error_with_its_traceback(started):
+@pytest.mark.parametrize("wanted", [False, True])
+def test_a_bug_in_the_process_is_an_internal_error_with_its_traceback_where_that_is_wanted(
+    started, monkeypatch, wanted
+):
+    monkeypatch.setenv("VKMAPCTL_TRACEBACK", "1" if wanted else "")
+
     def answer(request, channel):
         raise ZeroDivisionError("for example")
 
     with pytest.raises(VkmapError) as caught:
         answered(started(serving(answer)))
     assert caught.value.exit_code == ExitCode.INTERNAL
-    assert caught.value.hints[-1] == "ZeroDivisionError: for example"
+    assert caught.value.message.startswith("internal error: ZeroDivisionError: for example (test_driver_process.py:")
+    assert (caught.value.hints[-1] == "ZeroDivisionError: for example") == wanted
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.EMFILE, "Too many open files"), FileNotFoundError(2, "No such file", "/proc/self/maps")]
+)
+def test_what_the_machine_lacks_is_no_bug(started, error):
+    def answer(request, channel):
+        raise error
+
+    with pytest.raises(VkmapError) as caught:
+        answered(started(serving(answer)))
+    assert caught.value.exit_code == ExitCode.UNSUPPORTED
+
+
+def test_a_driver_that_writes_into_the_pipe(started):
+    died = end_of(started(serving(lambda request, channel: os.write(channel._write_fd, b"\x04\0\0\0oops"))))
+    assert died.kind == "crashed"
+    assert "not its own" in died.how
 
 
 # --- the end --------------------------------------------------------------------------------------
@@ -278,6 +303,141 @@ def test_an_interrupt_ends_the_wait(started):
         os.kill(os.getpid(), signal.SIGINT)
         with pytest.raises(Interrupted):
             next(one.ask(Calibrate()))
+
+
+def test_an_interrupt_comes_before_any_death(started):
+    """As where the whole group, or all of a service, is told to end."""
+    interrupts = Interrupts()
+    one = started(serving(hang), interrupts=interrupts)
+    one.describe()
+    replies = one.ask(Calibrate())
+    with interrupts.caught():
+        os.kill(one.pid, signal.SIGKILL)
+        os.waitid(os.P_PID, one.pid, os.WEXITED | os.WNOWAIT)
+        os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(Interrupted):
+            next(replies)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_each_signal_that_ends_a_run_is_an_interrupt(started, number):
+    interrupts = Interrupts()
+    with interrupts.caught():
+        os.kill(os.getpid(), number)
+    assert interrupts.pending
+
+
+def test_what_the_caller_has_ignored_stays_ignored():
+    """nohup, or a shell that starts a job in the background."""
+    interrupts, before = Interrupts(), signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with interrupts.caught():
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert not interrupts.pending
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_what_is_meant_for_the_parent_does_not_reach_the_process(started, number):
+    one = started(serving(lambda request, channel: channel.send(pack(Finished()))))
+    one.describe()
+    os.kill(one.pid, number)
+    assert one.answer(Finish(), Finished) == Finished()
+
+
+def test_nor_does_it_in_the_moment_of_the_fork(started, monkeypatch):
+    fork = os.fork
+
+    def fork_and_signal():
+        pid = fork()
+        if pid == 0:
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                os.kill(os.getpid(), number)
+        return pid
+
+    monkeypatch.setattr(os, "fork", fork_and_signal)
+    one = started(serving(lambda request, channel: channel.send(pack(Finished()))))
+    assert answered(one) == Finished()
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set(), "the parent takes them again"
+
+
+def test_the_time_for_which_the_parent_was_stopped_is_no_silence(started, monkeypatch):
+    """Ctrl-Z and fg an hour later; each look here takes an hour."""
+    hours, looks = itertools.count(step=3600), []
+    one = started(serving(hang), timeout=1.0, on_tick=lambda: looks.append(None))
+    one.describe()
+    with monkeypatch.context() as patched:
+        patched.setattr(time, "monotonic", lambda: next(hours))
+        with pytest.raises(Died, match="no progress"):
+            next(one.ask(Calibrate()))
+    assert len(looks) > 3
+
+
+def test_more_files_than_select_takes(started):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
+    held = []
+    try:
+        held += [os.dup(0) for _ in range(1100)]
+        one = started(serving(lambda request, channel: channel.send(pack(Finished()))))
+        assert answered(one) == Finished()
+        one.close()
+    finally:
+        for fd in held:
+            os.close(fd)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_machine_without_a_null_device(started, monkeypatch):
+    monkeypatch.setattr(os, "devnull", "/nowhere/null")
+
+    def answer(request, channel):
+        assert os.read(0, 1) == b""
+        channel.send(pack(Finished()))
+
+    assert answered(started(serving(answer))) == Finished()
+
+
+def test_a_caller_that_ignores_the_end_of_children(started):
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        died = end_of(started(serving(lambda request, channel: die_by(signal.SIGSEGV))))
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    assert died.how == "killed by SIGSEGV"
+
+
+def test_a_driver_that_closes_its_output_costs_the_parent_no_cpu(started):
+    def answer(request, channel):
+        os.close(1)
+        os.close(2)
+        signal.pause()
+
+    looks = []
+    one = started(serving(answer), timeout=0.5, on_tick=lambda: looks.append(None))
+    assert end_of(one).kind == "hung"
+    assert len(looks) < 20
+
+
+def test_a_driver_that_never_stops_printing_is_watched_all_the_same(started):
+    def answer(request, channel):
+        while True:
+            os.write(1, b"x" * 65536)
+
+    assert end_of(started(serving(answer), timeout=0.5)).kind == "hung"
+
+
+def test_what_was_said_just_before_the_end_is_heard(started):
+    """The last message arrives between two looks, and so does the end."""
+
+    def answer(request, channel):
+        channel.send(pack(Finished()))
+        os._exit(0)
+
+    for _ in range(50):
+        assert answered(started(serving(answer))) == Finished()
 
 
 def test_closing_lets_a_process_finish_by_itself(tmp_path):

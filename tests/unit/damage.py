@@ -43,6 +43,41 @@ def _places(node, path=()):
             yield from _places(node[key], (*path, key))
 
 
+EDGES = [0, 1, 5e-324, 1e-30, 1e-9, 0.5, 1 << 40, (1 << 40) + 1, 1 << 63, 1e30, 1e31, 1e308, 10**40, -1, -2, -0.5]
+STEERING = "\x1b]0;title\x07\x1b[2J\x9b1m\r\n\t\u202e\u2028\ufeff\uffff\0\ud800 ™ 漢 [x](http://x) </a> ' \" % {}"
+
+
+@st.composite
+def edited_json(draw):
+    """A saved document as a stranger edits it: types are kept, and so it often loads."""
+    document = json.loads(draw(st.sampled_from(DOCUMENTS)))
+    for _ in range(draw(st.integers(1, 4))):
+        path, parent = draw(st.sampled_from([*_places(document)][1:])), document
+        for key in path[:-1]:
+            parent = parent[key]
+        parent[path[-1]] = draw(edited(parent[path[-1]]))
+    return json.dumps(document).encode()
+
+
+def edited(value):
+    """Other values of the same type, and null."""
+    match value:
+        case bool():
+            return st.booleans()
+        case int():
+            return st.sampled_from([one for one in EDGES if isinstance(one, int)])
+        case float():
+            return st.sampled_from(EDGES)
+        case str():
+            return st.one_of(st.text(max_size=5), st.sampled_from([STEERING, "", "a " * 2000, "a" * 30_000, value]))
+        case list() if value:
+            return st.lists(st.sampled_from(value), max_size=4)
+        case dict() if value:
+            return st.sampled_from([{}, *({k: v for k, v in value.items() if k != gone} for gone in value)])
+        case _:
+            return st.none()
+
+
 @st.composite
 def bent_json(draw):
     """A saved document with some of its values replaced, removed or doubled."""
@@ -89,7 +124,7 @@ nested = st.builds(
     st.booleans(),
 )
 saved_runs = st.one_of(
-    st.sampled_from(DOCUMENTS), bent_json(), bent_json(), bent_bytes(), nested, st.binary(max_size=80)
+    st.sampled_from(DOCUMENTS), edited_json(), bent_json(), bent_json(), bent_bytes(), nested, st.binary(max_size=80)
 )
 workload_files = st.one_of(
     bent_bytes(PRESETS or [b'[[job]]\nsize = "64K"\n']),

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import click
 import pytest
-from damage import saved_runs, words, workload_files
+from damage import edited_json, saved_runs, words, workload_files
+from everywhere import made_of
 from fake_driver import FakeDriver
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -179,7 +180,11 @@ MAY_BE_SILENT = ["workloads", "show"], ["report", "export"]  # of an empty file,
 
 
 def is_sound(code, out, err, may_be_silent=False):
+<<<<<<< HEAD
     """Success, a verdict with its report, or exactly one error line with hints, and a refusal's document."""
+=======
+    """Success, a verdict with its report, or exactly one error line with hints; stdout may hold a document."""
+>>>>>>> main
     errors = [line for line in err.splitlines() if line.startswith("Error: ")]
     assert "Traceback" not in out + err
     if errors:
@@ -281,6 +286,20 @@ def test_saved_runs(tmp_path, capsys):
             with suppress(UsageProblem):
                 console.print_view(view(load(path)))
         capsys.readouterr()
+
+    test()
+
+
+def test_what_loads_is_shown_everywhere(tmp_path):
+    path = tmp_path / "run.json"
+
+    @settings(max_examples=500 * TIMES)
+    @given(edited_json())
+    def test(data):
+        path.write_bytes(data)
+        with suppress(UsageProblem):
+            for name, text in made_of(load(path)).items():
+                assert text.replace("\r\n", "\n").replace("\n", "").isprintable(), name
 
     test()
 

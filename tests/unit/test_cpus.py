@@ -61,3 +61,18 @@ def test_siblings_of_this_machine_include_the_cpu():
 def test_a_gpu_that_is_not_there_is_near_nothing():
     assert host.near_gpu(None) == {"gpu_numa_node": None, "gpu_local_cpus": None}
     assert host.near_gpu("ffff:ff:1f.7") == {"gpu_numa_node": None, "gpu_local_cpus": None}
+
+
+def test_threads_that_cannot_all_be_started_are_given_up(monkeypatch):
+    start, started, enough = threading.Thread.start, [], threading.Event()
+
+    def start_some(thread):
+        if len(started) == 3:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_some)
+    with pytest.raises(RuntimeError):
+        cpus.in_threads(5, lambda i: enough.wait(), give_up=enough.set)
+    assert not any(thread.is_alive() for thread in started)

@@ -6,9 +6,10 @@ from msgspec.structs import replace
 
 from vkmapctl.driver.messages import Calibrated, Described, Finished, Measured, Round
 from vkmapctl.driver.protocol import Died, Interrupted
-from vkmapctl.errors import CallFailed, Unsupported
+from vkmapctl.errors import CallFailed, DriverDied, Unsupported, VkmapError
 from vkmapctl.model.loop import Op, Place
 from vkmapctl.model.measured import Cause, Counted, Histogram, Touched
+from vkmapctl.model.script import Pause, Repeat
 from vkmapctl.runner import DIED_AT_END, Runner, Watcher, share
 
 UNTIMED = Histogram(0, 0, 0, 0, 0, ())
@@ -163,6 +164,51 @@ def test_memory_that_runs_out(fitted, pairs, status):
     (row,) = runner.measure((replace(V1, fitted=fitted),)).rows
     assert row.status == status
     assert "VK_ERROR_OUT_OF_DEVICE_MEMORY in vkAllocateMemory" in row.reason
+
+
+def test_a_restart_that_dies_has_crashed():
+    """The process before has died, and the next one does not get as far as the devices."""
+    died = DriverDied("the driver hung while its devices were listed: no progress for 30 s in vkCreateInstance")
+    died.kind, died.how, died.call = "hung", "no progress for 30 s", "vkCreateInstance"
+
+    def start(heartbeat, on_tick):
+        raise died
+
+    runner = Runner(start, [FakeSlot()])
+    (row,) = runner.measure((V1,)).rows
+    assert (row.status, row.reason) == ("hung", "no progress for 30 s in vkCreateInstance")
+
+
+def test_a_mistake_of_ours_is_no_failure_of_the_driver():
+    mistake = VkmapError("internal error: KeyError: 'x' (measuring.py:1)")
+    driver = FakeDriver(mistake)
+    with pytest.raises(VkmapError) as caught:
+        runner_of(driver).measure((V1,))
+    assert caught.value is mistake
+    assert driver.closed == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "seconds"),
+    [
+        ({}, 5.0),
+        ({"rate": 0.02}, 55.0),
+        ({"gap_seconds": 7.0}, 12.0),
+        ({"scripted": (Repeat(steps=(Pause(duration="9s"),), times=3), Pause(duration="2s"))}, 14.0),
+    ],
+)
+def test_what_is_waited_for_by_plan_is_no_silence(changes, seconds):
+    asked = []
+
+    class Asked(FakeDriver):
+        def ask(self, request, *, timeout=None):
+            asked.append(timeout)
+            return super().ask(request, timeout=timeout)
+
+    driver = Asked(Measured((None,)), Measured((None,)))
+    runner = Runner(lambda *_: (driver, DESCRIBED), [FakeSlot(10)], timeout=5.0)
+    runner.measure((a_job(**changes),))
+    assert asked == [pytest.approx(seconds)]
 
 
 def test_a_leak_fails_only_what_was_well_so_far():

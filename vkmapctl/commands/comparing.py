@@ -9,14 +9,17 @@ from vkmapctl.figures.compare import CompareReport, Difference, Limits, compare
 from vkmapctl.model.documents import SCHEMA, Run
 from vkmapctl.reports.compare import difference_line
 from vkmapctl.saved.files import load
+from vkmapctl.text import clean
 
 
 def load_run(path: Path) -> tuple[str, Run]:
-    """The file's name and its run. Raises UsageProblem for anything but a stress run."""
+    """The file's name and its run. Raises UsageProblem for anything but a stress run with rows."""
     document = load(path)
     if not isinstance(document, Run):
         raise UsageProblem(f"{path} is no stress run", "report show prints any saved document")
-    return str(path), document
+    if not document.results:
+        raise UsageProblem(f"{path} has no rows to compare", f"its run was {document.outcome}: report show {path}")
+    return clean(str(path)), document
 
 
 def compared(

@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from vkmapctl.errors import UsageProblem, VkmapError
+from vkmapctl.text import clean
 
 if TYPE_CHECKING:
     from vkmapctl.reports.elements import Element
@@ -115,5 +116,5 @@ def print_error(error: VkmapError) -> None:
 
 def _one_line(text: str) -> str:
     """Without line ends, without what would steer a terminal, and of a length that a person reads."""
-    line = " ".join("".join(char if char.isprintable() or char.isspace() else "?" for char in text).split())
-    return line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}… ({len(line)} characters)"
+    line = " ".join(text.split())
+    return clean(line, LONGEST_LINE) + (f" ({len(line)} characters)" if len(line) > LONGEST_LINE else "")

@@ -1,13 +1,20 @@
 """What the commands do alike with their result: progress, the file of --save, tables or JSON, the exit code."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from vkmapctl.commands import console
 from vkmapctl.errors import ExitCode, UsageProblem, VkmapError, of_exception
+from vkmapctl.text import clean
 
 _INTERRUPTED = VkmapError("stopped by the user", exit_code=ExitCode.INTERRUPTED)
+
+
+def command_line() -> list[str]:
+    """What was typed behind the program's name, as it may be shown."""
+    return [clean(word) for word in sys.argv[1:]]
 
 
 def progress(line: Callable[[Any], str], output: dict[str, Any]) -> Callable[[Any], None]:

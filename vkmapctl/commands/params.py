@@ -17,7 +17,11 @@ class Command(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         given = list(args)
-        rest = super().parse_args(ctx, args)
+        try:
+            rest = super().parse_args(ctx, args)
+        except click.UsageError as error:
+            error.ctx = error.ctx or ctx  # which click's parser leaves out
+            raise
         if not ctx.resilient_parsing:  # of a completion
             values, _, parameters = self.make_parser(ctx).parse_args(given)
             for parameter in parameters:

@@ -1,6 +1,5 @@
 """`vkmapctl probe`."""
 
-import sys
 from functools import partial
 from typing import Any
 
@@ -9,7 +8,7 @@ import click
 from vkmapctl import __version__
 from vkmapctl.commands import params
 from vkmapctl.commands.options import common_options, gate_options, layer_options, test_layer, timeout_option
-from vkmapctl.commands.output import conclude, kept, printer, sink_of
+from vkmapctl.commands.output import command_line, conclude, kept, printer, sink_of
 from vkmapctl.inside import fork, server
 
 
@@ -43,7 +42,7 @@ def probe(
             expected_driver=expect_driver,
             timeout=timeout,
             layer=layer,
-            command=sys.argv[1:],
+            command=command_line(),
             version=__version__,
             started=started,
             begin=run.begin,

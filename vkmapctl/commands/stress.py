@@ -1,6 +1,5 @@
 """`vkmapctl stress`."""
 
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -8,7 +7,7 @@ import click
 
 from vkmapctl import __version__
 from vkmapctl.commands.options import common_options, gate_options, layer_options, test_layer, timeout_option
-from vkmapctl.commands.output import conclude, kept, show_plots, sink_of
+from vkmapctl.commands.output import command_line, conclude, kept, show_plots, sink_of
 from vkmapctl.commands.params import Command, Parsed
 from vkmapctl.plans.options import FLAGS, KEYS, Option
 
@@ -101,7 +100,7 @@ def stress(
             thresholds=thresholds,
             timeout=timeout,
             layer=test_layer(emulate, inject, validate),
-            command=sys.argv[1:],
+            command=command_line(),
             begin=keeper.begin,
             save=keeper.save,
             watcher=watcher(quiet=output["quiet"], color=not output["no_color"]),

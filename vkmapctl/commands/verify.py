@@ -1,14 +1,13 @@
 """`vkmapctl verify`."""
 
 import os
-import sys
 from typing import Any
 
 import click
 
 from vkmapctl import __version__
 from vkmapctl.commands.options import common_options, gate_options, layer_options, test_layer, timeout_option
-from vkmapctl.commands.output import conclude, kept, progress, sink_of
+from vkmapctl.commands.output import command_line, conclude, kept, progress, sink_of
 from vkmapctl.commands.params import Command
 from vkmapctl.errors import ExitCode, UsageProblem
 
@@ -86,7 +85,7 @@ def verify(
             expected_driver=expect_driver,
             timeout=timeout,
             layer=test_layer(emulate, inject, validate),
-            command=sys.argv[1:],
+            command=command_line(),
             version=__version__,
             on_row=progress(tables.check_line, output),
             begin=run.begin,

@@ -17,6 +17,7 @@ import msgspec
 
 from vkmapctl.inside import search_path
 from vkmapctl.model.base import Data, Note
+from vkmapctl.text import clean
 
 if TYPE_CHECKING:
     from vkmapctl.machine.addresses import Area
@@ -65,7 +66,7 @@ def _switch(entry: Any) -> tuple[str, str] | None:
     """The first pair of an object such as {"NODEVICE_SELECT": "1"}."""
     if isinstance(entry, dict) and entry:
         name, value = next(iter(entry.items()))
-        return str(name), str(value)
+        return clean(str(name)), clean(str(value))
     return None
 
 
@@ -82,7 +83,7 @@ def read_manifest(path: str, kind: str) -> Iterator[Layer]:
                 if "/" in library and not library.startswith("$"):
                     whole = os.path.realpath(os.path.join(os.path.dirname(path), library))
                 switches = (_switch(one.get(f"{word}_environment")) for word in ("enable", "disable"))
-                yield Layer(str(one["name"]), kind, whole, *switches)
+                yield Layer(clean(str(one["name"])), kind, whole, *switches)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return
 
@@ -136,6 +137,12 @@ def active(files: Collection[str], environment: Mapping[str, str] = os.environ) 
 def names(files: Collection[str]) -> tuple[str, ...]:
     """The names of the active layers."""
     return tuple(layer.name for layer in active(files))
+
+
+def injected(asked: str, active_names: Collection[str], environment: Mapping[str, str] = os.environ) -> str:
+    """The fault that the test layer injects: the one that was asked for, or one that the environment has by hand."""
+    takes_part = any(name.startswith(_OWN_NAMES) for name in active_names)
+    return asked or (environment.get("VKMAPCTL_LAYER_FAULT", "") if takes_part else "")
 
 
 def foreign(layers: Iterable[Layer], asked: Collection[str] = ()) -> list[Layer]:

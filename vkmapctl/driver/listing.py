@@ -14,6 +14,7 @@ from vkmapctl.driver.protocol import Driver
 from vkmapctl.errors import DriverDied, ExitCode, VkmapError
 from vkmapctl.inside import search_path
 from vkmapctl.model.base import Note
+from vkmapctl.text import clean
 
 DriverT = TypeVar("DriverT", bound=Driver)
 
@@ -52,7 +53,7 @@ def _notes(start: Callable[[], Driver], said: str, described: Described) -> Iter
         yield Note(BROKEN, f"{one.manifest}: {one.reason}")
     if loader_output.skips_a_driver(said):
         for manifest in _skipped(start):
-            yield Note(SKIPPED, f"{manifest}: its vkCreateInstance fails, and the loader goes on without it")
+            yield Note(SKIPPED, f"{clean(manifest)}: its vkCreateInstance fails, and the loader goes on without it")
     for line in loader_output.complaints(said)[:_MOST_SAID]:
         yield Note(LOADER_SAID, line)
 
@@ -96,10 +97,12 @@ def _leave_out_broken(start: Callable[[], Driver]) -> tuple[LeftOut, ...]:
             absent.append(manifest)
         else:
             kind = error.kind if isinstance(error, DriverDied) else "failed"
-            left_out.append(LeftOut(manifest, kind, error.message))
+            left_out.append(LeftOut(clean(manifest), kind, error.message))
     if living and not left_out:
         hiding = [one for one in absent if _failure_of([*living, one], start)]
-        left_out = [LeftOut(one, "failed", "with it, the loader lists no device of any driver") for one in hiding]
+        left_out = [
+            LeftOut(clean(one), "failed", "with it, the loader lists no device of any driver") for one in hiding
+        ]
     if not living or not left_out:
         return ()
     _choose(living)

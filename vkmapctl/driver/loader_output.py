@@ -8,13 +8,8 @@ _SKIPPED = "Skipping"
 
 
 def without_noise(text: str) -> str:
-    """The lines that may mean something, without what would steer a terminal."""
-    lines = (line.rstrip() for line in text.splitlines() if not any(noise in line for noise in _NOISE))
-    return "\n".join("".join(_shown(char) for char in line) for line in lines).strip()
-
-
-def _shown(char: str) -> str:
-    return char if char.isprintable() else " " if char.isspace() else "?"
+    """The lines that may mean something."""
+    return "\n".join(line.rstrip() for line in text.splitlines() if not any(noise in line for noise in _NOISE)).strip()
 
 
 def complaints(text: str) -> list[str]:

@@ -17,15 +17,21 @@ from vkmapctl.driver.messages import Described, Refused, Reply, Request, pack, r
 from vkmapctl.driver.protocol import Died, Interrupted, ReplyT
 from vkmapctl.errors import DriverDied, refusal
 from vkmapctl.inside import current_call
-from vkmapctl.inside.fork import EXIT, Channel, Started, start
+from vkmapctl.inside.fork import EXIT, PARENTS_SIGNALS, Channel, Started, start
+from vkmapctl.text import clean_lines
 
+_LOOK_MS = 100  # how often it is looked at
+_LONGEST_LOOK_SECONDS = 0.25  # what is beyond that, this process itself was stopped, or had no CPU
 _KEPT_OUTPUT = 1 << 20
 _LAST_WORDS = 4096
 _GRACE_SECONDS = 2.0
 
 
 class Interrupts:
-    """Turns SIGINT and SIGTERM into a flag while the parent waits for the driver."""
+    """Turns SIGINT, SIGTERM and SIGHUP into a flag while the parent waits for the driver.
+
+    What the caller has this process ignore, as nohup does, stays ignored.
+    """
 
     def __init__(self) -> None:
         self.pending = False
@@ -35,7 +41,10 @@ class Interrupts:
 
     @contextmanager
     def caught(self) -> Iterator["Interrupts"]:
-        before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.getsignal(number) for number in PARENTS_SIGNALS}
+        for number, handler in before.items():
+            if handler is not signal.SIG_IGN:
+                signal.signal(number, self._note)
         try:
             yield self
         finally:
@@ -68,6 +77,9 @@ class DriverProcess:
         self.pid, self._channel = process.pid, process.channel
         self._output_fd, self._calls = process.output, process.calls
         os.set_blocking(self._output_fd, False)
+        self._poll = select.poll()  # select would not take a number from 1,024 on
+        self._poll.register(self._channel.read_fd, select.POLLIN)
+        self._poll.register(self._output_fd, select.POLLIN)
 
     def describe(self) -> Described:
         """The devices, which the process tells unasked and once, before anything else.
@@ -82,7 +94,7 @@ class DriverProcess:
                 *died.output.splitlines()[-5:],
                 "VK_LOADER_DRIVERS_SELECT or VK_DRIVER_FILES can leave a broken driver out",
             )
-            error.kind = died.kind
+            error.kind, error.how, error.call = died.kind, died.how, died.call
             raise error from None
         assert isinstance(described, Described), described
         return described
@@ -132,26 +144,34 @@ class DriverProcess:
         return reply
 
     def _next_message(self, timeout: float) -> object:
-        """None once the process has closed its pipe, which is when it has ended. Raises Died where it hangs."""
-        last_beat, last_change = self._beat(), time.monotonic()
+        """None once the process has ended or closed its pipe. Raises Died where it hangs.
+
+        An interrupt comes before any end: whoever stops this process may have stopped that one too.
+        """
+        last_beat, waited, latest = self._beat(), 0.0, time.monotonic()
         while True:
-            message = self._channel.take()
+            try:
+                message = self._channel.take()
+            except (ValueError, EOFError, TypeError):
+                raise self._died("crashed", "it wrote into a file that was not its own: its parent's pipe") from None
             if message is not None:
                 return message
-            readable, _, _ = select.select([self._channel.read_fd, self._output_fd], [], [], 0.1)
+            ended = self._has_ended()  # though a helper that the driver left behind holds the pipe open
+            readable = {fd for fd, _ in self._poll.poll(0 if ended else _LOOK_MS)}
             self._take_output()
             if self._channel.read_fd in readable:
-                if not self._channel.feed():
-                    return None
-            elif self._has_ended():  # though a helper that the driver left behind holds the pipe open
-                return None
+                ended = not self._channel.feed()
             if self._interrupts.pending:
                 raise Interrupted
+            if ended:
+                return None
             self._on_tick()
-            beat = self._beat()
+            beat, now = self._beat(), time.monotonic()
+            waited += min(now - latest, _LONGEST_LOOK_SECONDS)
+            latest = now
             if beat != last_beat:
-                last_beat, last_change = beat, time.monotonic()
-            elif time.monotonic() - last_change > timeout:
+                last_beat, waited = beat, 0.0
+            elif waited > timeout:
                 raise self._died("hung", f"no progress for {timeout:.3g} s (--timeout waits longer)")
 
     def _has_ended(self) -> bool:
@@ -163,24 +183,30 @@ class DriverProcess:
         return current_call.count(self._calls), self._heartbeat()
 
     def _take_output(self) -> None:
-        try:
-            while data := os.read(self._output_fd, 1 << 16):
-                too_much = max(len(self._output) + len(data) - _KEPT_OUTPUT, 0)
-                self._output = (self._output + data)[too_much:]
-                self._before = max(self._before - too_much, 0)
-        except BlockingIOError:
-            pass
+        """What there is, up to a megabyte: a driver may print faster than this."""
+        for _ in range(16):
+            try:
+                data = os.read(self._output_fd, 1 << 16)
+            except BlockingIOError:
+                return
+            if not data:  # it has closed its output, which would be ready for ever
+                with suppress(KeyError):
+                    self._poll.unregister(self._output_fd)
+                return
+            too_much = max(len(self._output) + len(data) - _KEPT_OUTPUT, 0)
+            self._output = (self._output + data)[too_much:]
+            self._before = max(self._before - too_much, 0)
 
     def said(self) -> str:
         """What the process has printed: its driver, the layers, the loader. The end of it, where it is much."""
         if not self._closed:
             self._take_output()
-        return self._output.decode(errors="replace").strip()
+        return clean_lines(self._output).strip()
 
     def _last_words(self) -> str:
         """What it has printed since it was last asked something."""
         self._take_output()
-        return loader_output.without_noise(self._output[self._before :][-_LAST_WORDS:].decode(errors="replace"))
+        return loader_output.without_noise(clean_lines(self._output[self._before :][-_LAST_WORDS:]))
 
     def _died(self, kind: Literal["crashed", "hung"], how: str) -> Died:
         return Died(kind, how, self._last_words(), current_call.last(self._calls))

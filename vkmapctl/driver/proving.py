@@ -4,7 +4,7 @@ from msgspec.structs import replace
 
 from vkmapctl.driver.messages import Prove, Proved
 from vkmapctl.driver.protocol import Died, Driver, Interrupted
-from vkmapctl.errors import DriverDied, VkmapError
+from vkmapctl.errors import DriverDied, ExitCode, VkmapError
 from vkmapctl.figures import outcomes
 from vkmapctl.figures.proved import probe_of
 from vkmapctl.model.base import Note
@@ -32,6 +32,8 @@ def prove(driver: Driver, device: Device) -> Probe:
             return found
         return replace(found, status="failed", reason="; ".join(proved.validation))
     except VkmapError as error:
+        if error.exit_code == ExitCode.INTERNAL:  # no driver's fault
+            raise
         return Probe(device=device, status=outcomes.of_error(error), reason=error.message)
     except Interrupted:
         return Probe(device=device, status="interrupted", reason="stopped by the user")

@@ -1,6 +1,7 @@
 """One run against others: rows matched by what was asked of them, deltas with confidence intervals, verdicts. Pure."""
 
 import math
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import product
@@ -18,6 +19,7 @@ Change = Literal["same", "slower", "faster", "unclear", "missing", "failed"]
 Group = Literal["device", "driver", "layers", "machine", "settings"]
 Z = 1.96  # of a two-sided interval of 95 %
 LEAST_ROUNDS = 4
+MOST_ROUNDS = 200
 _MACHINE = ("cpu_model", "cpu_count", "machine", "kernel", "governor", "clocksource", "virtualised")
 
 
@@ -135,6 +137,7 @@ def rounds_interval(base: Sequence[float], new: Sequence[float]) -> tuple[float,
     The Hodges-Lehmann interval of the Mann-Whitney test, on logarithms: rounds differ as much as runs do, which
     single calls within a round do not show.
     """
+    base, new = _thinned(base), _thinned(new)
     m, n = len(base), len(new)
     if m < LEAST_ROUNDS or n < LEAST_ROUNDS or min(*base, *new) <= 0:
         return None
@@ -143,6 +146,11 @@ def rounds_interval(base: Sequence[float], new: Sequence[float]) -> tuple[float,
     if skip < 0:
         return None
     return math.expm1(shifts[skip]), math.expm1(shifts[len(shifts) - 1 - skip])
+
+
+def _thinned(rounds: Sequence[float]) -> Sequence[float]:
+    """Some MOST_ROUNDS of them, evenly from all of the run: of two soaks of a day each pair of rounds is too many."""
+    return rounds[:: len(rounds) // MOST_ROUNDS + 1]
 
 
 def _per_pair(row: Row) -> float | None:
@@ -254,7 +262,8 @@ def _widened(interval: tuple[float, float] | None, rounds: tuple[float, float] |
     """The interval with the scatter of the rounds added: calls of one moment are alike, moments are not."""
     if interval is None or rounds is None:
         return interval
-    scatter = math.sqrt((1 + rounds[1]) / (1 + rounds[0]))  # a factor, so that no end falls below -100 %
+    least = max(1 + rounds[0], sys.float_info.epsilon)  # NEW may be so small that its ratio to BASE rounds to 0
+    scatter = math.sqrt((1 + rounds[1]) / least)  # a factor, so that no end falls below -100 %
     return (1 + interval[0]) / scatter - 1, (1 + interval[1]) * scatter - 1
 
 

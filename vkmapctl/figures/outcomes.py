@@ -10,9 +10,8 @@ from vkmapctl.model.base import Note, Status
 from vkmapctl.model.documents import Document
 from vkmapctl.model.measured import Cause
 
-DocumentT = TypeVar("DocumentT", bound=Document)
-
 DOES_NOT_FIT = "does-not-fit"
+DocumentT = TypeVar("DocumentT", bound=Document)
 WORST: tuple[Status, ...] = (
     "crashed", "hung", "lost", "failed", "interrupted", "out-of-memory", "unsupported",
 )  # fmt: skip
@@ -37,6 +36,7 @@ _KINDS: dict[str, Status] = {
     "hung": "hung",
     "interrupted": "interrupted",
     "cut-short": "not-run",
+    "not-run": "not-run",
     DOES_NOT_FIT: "not-run",
     "unsupported": "unsupported",
 }

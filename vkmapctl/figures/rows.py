@@ -77,3 +77,9 @@ def refused_row(part: Workload, device: Device, error: Unsupported) -> Row:
         reason=causes.words(cause),
         cause=cause,
     )
+
+
+def not_run_row(job: Job, why: str) -> Row:
+    """What stands for a job that was planned, and whose turn never came."""
+    cause = Cause("not-run", text=why)
+    return Row(**_asked(job), job=job.job, status=outcomes.of_cause(cause), reason=causes.words(cause), cause=cause)

@@ -5,6 +5,8 @@ The page holds how many calls there were, and then the latest one's name.
 
 import mmap
 
+from vkmapctl.text import clean
+
 _COUNT = 8  # bytes
 _LONGEST = 200
 _mine = mmap.mmap(-1, mmap.PAGESIZE)
@@ -34,5 +36,5 @@ def count(page: mmap.mmap) -> int:
 
 
 def last(page: mmap.mmap) -> str:
-    """In the parent: the call that the page's process began last, `` if none."""
-    return page[_COUNT : _COUNT + _LONGEST + 1].partition(b"\0")[0].decode(errors="replace")
+    """In the parent: the call that the page's process began last, `` if none; a driver may have written there too."""
+    return clean(page[_COUNT : _COUNT + _LONGEST + 1].partition(b"\0")[0].decode(errors="replace"))

@@ -5,15 +5,17 @@ What goes through the pipes is builtin types here; driver/messages says what the
 
 import marshal
 import os
+import signal
 from collections.abc import Callable, Iterator
 from mmap import mmap
 from typing import Any, NoReturn
 
-from vkmapctl.errors import ExitCode, VkmapError
+from vkmapctl.errors import of_exception
 from vkmapctl.inside import current_call
 
 EXIT = "exit"  # the last call of a process that ends as it should
 BROKEN = 70  # exit status of a process that could not even report its error
+PARENTS_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # to end a run is the parent's to do
 _LENGTH = 4  # bytes that say how long a message is
 
 
@@ -74,16 +76,22 @@ class Started:
 
 def start(serve: Callable[[Channel], None]) -> Started:
     """Forks a process that runs serve(channel) and ends; its standard output and error go to a pipe of their own."""
+    if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:  # inherited: how a process ended would be lost
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     requests, replies, output = os.pipe(), os.pipe(), os.pipe()
     calls, parent = current_call.new_page(), os.getpid()
-    pid = os.fork()
-    if pid == 0:
-        current_call.write_to(calls)
-        os.dup2(output[1], 1)
-        os.dup2(output[1], 2)
-        for fd in (requests[1], replies[0], *output):
-            os.close(fd)
-        _live(serve, Channel(requests[0], replies[1]), parent)
+    unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, PARENTS_SIGNALS)  # until the process ignores them
+    try:
+        pid = os.fork()
+        if pid == 0:
+            current_call.write_to(calls)
+            os.dup2(output[1], 1)
+            os.dup2(output[1], 2)
+            for fd in (requests[1], replies[0], *output):
+                os.close(fd)
+            _live(serve, Channel(requests[0], replies[1]), parent)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
     for fd in (requests[0], replies[1], output[1]):
         os.close(fd)
     return Started(pid, Channel(replies[0], requests[1]), output[0], calls)
@@ -97,36 +105,38 @@ def _live(serve: Callable[[Channel], None], channel: Channel, parent: int) -> No
     try:
         from vkmapctl.inside import process
 
-        os.setpgid(0, 0)  # a driver may leave processes behind, which can then be ended with this one
-        process.die_with_parent()
-        if os.getppid() != parent:
-            os._exit(BROKEN)
-        process.default_signals()
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        _serve_or_refuse(serve, channel)
+        try:
+            _settle(parent)
+            serve(channel)
+        except Exception as error:
+            _refuse(channel, error)
         current_call.at(EXIT)
         process.exit(0)
     finally:
         os._exit(BROKEN)
 
 
-def _serve_or_refuse(serve: Callable[[Channel], None], channel: Channel) -> None:
-    """Reports an error of ours by message; a bug's traceback goes there as hints."""
-    try:
-        serve(channel)
-    except VkmapError as error:
-        failed = {"call": getattr(error, "call", ""), "result": getattr(error, "result", "")}
-        _refuse(channel, error.message, error.hints, error.exit_code, **failed)
-    except Exception:
-        import traceback
+def _settle(parent: int) -> None:
+    """Into a group of its own, where nothing that is meant for the parent ends it, but the parent's end does."""
+    from vkmapctl.inside import process
 
-        hints = tuple(line for line in traceback.format_exc().splitlines() if line.strip())
-        _refuse(channel, "internal error in the driver process", hints, ExitCode.INTERNAL)
+    os.setpgid(0, 0)  # a driver may leave processes behind, which can then be ended with this one
+    process.die_with_parent()
+    if os.getppid() != parent:
+        os._exit(BROKEN)
+    for number in PARENTS_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, PARENTS_SIGNALS)
+    read, write = os.pipe()
+    os.dup2(read, 0)  # with nothing to read
+    os.close(read)
+    os.close(write)
 
 
-def _refuse(
-    channel: Channel, message: str, hints: tuple[str, ...], exit_code: int, call: str = "", result: str = ""
-) -> None:
+def _refuse(channel: Channel, error: Exception) -> None:
     """Sends a messages.Refused."""
-    refused = {"message": message, "hints": hints, "exit_code": exit_code, "call": call, "result": result}
+    told = of_exception(error)
+    failed = {"call": getattr(told, "call", ""), "result": getattr(told, "result", "")}
+    refused = {"message": told.message, "hints": told.hints, "exit_code": told.exit_code, **failed}
     channel.send({"type": "Refused", **refused})

@@ -1,4 +1,4 @@
-"""This process, as the kernel sees it: its rights, its parent, its signals, its end, and the files in it."""
+"""This process, as the kernel sees it: its rights, its parent, its end, and the files in it."""
 
 import ctypes
 import os
@@ -19,13 +19,6 @@ def is_elevated() -> bool:
 def die_with_parent() -> None:
     """The kernel kills this process when its parent ends, however that ends."""
     _libc.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL))
-
-
-def default_signals() -> None:
-    """Ctrl-C is the parent's to answer; SIGTERM and SIGPIPE end this process, as they do by default."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 
 
 def exit(status: int) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from vkmapctl.errors import Unsupported
 from vkmapctl.inside import vkapi
 from vkmapctl.inside.layer import VALIDATION as LAYER
+from vkmapctl.text import clean
 
 vk: Any = vkapi.vk
 
@@ -77,7 +78,7 @@ class Messages:
     def _note(self, severity: int, kind: int, data: Any, user: Any) -> int:
         name = _text(data.pMessageIdName) or "no VUID"
         if name not in self._kept and len(self._kept) < _KEPT:
-            line = f"{name}: {' '.join(_text(data.pMessage).split())[:_LONGEST]}"
+            line = clean(f"{name}: {' '.join(_text(data.pMessage).split())}", _LONGEST)
             self._kept[name] = line
             self._new.append(line)
             os.write(2, line.encode("utf-8", "replace") + b"\n")

@@ -16,6 +16,7 @@ from vkmapctl.inside.current_call import at
 from vkmapctl.inside.no_device import no_device
 from vkmapctl.inside.versions import driver_version_text, version_text
 from vkmapctl.rules import MAP_MEMORY2, MAP_PLACED, aligned_to, why_barred
+from vkmapctl.text import clean
 
 T = TypeVar("T")
 
@@ -149,9 +150,8 @@ def _enumerate(call: str, item: str, read: Callable[[Any], T], *leading: Any) ->
 
 
 def text(characters: Any) -> str:
-    """A C string, also one without an end in its array; what would steer a terminal becomes a question mark."""
-    found = vk.ffi.string(characters).decode(errors="replace")
-    return "".join(char if char.isprintable() else "?" for char in found)
+    """A C string, also one without an end in its array, as it may be shown."""
+    return clean(vk.ffi.string(characters).decode(errors="replace"))
 
 
 def loader_version() -> str:

@@ -47,8 +47,11 @@ def pin(cpu: int) -> None:
         return
 
 
-def in_threads(count: int, run: Callable[[int], object]) -> None:
-    """run(i) in `count` threads, each pinned to a core of its own where there are enough; a single one right here."""
+def in_threads(count: int, run: Callable[[int], object], give_up: Callable[[], object] = lambda: None) -> None:
+    """run(i) in `count` threads, each pinned to a core of its own where there are enough; a single one right here.
+
+    Where not all can be started, give_up ends those that wait for the rest, and RuntimeError is raised.
+    """
     if count == 1:
         run(0)
         return
@@ -60,7 +63,14 @@ def in_threads(count: int, run: Callable[[int], object]) -> None:
         run(i)
 
     threads = [threading.Thread(target=pinned, args=(i,)) for i in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    started: list[threading.Thread] = []
+    try:
+        for thread in threads:
+            thread.start()
+            started.append(thread)
+    except RuntimeError:
+        give_up()
+        raise
+    finally:
+        for thread in started:
+            thread.join()

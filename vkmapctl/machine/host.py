@@ -5,6 +5,7 @@ import sys
 
 from vkmapctl.model.device import Room
 from vkmapctl.model.documents import Facts
+from vkmapctl.text import clean
 
 
 def _text(path: str) -> str:
@@ -78,7 +79,7 @@ def room() -> Room:
 def describe() -> Facts:
     """Plain facts for the saved document; None for what this machine does not tell."""
     cpu0 = "/sys/devices/system/cpu/cpu0/cpufreq"
-    return {
+    found: Facts = {
         "hostname": os.uname().nodename,
         "machine_id": _first_line("/etc/machine-id"),
         "boot_id": _first_line("/proc/sys/kernel/random/boot_id"),
@@ -95,6 +96,7 @@ def describe() -> Facts:
         "virtualised": _virtualised(),
         "memory_available_bytes": memory_available(),
     }
+    return {name: clean(value) if isinstance(value, str) else value for name, value in found.items()}
 
 
 def near_gpu(pci_address: str | None) -> Facts:

@@ -2,6 +2,7 @@
 
 EXACT = 128  # ns
 AN_OCTAVE = 64
+HIGHEST = 1 << 40  # ns: no bin begins there or above
 
 
 def edge(index: int) -> int:

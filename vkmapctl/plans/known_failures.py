@@ -23,6 +23,7 @@ from vkmapctl.errors import UsageProblem
 from vkmapctl.model.base import Data
 from vkmapctl.model.device import Device
 from vkmapctl.saved.reading import read_bytes
+from vkmapctl.text import clean
 
 LARGEST_BYTES = 1 << 20
 _BOUND = r"(>=|<=|==|>|<)\s*([0-9]{1,9}(?:\.[0-9]{1,9})*)"
@@ -56,7 +57,7 @@ class Known(Data, frozen=True, forbid_unknown_fields=True):
     def __str__(self) -> str:
         where = [f"memory type {self.memory_type}" if self.memory_type is not None else "", self.driver or ""]
         words = [word for word in (*where, self.versions) if word]
-        return f"{self.check} ({', '.join(words)})" if words else self.check
+        return clean(f"{self.check} ({', '.join(words)})" if words else self.check)
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
@@ -94,4 +95,4 @@ def read(path: Path, checks: Collection[str]) -> tuple[Known, ...]:
             raise UsageProblem(f"{where}: no check '{known.check}'", f"known: {', '.join(checks)}")
         if known.versions and not re.fullmatch(rf"{_BOUND}(?:\s*,\s*{_BOUND})*", known.versions):
             raise UsageProblem(f"{where}: '{known.versions}' is no range of versions such as >=25.0, <26.3")
-    return tuple(file.known)
+    return tuple(msgspec.structs.replace(known, reason=clean(known.reason)) for known in file.known)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from vkmapctl import units
+from vkmapctl.text import LONGEST_NAME, clean
 
 LONGEST_PAUSE_SECONDS = 10.0  # a thread that sleeps cannot be told to stop
 MOST_OBJECTS = 100_000
@@ -125,6 +126,10 @@ def _text(value: Any) -> str:
     return value
 
 
+def _name(value: Any) -> str:
+    return clean(_text(value), LONGEST_NAME)
+
+
 def _offset(value: Any) -> int | str:
     return "random" if value == "random" else units.parse_size(str(value))
 
@@ -196,7 +201,7 @@ TOUCHES = _words("none", "first", "write", "read", "verify")
 UNMAP_ORDERS = _words("same", "reverse", "random")
 
 OPTIONS = (
-    Option("name", _of_one(_text, {"type": "string"}), "shown beside each row of the job", flag=False),
+    Option("name", _of_one(_name, {"type": "string"}), "shown beside each row of the job", flag=False),
     Option(
         "size", _SIZES, "allocation size: bytes, 64K, a range such as 4K..1G*4, or 4K..fit*4 up to what fits",
         default="64M", stored="sizes", repeatable=True,

@@ -20,6 +20,7 @@ from vkmapctl.model.workload import Workload
 from vkmapctl.plans import script
 from vkmapctl.plans.options import KEYS, OPTIONS, Option, nearest
 from vkmapctl.saved.reading import read_bytes
+from vkmapctl.text import LONGEST_NAME, clean
 
 LARGEST_BYTES = 16 << 20
 MOST_ROWS = 10_000  # of a whole file, before apis and memory types multiply them
@@ -80,7 +81,7 @@ def read(text: str, *, name: str, flags: Asked | None = None) -> Workload:
         if rows > MOST_ROWS:
             raise UsageProblem(f"{where}: the lists multiply to more than {MOST_ROWS} rows")
         parts += _parts(asked, where)
-    title, question = Path(name).stem, tables.get("question", "")
+    title, question = clean(Path(name).stem, LONGEST_NAME), clean(tables.get("question", ""))
     if len(parts) == 1 and not parts[0].name:
         return msgspec.structs.replace(parts[0], name=title, question=question)
     return Workload(name=title, question=question, jobs=tuple(parts))
@@ -96,8 +97,10 @@ def _tables(text: str, name: str) -> dict[str, Any]:
         tables = tomllib.loads(text)
     except RecursionError:
         raise UsageProblem(f"{name} is not TOML: nested too deeply") from None
-    except (tomllib.TOMLDecodeError, ValueError) as error:  # ValueError: a number of thousands of digits
+    except tomllib.TOMLDecodeError as error:
         raise UsageProblem(f"{name} is not TOML: {error}") from None
+    except ValueError:
+        raise UsageProblem(f"{name}: a number has thousands of digits") from None
     _check_keys(tables, ("job", "question", "defaults"), name)
     jobs = tables.get("job", [])
     if not isinstance(tables.get("defaults", {}), dict) or not (
@@ -278,4 +281,4 @@ def text_of(wanted: str) -> str:
 
 def question_of(text: str) -> str:
     """The question that a workload's TOML says it answers."""
-    return str(tomllib.loads(text).get("question", ""))
+    return clean(str(tomllib.loads(text).get("question", "")))

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from vkmapctl.model.base import Note
 from vkmapctl.model.device import Device
-from vkmapctl.model.documents import CheckRow
+from vkmapctl.model.documents import CheckRow, Facts
 from vkmapctl.reports.elements import Element, Text
 from vkmapctl.units import NONE
 
@@ -38,6 +38,11 @@ def status_text(status: str) -> Text:
 def check_label(row: CheckRow) -> str:
     """`#0 De Vi Co Ca`, or a dash where no memory type was involved."""
     return NONE if row.memory_type is None else " ".join((f"#{row.memory_type}", *row.memory_flags))
+
+
+def machine_text(host: Facts) -> str:
+    """Processor and kernel, as far as a document tells them."""
+    return f"{host.get('cpu_model') or 'unknown CPU'}, kernel {host.get('kernel') or 'unknown'}"
 
 
 def device_head(device: Device, loader: str) -> Iterable[Element]:

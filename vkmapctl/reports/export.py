@@ -10,7 +10,7 @@ from vkmapctl.model.documents import Run, VerifyReport
 from vkmapctl.model.measured import Row
 from vkmapctl.reports import columns, junit
 from vkmapctl.reports.columns import CALLS, FIGURES, FLOOR_MARK, PERCENTILES
-from vkmapctl.reports.common import KINDS, check_label
+from vkmapctl.reports.common import KINDS, check_label, machine_text
 
 _ASKED = tuple(name for name in Case.__struct_fields__ if name != "memory_flags")
 _PARTS = ("ratio_to_v1_low", "ratio_to_v1_high", "minor_faults", "major_faults")  # of figures that have several
@@ -58,13 +58,13 @@ def to_markdown(run: Run) -> bytes:
         emulated = ", placed maps emulated by vkmapctl's test layer" if device.placed.emulated else ""
         lines.append(
             f"- {_md(device.name)}: driver {_md(device.driver_name)} {_md(device.driver_info)}, "
-            f"Vulkan {device.api_version}{emulated}"
+            f"Vulkan {_md(device.api_version)}{emulated}"
         )
-    lines.append(f"- {_md(str(run.host.get('cpu_model')))}, kernel {_md(str(run.host.get('kernel')))}; {run.started}")
+    lines.append(f"- {_md(machine_text(run.host))}; {_md(run.started)}")
     lines += ["", *_md_tables(run), ""] if run.results else [""]
     lines += [f"- {_md(line)}" for line in findings(run.results)]
     lines += [f"- **{row.status}**: {_md(f'{row.job}: {row.reason}')}" for row in run.results if row.reason]
-    lines += [f"- warning [{note.code}] {_md(note.message)}" for note in run.warnings]
+    lines += [f"- warning {_md(f'[{note.code}] {note.message}')}" for note in run.warnings]
     lines += ["", f"Outcome: **{run.outcome}** (exit code {run.exit_code})", ""]
     return "\n".join(lines).encode()
 
@@ -99,10 +99,10 @@ def _md_table(titles: Sequence[str], body: Sequence[Sequence[str]], *, words: in
 
 
 def _md(text: str) -> str:
-    """Text that cannot end a cell or start markup."""
+    """Text that cannot end a cell or start markup, nor grow a link out of an address."""
     for char in "\\|<>*_`[]":
         text = text.replace(char, f"\\{char}")
-    return text.replace("\n", " ")
+    return text.replace("://", ":\\//").replace("www.", "www\\.").replace("\n", " ")
 
 
 def to_junit(run: Run) -> bytes:

@@ -14,6 +14,7 @@ from vkmapctl.model.measured import Latency, Row
 from vkmapctl.reports import charts, columns
 from vkmapctl.reports.charts import Bar, Line, Point, Ridge
 from vkmapctl.reports.columns import FIGURES, PERCENTILES
+from vkmapctl.reports.common import machine_text
 
 WIDE, NARROW = 860.0, 360.0
 SLICES = 20  # of a decade, in the distributions
@@ -57,6 +58,7 @@ def to_html(run: Run) -> bytes:
         findings=findings(run.results),
         reasons=[row for row in run.results if row.status != "ok"],
         machine=_machine(run),
+        processor=machine_text(run.host),
     )
     return page.encode()
 

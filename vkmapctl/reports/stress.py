@@ -8,7 +8,7 @@ from vkmapctl.model.documents import Run
 from vkmapctl.model.measured import Latency, Row
 from vkmapctl.reports import columns
 from vkmapctl.reports.columns import FLOOR_MARK, PERCENTILES
-from vkmapctl.reports.common import device_head, notes_view, status_text
+from vkmapctl.reports.common import device_head, machine_text, notes_view, status_text
 from vkmapctl.reports.elements import Block, Column, Element, Fitted, Table, Text
 from vkmapctl.reports.plain import least_width
 from vkmapctl.reports.sharing import sharing_view
@@ -43,8 +43,7 @@ def _run_head(run: Run) -> Iterable[Element]:
         yield Text(f"  active layers: {', '.join(run.layers)}")
     if run.floor:
         yield Text(
-            f"  timer {run.floor.timer}, step {units.duration(run.floor.timer_step_ns)}; "
-            f"{run.host.get('cpu_model')}, kernel {run.host.get('kernel')}"
+            f"  timer {run.floor.timer}, step {units.duration(run.floor.timer_step_ns)}; {machine_text(run.host)}"
         )
 
 

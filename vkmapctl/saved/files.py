@@ -9,17 +9,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-import msgspec
-
 from vkmapctl.errors import UsageProblem
-from vkmapctl.model.device import MALLOC, Device
-from vkmapctl.model.documents import SCHEMA, ProbeReport, Run, SelftestReport, VerifyReport, to_json
-from vkmapctl.saved import older
+from vkmapctl.model.documents import to_json
+from vkmapctl.saved.decoding import Document, decode
 from vkmapctl.saved.reading import read_bytes
 
-Document = Run | ProbeReport | VerifyReport | SelftestReport
-LARGEST_BYTES = 1 << 30
-LARGEST_NUMBER = 1e30
+LARGEST_BYTES = 128 << 20  # some 23,000 rows
 TRIED_BYTES = 64 << 10  # more than most documents: a full disk is found before the measuring
 
 
@@ -36,7 +31,7 @@ class Sink:
 
     def __init__(self, path: Path, *, force: bool) -> None:
         self._path, self._force = path, force
-        self._written: tuple[int, int] | None = None  # which file of ours is there: device and inode
+        self._written: int | None = None  # the file of ours that is there, open so that no other gets its inode
         self.error: UsageProblem | None = None
         try:
             if path.is_dir():
@@ -46,7 +41,7 @@ class Sink:
             if os.path.lexists(path) and not force:
                 raise self._taken()
             self._target = path.resolve() if force else path
-            self._part = self._target.with_name(f".{path.name}.part")
+            self._part = self._target.with_name(f".{self._target.name}.part")
             self._write(bytes(TRIED_BYTES))
         except (OSError, ValueError, RuntimeError) as error:
             raise _cannot("write", path, error) from None
@@ -74,7 +69,8 @@ class Sink:
                 if replace:
                     os.fchmod(file.fileno(), self._mode())
                     self._put_in_place()
-                    self._written = _identity(os.fstat(file.fileno()))
+                    self._forget()
+                    self._written = os.dup(file.fileno())
             finally:
                 with suppress(FileNotFoundError):  # it is in its place
                     os.unlink(self._part)
@@ -119,7 +115,7 @@ class Sink:
                 raise self._taken() from None
             return
         try:
-            ours = _identity(os.lstat(self._target)) == self._written
+            ours = _identity(os.lstat(self._target)) == _identity(os.fstat(self._written))
         except FileNotFoundError:
             ours = True  # whoever took it away has it
         if not ours:
@@ -135,6 +131,14 @@ class Sink:
                 raise
             os.close(os.open(self._target, os.O_CREAT | os.O_EXCL))  # a file system without links
             os.replace(self._part, self._target)
+
+    def _forget(self) -> None:
+        if self._written is not None:
+            os.close(self._written)
+            self._written = None
+
+    def __del__(self) -> None:
+        self._forget()
 
     def _taken(self) -> UsageProblem:
         return UsageProblem(f"{self._path} exists", "choose another name, or --force to overwrite it")
@@ -154,34 +158,6 @@ def _without_locks() -> Iterator[None]:
             raise
 
 
-def _check_sound(document: Document) -> None:
-    """What the types cannot say, so that whoever shows a document may rely on it. Raises ValidationError."""
-    nodes = list(_nodes(document))
-    devices = [node for node in nodes if isinstance(node, Device)]
-    for device in devices:
-        if any(one.heap >= len(device.heaps) for one in device.memory_types):
-            raise msgspec.ValidationError(f"device {device.index} has a memory type without a heap")
-    rows = document.results if isinstance(document, Run | VerifyReport) else ()
-    known = {device.index for device in devices}
-    if any(row.device not in known for row in rows):
-        raise msgspec.ValidationError("a row names a device that is not in the document")
-    odd = [node for node in nodes if isinstance(node, int | float) and not 0 <= node <= LARGEST_NUMBER]
-    if odd != [row.memory_type for row in rows if row.memory_type == MALLOC]:
-        raise msgspec.ValidationError("a number is negative, or larger than any that is measured")
-
-
-def _nodes(document: Document) -> Iterator[object]:
-    """A document's values, but for the facts about its host, which are only shown."""
-    waiting: list[object] = [document]
-    while waiting:
-        node = waiting.pop()
-        yield node
-        if isinstance(node, tuple):
-            waiting += node
-        elif isinstance(node, msgspec.Struct):
-            waiting += [getattr(node, name) for name in node.__struct_fields__ if name != "host"]
-
-
 def _cannot(do: str, path: Path, error: Exception) -> UsageProblem:
     """error: of the system, or ValueError for a path that no call takes, such as one with a NUL."""
     return UsageProblem(f"cannot {do} {path}: {getattr(error, 'strerror', None) or error}")
@@ -194,12 +170,6 @@ def load(path: Path) -> Document:
     except (OSError, ValueError) as error:
         raise _cannot("read", path, error) from None
     try:
-        head = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
-        schema = msgspec.json.decode(head["schema"], type=str) if "schema" in head else ""
-        if schema != SCHEMA:
-            raise UsageProblem(f"{path} has schema '{schema}', this version reads {SCHEMA}")
-        document: Document = msgspec.convert(older.renamed(msgspec.json.decode(data)), type=Document)
-        _check_sound(document)
-        return older.completed(document) if isinstance(document, Run) else document
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        return decode(data)
+    except (ValueError, RecursionError) as error:
         raise UsageProblem(f"{path} is not a saved run: {error}") from None

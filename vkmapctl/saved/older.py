@@ -1,9 +1,10 @@
 """Documents of vkmapctl 0.1 as this version knows them: the same facts under today's keys."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 
 from vkmapctl.model.case import labels
@@ -14,24 +15,28 @@ from vkmapctl.model.workload import Workload
 _PAGE = 4096  # what 0.1 strode by on every machine that it was run on
 
 
-def renamed(saved: Any) -> Any:
-    """Before it is typed: one byte of each page that was written is no bandwidth, and a command tells its fault."""
-    for row in _rows(saved):
-        rates = row.get("touch_bytes_per_second")
-        touched = row.get("touch") == "first" or row.get("touches_pages")
-        if "seed" not in row and touched and isinstance(rates, dict) and isinstance(rates.get("write"), float):
-            row["first_touch_ns_per_page"] = _PAGE / rates["write"] * 1e9 if rates["write"] else None
-            rates["write"] = None
-    return saved
+class _Older(msgspec.Struct):
+    """What a row of 0.1 says beside what Row knows. touches_pages: of a script."""
+
+    touches_pages: Any = False
 
 
-def _rows(saved: Any) -> Iterator[dict[str, Any]]:
-    results = saved.get("results") if isinstance(saved, dict) and saved.get("kind") == "stress" else None
-    yield from (row for row in (results if isinstance(results, list) else ()) if isinstance(row, dict))
+def renamed(row: Row, data: msgspec.Raw) -> Row:
+    """A row whose text is `data`: one byte of each page that was written is no bandwidth."""
+    rates = row.touch_bytes_per_second
+    if row.seed is not None or rates.write is None:
+        return row
+    if row.touch != "first" and not msgspec.json.decode(data, type=_Older).touches_pages:
+        return row
+    cost = _PAGE / rates.write * 1e9 if rates.write else None
+    return replace(row, first_touch_ns_per_page=cost, touch_bytes_per_second=replace(rates, write=None))
 
 
 def completed(run: Run) -> Run:
-    """Rows of one name get labels that tell them apart, and how long they were measured for, from their part."""
+    """Rows of one name get labels that tell them apart, and how long they were measured for, from their part.
+
+    A command tells its fault.
+    """
     parts: dict[str, list[Workload]] = {}
     for part in run.workload.parts():
         parts.setdefault(part.name, []).append(part)

@@ -8,7 +8,9 @@ from pathlib import Path
 from vkmapctl import native
 from vkmapctl.driver import layers
 from vkmapctl.driver.messages import Calibrated, Measured, Round, pack
+from vkmapctl.errors import Unsupported
 from vkmapctl.figures import causes
+from vkmapctl.inside.current_call import at
 from vkmapctl.inside.device import OpenDevice
 from vkmapctl.inside.fork import Channel
 from vkmapctl.inside.process import files_mapped
@@ -58,6 +60,7 @@ class Measuring:
 
     def calibrate(self) -> Calibrated:
         """The same loop on functions that do nothing, into the results of slot 0."""
+        at("")  # no call of the driver's is under way
         reads = self.clock.floor()
         steps = [LoopStep(Op.MAP, size=4096, whole=True), LoopStep(Op.UNMAP)]
         program = native.Program(native.null_driver(2), [(1 << 30, 4096)], [steps])
@@ -230,9 +233,19 @@ def run_threads(
     kind: Pass,
     limits: dict[str, int],
 ) -> None:
-    """Runs each program in a thread and on a core of its own, with a common start; a single one right here."""
+    """Runs each program in a thread and on a core of its own, with a common start; a single one right here.
+
+    Raises Unsupported where so many threads cannot be started.
+    """
     results.control.threads, results.control.arrived = len(programs), 0
-    cpus.in_threads(len(programs), lambda i: programs[i].run(clock, results, i, kind, **limits))
+    try:
+        cpus.in_threads(
+            len(programs), lambda i: programs[i].run(clock, results, i, kind, **limits), give_up=results.stop
+        )
+    except RuntimeError as error:
+        results.control.stop = 0
+        limit = "'ulimit -u' and the container limit their number"
+        raise Unsupported(f"{len(programs)} threads cannot be started here: {error}", limit) from None
 
 
 def rounds_of(job: Job) -> int:
