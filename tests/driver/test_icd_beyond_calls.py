@@ -1,7 +1,4 @@
-"""What is right on drivers that break where no layer can: in teardown, in what they say of themselves, beside others.
-
-Kept apart from test_icd.py until all of it holds.
-"""
+"""Drivers that break in teardown, beside a healthy one, or with threads and processes of their own."""
 
 import json
 import os
