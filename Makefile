@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?= --help
 FUZZ_SECONDS ?= 60
+CHAOS_SECONDS ?= 60
+SEED ?= 1
 
 # gcc analyses paths; another compiler warns only.
 ANALYSE := $(shell $(CC) -fanalyzer -E -x c /dev/null >/dev/null 2>&1 && echo -fanalyzer)
@@ -60,6 +62,10 @@ fuzz: $(VENV)/installed ## Fuzz the readers of files by coverage for FUZZ_SECOND
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group fuzz
 	@mkdir -p build/corpus
 	@$(BIN)/python tests/fuzz/fuzz_files.py -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 build/corpus
+
+.PHONY: chaos
+chaos: setup ## Send random signals to random commands with random faults for CHAOS_SECONDS (60); SEED draws others
+	@$(BIN)/python tests/chaos/chaos.py --seconds $(CHAOS_SECONDS) --seed $(SEED) $(if $(ONLY),--only $(ONLY))
 
 .PHONY: run
 run: setup ## Set up, then run any command: make run ARGS="verify --list"

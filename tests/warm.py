@@ -98,14 +98,19 @@ def _interpreter() -> socket.socket:
     return ours
 
 
-def _serve(requests: socket.socket) -> None:
-    """Forks for every request until nobody can send one."""
+def load_parents() -> None:
+    """Imports what every command imports, and no driver."""
     for room in ("", *PARENTS):
         package = importlib.import_module(f"vkmapctl.{room}".rstrip("."))
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
             if not module.ispkg and not module.name.startswith("vkmapctl._"):
                 importlib.import_module(module.name)
     assert "vulkan" not in sys.modules, "a command would find the loader there"
+
+
+def _serve(requests: socket.socket) -> None:
+    """Forks for every request until nobody can send one."""
+    load_parents()
     gc.disable()
     gc.freeze()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever stops the tests closes the socket too
@@ -127,15 +132,15 @@ def _keep(request: dict, out: int, err: int, status: int) -> NoReturn:
     pid = os.fork()
     if pid == 0:
         os.close(status)
-        _run(request, out, err)
+        become(request, out, err)
     os.write(status, NUMBER.pack(pid))
     _, ended = os.waitpid(pid, 0)
     os.write(status, NUMBER.pack(os.waitstatus_to_exitcode(ended)))
     os._exit(0)
 
 
-def _run(request: dict, out: int, err: int) -> NoReturn:
-    """Becomes the command."""
+def become(request: dict, out: int, err: int) -> NoReturn:
+    """Turns this process into the command. request: its arguments, environment and folder."""
     from vkmapctl.__main__ import main
 
     for ours, standard in ((out, 1), (err, 2)):

@@ -205,12 +205,17 @@ class Blame(NamedTuple):
 
 
 def blame(layers: Iterable[Layer], works: Callable[[], bool], *, asked: Collection[str] = ()) -> Blame:
-    """Tries once more without the foreign ones among these layers. works: does the same again, True if it went well."""
+    """Tries once more without the foreign ones among these layers, then with them: what works now is nobody's fault.
+
+    works: does the same again, True if it went well.
+    """
     left_out = foreign(layers, asked)
     if not left_out:
         return Blame(False, "")
     if not _works_without(left_out, works):
         return Blame(False, f"without {_listed(left_out)} it fails alike: it is the driver")
+    if works():
+        return Blame(False, "")
     guilty = [one for one in left_out if len(left_out) > 1 and _works_without([one], works)]
     return Blame(True, f"without {_listed(guilty or left_out)} it works: the layer is at fault, not the driver")
 
