@@ -121,14 +121,17 @@ def test_nohup_goes_on(tmp_path):
 
 @pytest.mark.parametrize("whom", [to_group, to_all])
 def test_a_stop_and_a_continuation_later_are_no_hang(tmp_path, whom):
-    """Ctrl-Z and fg, or a container that is paused: for longer than --timeout."""
-    job = Job(tmp_path, "stress", "--size", "4K", "--duration", "2s", "--timeout", "1s")
+    """Ctrl-Z and fg, or a container that is paused: for longer than --timeout, in the middle of a map."""
+    driver = icd(tmp_path, "vkMapMemory2=sleep:1200")
+    asked = ("--size", "4K", "--iterations", "1", "--warmup", "0s", "--timeout", "1800ms")
+    job = Job(tmp_path, "stress", *asked, driver=driver)
     job.wait_for_rows(0)
-    time.sleep(0.5)
+    time.sleep(0.8)
     whom(job, signal.SIGSTOP if whom is to_all else signal.SIGTSTP)
     time.sleep(2.5)
-    for pid in [*job.children(), job.pid]:
+    for pid in [job.pid, *job.children()]:
         os.kill(pid, signal.SIGCONT)
+        time.sleep(0.5)  # the command looks at its worker before that goes on
     document, code = job.document()
     assert (code, [row["status"] for row in document["results"]]) == (0, ["ok"])
 

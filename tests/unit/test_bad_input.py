@@ -180,7 +180,7 @@ MAY_BE_SILENT = ["workloads", "show"], ["report", "export"]  # of an empty file,
 
 
 def is_sound(code, out, err, may_be_silent=False):
-    """Success, a verdict with its report, or exactly one error line with hints, and a refusal's document."""
+    """Success, a verdict with its report, or exactly one error line with hints; stdout may hold a document."""
     errors = [line for line in err.splitlines() if line.startswith("Error: ")]
     assert "Traceback" not in out + err
     if errors:
