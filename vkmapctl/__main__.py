@@ -9,9 +9,9 @@ from contextlib import suppress
 
 def main() -> None:
     """Ends the process with the command's exit code."""
-    gc.disable()  # importing makes no garbage, and looking for it would take a twentieth of a probe
-    _open_standard_streams()
     try:
+        gc.disable()  # importing makes no garbage, and looking for it would take a twentieth of a probe
+        _open_standard_streams()
         import signal
 
         for number in (signal.SIGTERM, signal.SIGHUP):
@@ -35,9 +35,9 @@ def main() -> None:
         code = told.exit_code
     try:
         sys.stdout.flush()
-    except OSError:  # whoever read it has gone
+    except (OSError, KeyboardInterrupt):  # whoever read it has gone, or does not wait
         code = code or 130
-    with suppress(OSError):
+    with suppress(OSError, KeyboardInterrupt):
         sys.stderr.flush()
     os._exit(code)  # taking every module apart first would cost a probe a tenth of its time
 
