@@ -16,7 +16,7 @@ C_FILES := $(wildcard vkmapctl/_native/*.[ch] benchmarks/*.[ch] tests/native/*.c
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: stress
 stress: setup ## Set up, then probe and stress 256 MiB on the best driver found
@@ -28,9 +28,18 @@ test: setup ## Set up, then run the tests that need no browser
 	@$(BIN)/pytest
 
 .PHONY: test-all
-test-all: setup ## The same with the tests in a browser, which it sees to
+test-all: setup ## The same with the tests in a browser and on more drivers, all of which it sees to
 	@scripts/install-test-tools
 	@$(BIN)/pytest tests
+
+.PHONY: test-perturb
+test-perturb: setup ## Run tests on lavapipe while the C library fills what is freed, and unmaps what it can
+	@MALLOC_PERTURB_=165 MALLOC_MMAP_THRESHOLD_=4096 $(BIN)/pytest -q -k "not selftest" \
+		tests/driver/test_probe.py tests/driver/test_verify.py tests/driver/test_facts.py
+
+.PHONY: test-valgrind
+test-valgrind: setup ## Run a probe, a stress and checks on lavapipe under valgrind
+	@scripts/test-valgrind $(CURDIR)/$(BIN)/python
 
 .PHONY: test-asan
 test-asan: setup ## Run the tests of the C code under AddressSanitizer and UndefinedBehaviorSanitizer

@@ -9,14 +9,16 @@ from contextlib import suppress
 
 def main() -> None:
     """Ends the process with the command's exit code."""
-    gc.disable()  # importing makes no garbage, and looking for it would take a twentieth of a probe
-    _open_standard_streams()
     try:
+        gc.disable()  # importing makes no garbage, and looking for it would take a twentieth of a probe
+        _open_standard_streams()
         import signal
 
         for number in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
                 signal.signal(number, _interrupt)
+        signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGTERM))
+        sys.unraisablehook = _again
         from vkmapctl.cli import main as run
 
         gc.freeze()  # what was imported stays
@@ -33,9 +35,9 @@ def main() -> None:
         code = told.exit_code
     try:
         sys.stdout.flush()
-    except OSError:  # whoever read it has gone
+    except (OSError, KeyboardInterrupt):  # whoever read it has gone, or does not wait
         code = code or 130
-    with suppress(OSError):
+    with suppress(OSError, KeyboardInterrupt):
         sys.stderr.flush()
     os._exit(code)  # taking every module apart first would cost a probe a tenth of its time
 
@@ -47,6 +49,16 @@ def _say(line: str) -> None:
 
 def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
+
+
+def _again(ignored: "sys.UnraisableHookArgs") -> None:
+    """An interrupt that came where Python ignores exceptions, as in a weak reference's callback, comes again."""
+    if ignored.exc_type is not KeyboardInterrupt:
+        sys.__unraisablehook__(ignored)
+        return
+    import signal
+
+    signal.setitimer(signal.ITIMER_REAL, 0.01)
 
 
 def _nowhere() -> int:

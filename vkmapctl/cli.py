@@ -15,6 +15,7 @@ from vkmapctl.commands import console
 from vkmapctl.errors import ExitCode, UsageProblem, VkmapError, of_exception
 
 COMMANDS = {
+    "doctor": "doctor",
     "probe": "probe",
     "report": "report",
     "selftest": "selftest",
@@ -43,7 +44,7 @@ class Commands(Mapping[str, click.Command]):
 @click.group(commands=Commands(), context_settings=CONTEXT)
 @click.version_option(__version__, prog_name="vkmapctl")
 def cli() -> None:
-    """Inspect, verify and measure Vulkan memory mapping.
+    """Inspect, verify and measure Vulkan memory mapping. Not sure where to begin? vkmapctl doctor
 
     Exit codes: 0 ok, 1 internal error, 2 usage or bad file, 3 unsupported here, 4 a check or call failed,
     5 a threshold was missed, 6 the driver crashed, hung or was lost, 130 interrupted.

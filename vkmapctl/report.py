@@ -6,11 +6,11 @@ A form is imported when it is asked for.
 from collections.abc import Iterable
 
 from vkmapctl.errors import UsageProblem
-from vkmapctl.model.documents import ProbeReport, Run, SelftestReport, VerifyReport
+from vkmapctl.model.documents import DoctorReport, ProbeReport, Run, SelftestReport, VerifyReport
 from vkmapctl.reports.elements import Element
 
 
-def view(document: Run | ProbeReport | VerifyReport | SelftestReport) -> Iterable[Element]:
+def view(document: Run | ProbeReport | VerifyReport | SelftestReport | DoctorReport) -> Iterable[Element]:
     """As it is shown at the end of its command, and again by `report show`."""
     match document:
         case Run():
@@ -25,6 +25,10 @@ def view(document: Run | ProbeReport | VerifyReport | SelftestReport) -> Iterabl
             from vkmapctl.reports.verify import verify_view
 
             return verify_view(document)
+        case DoctorReport():
+            from vkmapctl.reports.doctor import doctor_view
+
+            return doctor_view(document)
         case SelftestReport():
             from vkmapctl.reports.verify import selftest_view
 

@@ -40,8 +40,8 @@ class Stress:
     """One run. `save` gets the document before the measuring starts and after every group.
 
     requirements, expected_driver: of every device that is used. timeout: seconds without progress that end a driver;
-    None derives them from each job. begin: gets the document before the driver is asked for anything. together: measure
-    every device alone, then all at once.
+    None derives them from each job. begin: gets the document before the driver is asked for anything, and again with
+    what it said. together: measure every device alone, then all at once.
     """
 
     def __init__(
@@ -78,6 +78,7 @@ class Stress:
             injected=layer.fault if layer else "",
             workload=wanted,
         )
+        self._begin_with = begin
         begin(self._run)
 
     def run(self) -> Run:
@@ -130,22 +131,26 @@ class Stress:
         """The plans, once the devices are known and everything that is true of the whole run is noted."""
         described = self._runner.start()
         self._left_out = described.left_out
+        active = layers.names(described.files)
+        injected = layers.injected(self._run.injected, active)
+        self._update(loader=described.loader, layers=active, injected=injected)
+        self._note(*described.notes)
+        self._begin_with(self._run)
         chosen = choose(
             described.devices,
             self._selector,
             requirements=self._requirements,
             expected_driver=self._expected_driver,
             prove=self._runner.prove,
+            hints=listing.missing(described),
         )
         plans = self._plans(chosen)
         facts = self._run.host | host.near_gpu(chosen[0].pci_address)
-        active = layers.names(described.files)
-        injected = layers.injected(self._run.injected, active)
-        self._update(loader=described.loader, layers=active, injected=injected, devices=tuple(chosen), host=facts)
+        self._update(devices=tuple(chosen), host=facts)
         jobs = [job for plan in plans for job in plan.jobs]
         self._note(*validation_notes(described.validation))
         self._note(*trust.machine_notes(facts, max(job.threads for job in jobs)))
-        self._note(*described.notes, *same_gpu_notes(chosen).values(), *(note for plan in plans for note in plan.notes))
+        self._note(*same_gpu_notes(chosen).values(), *(note for plan in plans for note in plan.notes))
         self._save(self._run)
         self._watcher.begin(jobs)
         return plans

@@ -3,7 +3,7 @@
 import math
 import re
 
-_SIZE = r"(?ai)(\d+(?:\.\d+)?)\s*([kmgt]?)(?:ib|b)?"
+_SIZE = r"(?ai)(\d+(?:\.\d+)?)\s*([kmgtpe]?)(?:ib|b)?"
 _DURATION = r"(?ai)(\d+(?:\.\d+)?)\s*(ns|us|[\u00b5\u03bc]s|ms|s|m|min|h)"
 _RANGE = r"(?a)([^.\s][^*\s]*?)\.\.([^*.\s][^*\s]*)(?:\*(\d{1,18}))?"
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
@@ -16,7 +16,7 @@ LONGEST_SECONDS = 1e9  # some 30 years, well inside 64-bit nanoseconds
 
 
 def parse_size(text: str) -> int:
-    """Bytes of `4096`, `64K`, `256M`, `1G`, `1GiB`; K, M, G and T are powers of 1024.
+    """Bytes of `4096`, `64K`, `256M`, `1G`, `1GiB`; K, M, G, T, P and E are powers of 1024.
 
     Raises ValueError for anything else, for a fraction of a byte and from 2**63 on.
     """
@@ -26,7 +26,7 @@ def parse_size(text: str) -> int:
     if len(match[1].partition(".")[0]) > _MOST_DIGITS:
         raise ValueError(f"'{text[:_MOST_DIGITS]}…' is larger than any memory")
     value = float(match[1]) if "." in match[1] else int(match[1])
-    size = value * 1024 ** " kmgt".index(match[2].lower() or " ")
+    size = value * 1024 ** " kmgtpe".index(match[2].lower() or " ")
     if size >= _LARGEST:
         raise ValueError(f"'{text}' is larger than any memory")
     if size != int(size):

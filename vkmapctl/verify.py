@@ -200,7 +200,8 @@ def verify(
 
     known_failures: checks whose breaking does not fail the run, and known_failures_file: more of them, each with its
     memory type, driver and reason; one that holds wherever it was expected to break is noted. requirements,
-    expected_driver: of every device that is checked. begin: gets the document before the driver is asked for anything.
+    expected_driver: of every device that is checked. begin: gets the document before the driver is asked for anything,
+    and again with what it said.
     """
     choose(known_failures, QUIRKS)
     expected = [Known(name, "named on the command line") for name in known_failures]
@@ -219,22 +220,25 @@ def verify(
     with interrupts.caught():
         attempts = Attempts(timeout=timeout or patience.BASE_SECONDS, layer=layer, interrupts=interrupts)
         described = attempts.describe()
-        devices = choose_devices(
-            described.devices,
-            selector,
-            requirements=requirements,
-            expected_driver=expected_driver,
-            prove=attempts.prove,
-        )
         active = layers.names(described.files)
         report = replace(
             report,
             loader=described.loader,
             layers=active,
             injected=layers.injected(report.injected, active),
-            devices=tuple(devices),
-            warnings=(*described.notes, *same_gpu_notes(devices).values()),
+            warnings=described.notes,
         )
+        begin(report)
+        devices = choose_devices(
+            described.devices,
+            selector,
+            requirements=requirements,
+            expected_driver=expected_driver,
+            prove=attempts.prove,
+            hints=drivers.missing(described),
+        )
+        notes = (*described.notes, *same_gpu_notes(devices).values())
+        report = replace(report, devices=tuple(devices), warnings=notes)
         save(report)
         outcome: Status | None = None
         try:

@@ -73,6 +73,12 @@ def sends(number: signal.Signals) -> Callable[[Running], None]:
     return lambda process: process.send_signal(number)
 
 
+def terminate_all(process: Running) -> None:
+    """As systemd and CI do: the worker first."""
+    for pid in [*children(process.pid), process.pid]:
+        os.kill(pid, signal.SIGTERM)
+
+
 FAULTS = [  # those that are acted on last
     Fault("a map dies of SIGSEGV", "map-crashes"),
     Fault("a map calls abort()", "map-aborts"),
@@ -85,6 +91,8 @@ FAULTS = [  # those that are acted on last
     Fault("the worker is killed", "map-hangs", kill_worker, "60s"),
     Fault("Ctrl-C", "map-hangs", sends(signal.SIGINT), "60s"),
     Fault("SIGTERM", "map-hangs", sends(signal.SIGTERM), "60s"),
+    Fault("SIGTERM to command and worker", "map-hangs", terminate_all, "60s"),
+    Fault("SIGHUP", "map-hangs", sends(signal.SIGHUP), "60s"),
     Fault("kill -9 of the command", "map-hangs", sends(signal.SIGKILL), "60s"),
     Fault("whoever reads the output goes away", "map-hangs", close_output, "60s"),
 ]

@@ -144,3 +144,15 @@ def test_a_gpu_does_not_share_with_itself(tmp_path):
     document = twice.json()
     assert {row["together"] for row in document["results"]} == {1}
     assert {"same-gpu", "together"} <= {note["code"] for note in document["warnings"]}
+
+
+@pytest.mark.parametrize("command", ["stress", "verify"])
+def test_a_driver_that_was_expected_and_broke_is_named(tmp_path, command):
+    """The others are listed without it, and the one that is left is not the one that was meant."""
+    driver = icd(tmp_path, "vkCreateInstance=crash", beside=True)
+    result = vkmapctl(*COMMANDS[command], "--expect-driver", "Hardware", "--json", "--quiet", driver=driver)
+    document = result.json()
+    assert (result.code, document["outcome"]) == (3, "unsupported")
+    assert "vkmapctl_test_icd.json: the driver crashed" in result.err
+    assert "driver-left-out" in {note["code"] for note in document["warnings"]}
+    assert document["loader"]

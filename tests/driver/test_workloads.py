@@ -1,12 +1,12 @@
 """Presets, files and scripts on lavapipe; what needs placed maps goes through the test layer."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cli_runner import LAVAPIPE, vkmapctl
+from icd.build import icd
 
 from vkmapctl.plans.workload_file import presets
 
@@ -246,24 +246,8 @@ def test_limits_in_a_file_are_judged(tmp_path: Path) -> None:
     assert "map.p50<1s" in result.out
 
 
-def two_devices(folder: Path) -> dict[str, str]:
-    """lavapipe twice: its library under another name is another driver to the loader."""
-    manifest = next(Path("/usr/share/vulkan/icd.d").glob("lvp*.json"))
-    described = json.loads(manifest.read_text())
-    library = Path(described["ICD"]["library_path"])
-    if not library.is_absolute():
-        library = next(path for path in Path("/usr/lib").rglob(library.name))
-    second = folder / "libvulkan_lvp_2.so"
-    os.link(library, second) if os.stat(library).st_dev == os.stat(folder).st_dev else second.write_bytes(
-        library.read_bytes()
-    )
-    described["ICD"]["library_path"] = str(second)
-    (folder / "second.json").write_text(json.dumps(described))
-    return {"VK_DRIVER_FILES": f"{manifest}:{folder / 'second.json'}"}
-
-
 def test_together_on_two_devices_shows_what_sharing_costs(tmp_path: Path) -> None:
-    driver = two_devices(tmp_path)
+    driver = icd(tmp_path, r"deviceUUID=\x01 deviceName=Other", beside=True)
     path = str(tmp_path / "run.json")
     result = vkmapctl("stress", *SHORT, "--size", "64K", "--size", "1M", "--together", "--save", path, driver=driver)
     assert result.code == 0, result.err

@@ -255,7 +255,8 @@ def failed_map(ground: Ground) -> str:
     memory = ground.allocate(size)
     results = set()
     for offset in (0, PAGE):  # a pointer of 0 + offset is none either
-        for mapped in (_without_address_space(memory, offset), _without_any_map(memory, offset)):
+        for refused in (_without_address_space, _without_any_map):  # one after the other: a map may succeed
+            mapped = refused(memory, offset)
             results.add(mapped.result)
             if mapped.result == 0:
                 there = addresses.covered(mapped.pointer, mapped.pointer + size - offset)

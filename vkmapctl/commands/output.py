@@ -107,6 +107,11 @@ def conclude(document: Any, output: dict[str, Any], *sinks: Any) -> int:
         show(document, output)
     except UsageProblem as error:
         raise UsageProblem(error.message, *error.hints, exit_code=document.exit_code or None) from None
+    return saved(document, *sinks)
+
+
+def saved(document: Any, *sinks: Any) -> int:
+    """The document's exit code. Raises what kept it from being saved."""
     for sink in sinks:
         if sink and sink.error:
             raise UsageProblem(sink.error.message, *sink.error.hints, exit_code=document.exit_code or None)

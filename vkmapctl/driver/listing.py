@@ -47,6 +47,11 @@ def describe(start: Callable[[], DriverT], *, alone: bool = False) -> tuple[Driv
     return driver, replace(described, notes=(*_notes(start, driver.said(), described), *described.notes))
 
 
+def missing(described: Described) -> list[str]:
+    """Which drivers are not among the devices, and why."""
+    return [note.message for note in described.notes if note.code in (BROKEN, SKIPPED)]
+
+
 def _notes(start: Callable[[], Driver], said: str, described: Described) -> Iterator[Note]:
     """Which drivers are missing, and what the loader complains of."""
     for one in described.left_out:

@@ -5,7 +5,7 @@ What it finds is judged in the parent (figures/proved).
 
 import ctypes
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vkmapctl.errors import CallFailed
 from vkmapctl.inside.current_call import at
@@ -13,6 +13,9 @@ from vkmapctl.inside.device import OpenDevice
 from vkmapctl.inside.vkapi import Facts, result_name
 from vkmapctl.machine import addresses
 from vkmapctl.rules import MAP_CALLS, PLACED, RESERVE, Api, aligned_to, apis, no_usable_type
+
+if TYPE_CHECKING:
+    from vkmapctl.machine.ranges import Range
 
 SIZE = 64 << 10
 _NAMES = (*MAP_CALLS["core"], *MAP_CALLS["khr"])
@@ -43,11 +46,13 @@ def _proof(device: OpenDevice, facts: Facts, *, by: str, api: Api) -> dict[str, 
     if not types:
         detail = no_usable_type((one["flags"], one["barred"]) for one in facts["memory_types"])
         return {"by": by, "status": "unsupported", "detail": detail}
+    ours = by in ("placed", "reserve")
+    size = SIZE + _placed_alignment(facts) if ours else SIZE  # no multiple of 64 KiB, in which some drivers place
     try:
-        memory = device.allocate(types[0]["index"], SIZE)
+        memory = device.allocate(types[0]["index"], size)
         try:
-            attempt = _Attempt(device, facts, api, memory, coherent="Co" in types[0]["flags"])
-            if by in ("placed", "reserve"):
+            attempt = _Attempt(device, facts, api, memory, size, coherent="Co" in types[0]["flags"])
+            if ours:
                 _at_our_address(attempt, reserve=by == "reserve")
             else:
                 attempt.write()
@@ -61,75 +66,99 @@ def _proof(device: OpenDevice, facts: Facts, *, by: str, api: Api) -> dict[str, 
     except CallFailed as error:
         cause = {"kind": "call-failed", "call": error.call, "result": error.result, "text": error.message}
         return {"by": by, "status": "failed", "cause": cause}
-    detail = f"{SIZE} bytes written through one mapping, read back through the next"
+    detail = f"{size} bytes written through one mapping, read back through the next"
     return {"by": by, "status": "ok", "detail": detail}
+
+
+def _placed_alignment(facts: Facts) -> int:
+    """minPlacedMemoryMapAlignment; 64 KiB, the most that it may be, where it is nothing that it may be."""
+    told = facts["placed"]["min_placed_memory_map_alignment"] or 0
+    return told if 0 < told <= SIZE and told == aligned_to(told) else SIZE
 
 
 class _Attempt:
     """One memory object on its way through the proof. address: where it is to be mapped, 0 for anywhere."""
 
-    def __init__(self, device: OpenDevice, facts: Facts, api: Api, memory: int, *, coherent: bool) -> None:
+    def __init__(self, device: OpenDevice, facts: Facts, api: Api, memory: int, size: int, *, coherent: bool) -> None:
         self._device, self._api, self._memory, self._coherent = device, api, memory, coherent
         self._alignment = aligned_to(facts["limits"]["min_memory_map_alignment"])
-        self.placed_alignment = facts["placed"]["min_placed_memory_map_alignment"] or SIZE
-        self._written = os.urandom(SIZE)  # freed memory may come back with the bytes of the proof before
-        self.address, self.unmap_flags = 0, 0
+        self.size, self.placed_alignment = size, _placed_alignment(facts)
+        self._written = os.urandom(size)  # freed memory may come back with the bytes of the proof before
+        self.address = 0
 
     def write(self) -> None:
         """Maps and writes. Raises Wrong, or CallFailed."""
-        ctypes.memmove(self._map(), self._written, SIZE)
+        ctypes.memmove(self.map(self.address), self._written, self.size)
         if not self._coherent:
             self._device.flush(self._memory)
 
     def read(self) -> None:
         """Maps and compares. Raises Wrong, or CallFailed."""
-        pointer = self._map()
+        pointer = self.map(self.address)
         if not self._coherent:
             self._device.invalidate(self._memory)
-        found = ctypes.string_at(pointer, SIZE)
+        found = ctypes.string_at(pointer, self.size)
         if found != self._written:
-            at_fault = next(i for i in range(SIZE) if found[i] != self._written[i])
+            at_fault = next(i for i in range(self.size) if found[i] != self._written[i])
             wrong = {"offset": at_fault, "expected": self._written[at_fault], "found": found[at_fault]}
             raise Wrong("mismatch", mismatch=wrong)
 
-    def _map(self) -> int:
+    def map(self, address: int = 0) -> int:
+        """The pointer, which is the address where there is one. Raises Wrong."""
         call = MAP_CALLS[self._api][0]
         at(call)
-        flags = PLACED if self.address else 0
-        result, pointer = self._device.map(self._api, self._memory, flags=flags, address=self.address)
+        flags = PLACED if address else 0
+        result, pointer = self._device.map(self._api, self._memory, flags=flags, address=address)
         if result:
             raise Wrong("call-failed", call=call, result=result_name(result))
         if not pointer:
             raise Wrong("null-pointer", call=call)
-        if self.address and pointer != self.address:
+        if address and pointer != address:
             raise Wrong("moved", call=call)
         if pointer % self._alignment:
             raise Wrong("misaligned", call=call)
         return pointer
 
-    def unmap(self) -> None:
+    def unmap(self, flags: int = 0) -> None:
         """Raises Wrong."""
         call = MAP_CALLS[self._api][1]
         at(call)
-        result = self._device.unmap(self._api, self._memory, self.unmap_flags)
+        result = self._device.unmap(self._api, self._memory, flags)
         if result:
             raise Wrong("call-failed", call=call, result=result_name(result))
 
 
 def _at_our_address(attempt: _Attempt, *, reserve: bool) -> None:
-    """The same in a range of our own, which must stay taken after an unmap with reserve. Raises Wrong.
+    """The same in a range of our own between guards, which must stay taken after an unmap with reserve. Raises Wrong.
 
-    A range that was lost is left alone: what stands in it now may be another's.
+    A range that was lost is left alone: what stands in it, or beside it, may now be another's.
     """
-    length = SIZE + attempt.placed_alignment
-    base = addresses.map_pages(length, addresses.NONE)
-    attempt.address = -(-base // attempt.placed_alignment) * attempt.placed_alignment
-    attempt.unmap_flags = RESERVE if reserve else 0
+    from vkmapctl.machine import ranges  # here: few drivers place maps, and it takes its time to import
+
+    taken = ranges.take(attempt.size, alignment=attempt.placed_alignment)
+    attempt.address = taken.begin
     for half in (attempt.write, attempt.read):
         half()
-        attempt.unmap()
-        if reserve and not addresses.covered(attempt.address, attempt.address + SIZE):
-            raise Wrong("reservation-lost")
-        if not reserve and not addresses.map_if_free(SIZE, attempt.address):
-            raise Wrong("hold-failed")
-    addresses.unmap_pages(base, length)
+        attempt.unmap(RESERVE if reserve else 0)
+        if beside := ranges.trampled([taken]):
+            raise Wrong("tramples", text=beside)
+        if reserve:
+            _expect_reserved(attempt, taken)
+        elif not addresses.map_if_free(taken.length, taken.begin):
+            raise Wrong("still-mapped" if _shows_a_file(taken) else "hold-failed")
+    taken.release()
+
+
+def _expect_reserved(attempt: _Attempt, taken: "Range") -> None:
+    """The range is taken, and the driver's next map of its own choice is elsewhere."""
+    if not addresses.covered(taken.begin, taken.end):
+        raise Wrong("reservation-lost")
+    pointer = attempt.map()
+    if pointer < taken.end and taken.begin < pointer + attempt.size:
+        raise Wrong("reservation-reused")
+    attempt.unmap()
+
+
+def _shows_a_file(taken: "Range") -> bool:
+    """Whether what stands in the range is a driver's: what this process itself takes has no file."""
+    return any(area.inode for area in addresses.areas_in(taken.begin, taken.end))

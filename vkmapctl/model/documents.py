@@ -110,6 +110,28 @@ class SelftestReport(Document, frozen=True, kw_only=True, tag="selftest"):
     trials: tuple[Trial, ...] = ()
 
 
+# --- a doctor -------------------------------------------------------------------------------------
+
+
+class Answer(Data, frozen=True):
+    """One question and its answer. verdict: `-` where it is no matter of yes or no. see: the page that explains it."""
+
+    about: str
+    verdict: Literal["yes", "no", "-"]
+    text: str
+    see: str
+
+
+class DoctorReport(Document, frozen=True, kw_only=True, tag="doctor"):
+    """A doctor's. device: the index of the one that was measured; results: the rows that answers rest on."""
+
+    devices: tuple[Probe, ...] = ()
+    device: int | None = None
+    answers: tuple[Answer, ...] = ()
+    next: tuple[str, ...] = ()
+    results: tuple[Row, ...] = ()
+
+
 # --- what a workload would do ---------------------------------------------------------------------
 
 

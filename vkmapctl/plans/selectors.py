@@ -44,18 +44,19 @@ def choose(
     requirements: Sequence[str] = (),
     expected_driver: str | None = None,
     prove: Callable[[Device], Probe] = Probe,
+    hints: Sequence[str] = (),
 ) -> list[Device]:
     """The devices that a command runs on, as `select`, each with what is required and driven as expected.
 
-    prove: the live proof of a device, asked only where something is required. Raises Unsupported with what is missing,
-    and as `select` does.
+    prove: the live proof of a device, asked only where something is required. hints: which drivers are not among the
+    devices, and why. Raises Unsupported with what is missing, and as `select` does.
     """
     chosen = select(devices, selector)
     lacking = unmet(requirements, expected_driver, [prove(one) if requirements else Probe(one) for one in chosen])
     if lacking:
         other = [one for one in devices if expected_driver and driver_matches(one, expected_driver)]
-        hint = [f"--device {one.index} is {one.name}, driver {one.driver_name}" for one in other if one not in chosen]
-        raise Unsupported(f"the device in use is not what was asked for: {'; '.join(lacking)}", *hint)
+        named = [f"--device {one.index} is {one.name}, driver {one.driver_name}" for one in other if one not in chosen]
+        raise Unsupported(f"the device in use is not what was asked for: {'; '.join(lacking)}", *named, *hints)
     return chosen
 
 

@@ -57,48 +57,48 @@ def to_markdown(run: Run) -> bytes:
     for device in run.devices:
         emulated = ", placed maps emulated by vkmapctl's test layer" if device.placed.emulated else ""
         lines.append(
-            f"- {_md(device.name)}: driver {_md(device.driver_name)} {_md(device.driver_info)}, "
-            f"Vulkan {_md(device.api_version)}{emulated}"
+            f"- {md(device.name)}: driver {md(device.driver_name)} {md(device.driver_info)}, "
+            f"Vulkan {md(device.api_version)}{emulated}"
         )
-    lines.append(f"- {_md(machine_text(run.host))}; {_md(run.started)}")
-    lines += ["", *_md_tables(run), ""] if run.results else [""]
-    lines += [f"- {_md(line)}" for line in findings(run.results)]
-    lines += [f"- **{row.status}**: {_md(f'{row.job}: {row.reason}')}" for row in run.results if row.reason]
-    lines += [f"- warning {_md(f'[{note.code}] {note.message}')}" for note in run.warnings]
+    lines.append(f"- {md(machine_text(run.host))}; {md(run.started)}")
+    lines += ["", *_tables(run), ""] if run.results else [""]
+    lines += [f"- {md(line)}" for line in findings(run.results)]
+    lines += [f"- **{row.status}**: {md(f'{row.job}: {row.reason}')}" for row in run.results if row.reason]
+    lines += [f"- warning {md(f'[{note.code}] {note.message}')}" for note in run.warnings]
     lines += ["", f"Outcome: **{run.outcome}** (exit code {run.exit_code})", ""]
     return "\n".join(lines).encode()
 
 
-def _md_tables(run: Run) -> Iterable[str]:
+def _tables(run: Run) -> Iterable[str]:
     """Throughput and latency; a row is called by its label in both, and described by what all rows share above."""
     _, shared = columns.aspects(run.results)
     apis = {row.api for row in run.results}
-    yield _md(f"All rows: {', '.join([shared] * bool(shared) + [f'api {row}' for row in apis] * (len(apis) == 1))}.")
+    yield md(f"All rows: {', '.join([shared] * bool(shared) + [f'api {row}' for row in apis] * (len(apis) == 1))}.")
     yield ""
     shown = columns.figures(run.results)
     body = [[row.job, *(one.text(row) for one in shown)] for row in run.results]
-    yield from _md_table(["row", *(one.title for one in shown)], body, words=1)
+    yield from _table(["row", *(one.title for one in shown)], body, words=1)
     yield ""
     calls = [
         [row.job, title, *columns.percentiles(latency)]
         for row in run.results
         for _, title, latency in columns.distributions(row)
     ]
-    yield from _md_table(["row", "call", *(one.title for one in PERCENTILES)], calls, words=2)
+    yield from _table(["row", "call", *(one.title for one in PERCENTILES)], calls, words=2)
     if any(cell.startswith(FLOOR_MARK) for line in calls for cell in line):
         yield ""
         yield f"`{FLOOR_MARK}`: not clear of the floor, less than twice a call that does nothing."
 
 
-def _md_table(titles: Sequence[str], body: Sequence[Sequence[str]], *, words: int) -> Iterable[str]:
+def _table(titles: Sequence[str], body: Sequence[Sequence[str]], *, words: int) -> Iterable[str]:
     """words: how many columns at the left are text; the others are figures."""
-    yield f"| {' | '.join(map(_md, titles))} |"
+    yield f"| {' | '.join(map(md, titles))} |"
     yield f"| {' | '.join(['---'] * words + ['---:'] * (len(titles) - words))} |"
     for line in body:
-        yield f"| {' | '.join(map(_md, line))} |"
+        yield f"| {' | '.join(map(md, line))} |"
 
 
-def _md(text: str) -> str:
+def md(text: str) -> str:
     """Text that cannot end a cell or start markup, nor grow a link out of an address."""
     for char in "\\|<>*_`[]":
         text = text.replace(char, f"\\{char}")

@@ -6,7 +6,7 @@ import msgspec
 
 from vkmapctl.model.bins import HIGHEST
 from vkmapctl.model.device import MALLOC, Device
-from vkmapctl.model.documents import CheckRow, Document, ProbeReport, Run, VerifyReport
+from vkmapctl.model.documents import CheckRow, DoctorReport, Document, ProbeReport, Run, VerifyReport
 from vkmapctl.model.measured import Bins, Latency, Row
 
 SMALLEST, LARGEST = 1e-30, 1e30  # of a number, but for 0: what is made of two such is a number too
@@ -80,14 +80,16 @@ def _check_devices(document: Document) -> None:
     match document:
         case Run() | VerifyReport():
             devices = list(document.devices)
-        case ProbeReport():
+        case ProbeReport() | DoctorReport():
             devices = [probe.device for probe in document.devices if probe.device]
         case _:
             return
     known = [device.index for device in devices]
     if len(set(known)) < len(known):
         raise Unsound("two devices have the same index", ".devices")
-    rows: Sequence[Row | CheckRow] = document.results if isinstance(document, Run | VerifyReport) else ()
+    if isinstance(document, DoctorReport) and document.device not in (None, *known):
+        raise Unsound("there is no such device", ".device")
+    rows: Sequence[Row | CheckRow] = document.results if isinstance(document, Run | VerifyReport | DoctorReport) else ()
     for i, row in enumerate(rows):
         if row.device not in known:
             raise Unsound("there is no such device", f".results[{i}].device")
