@@ -21,7 +21,7 @@ BREAKS = (
     r"deviceName=\x1b]0;x\x07\xff driverInfo=\xe2\x84\xa2", "heapBudget[0]=0",
 )  # fmt: skip
 CHECKS = {"none": ("M1", "M2", "M3", "M5", "M6"), "placed": ("M1", "M5", "P1", "P2", "P8", "R1", "R2")}
-SECONDS = {"probe": 0.5, "stress": 1.5, "verify": 1.5, "selftest": 5.0}  # within which signals come
+SECONDS = {"probe": 0.5, "stress": 1.5, "verify": 1.5, "doctor": 2.0, "selftest": 5.0}  # within which signals come
 
 
 class Blow(NamedTuple):
@@ -68,7 +68,7 @@ class Case(NamedTuple):
 def case_of(seed: str, number: int) -> Case:
     """The same for the same seed and number."""
     draw = random.Random(f"{seed}/{number}")
-    command = draw.choices(["probe", "stress", "verify", "selftest"], [4, 8, 6, 1])[0]
+    command = draw.choices([*SECONDS], [4, 8, 6, 2, 1])[0]
     emulate = draw.choice(["none", "placed"])
     fault = draw.choice(["none", "layer", "icd"]) if command != "selftest" else "none"
     inject = draw.choice([*faults()]) if fault == "layer" else ""
@@ -77,7 +77,8 @@ def case_of(seed: str, number: int) -> Case:
     if command != "selftest":
         words += ["--timeout", "1s" if any(hang in inject + breaks for hang in HANGS) else "4s"]
         words += ["--emulate", emulate] * (emulate != "none") + ["--inject", inject] * bool(inject)
-    words += [flag for flag in ("--json", "--quiet") if draw.random() < 0.6]
+    forms = ["--json", "--markdown"] if command == "doctor" else ["--json"]
+    words += [draw.choice(forms)] * (draw.random() < 0.6) + ["--quiet"] * (draw.random() < 0.6)
     words += ["--save", "saved.json"] * (draw.random() < 0.6)
     return Case(seed, number, tuple(words), breaks, inject, _blows(draw, command))
 

@@ -90,7 +90,7 @@ def _documents(case: Case, seen: Seen, folder: Path, *, told: bool, fair: bool) 
 
 def _blamed(document: Any) -> list[str]:
     """Statuses of the whole and of its rows, and notes, that say that the driver did wrong."""
-    rows = document.get("results") or document.get("devices") or []
+    rows = [*document.get("results", ()), *document.get("devices", ())]
     found = [f"outcome {document['outcome']}"] if document["outcome"] in BLAME else []
     found += [f"{row['status']} {row.get('reason', row.get('detail'))}" for row in rows if row.get("status") in BLAME]
     return found + [note["message"] for note in document["warnings"] if note["code"].startswith("died")]

@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 import vkmapctl
 from vkmapctl.model.base import Note
 from vkmapctl.model.device import Probe
-from vkmapctl.model.documents import SCHEMA, CheckRow, SelftestReport, Trial, VerifyReport, to_json
+from vkmapctl.model.documents import (
+    SCHEMA,
+    Answer,
+    CheckRow,
+    DoctorReport,
+    SelftestReport,
+    Trial,
+    VerifyReport,
+    to_json,
+)
 
 _FAILED = a_row(api="v1", status="failed", reason="VK_ERROR_MEMORY_MAP_FAILED in map (step 0)")
 _ROUNDS = tuple(80.0 + i % 3 for i in range(10))
@@ -37,7 +46,11 @@ _PROBE = a_probe_report(
     a_probe(), a_probe(a_gpu(), notes=(Note("odd", "a note"),)), Probe(None, status="crashed", reason="killed"),
     missing=("device 0: placed",), layers=("VK_LAYER_T",),
 )  # fmt: skip
-DOCUMENTS = [to_json(one) for one in (_RUN, _SWEEP, a_run(), _PROBE, _VERIFY, _SELFTEST)]
+_DOCTOR = DoctorReport(
+    tool=_RUN.tool, devices=_PROBE.devices, device=0, results=_RUN.results[:1], next=("vkmapctl verify",),
+    answers=(Answer("placed maps", "no", "no " * 60, "docs/reports.md"), Answer("a map costs", "-", "35 ns", "docs")),
+)  # fmt: skip
+DOCUMENTS = [to_json(one) for one in (_RUN, _SWEEP, a_run(), _PROBE, _VERIFY, _SELFTEST, _DOCTOR)]
 PRESETS = [path.read_bytes() for path in sorted(Path(vkmapctl.__file__).parent.glob("presets/*.toml"))]
 
 numbers = st.one_of(st.integers(), st.floats(), st.sampled_from([0, -1, 1 << 63, 1 << 64, 10**400, 1e308, -0.0]))

@@ -11,9 +11,10 @@ from rich.console import Console
 
 from vkmapctl import preview, report
 from vkmapctl.figures.compare import CompareReport, Limits, compare, devices_side_by_side
-from vkmapctl.model.documents import SCHEMA, Run, VerifyReport, to_json
+from vkmapctl.model.documents import SCHEMA, DoctorReport, Run, VerifyReport, to_json
 from vkmapctl.reports import FORMATS, plot
 from vkmapctl.reports.compare import compare_view, devices_view
+from vkmapctl.reports.doctor import doctor_markdown
 from vkmapctl.reports.drawing import drawn
 from vkmapctl.reports.plain import is_large, lines_of
 from vkmapctl.reports.plan import plan_view
@@ -31,6 +32,8 @@ def made_of(document):
         views["devices"] = [*devices_view(devices_side_by_side([("base", document)]))]
         views["plots"] = [*plot.plots(document)]
         made["comparison"] = to_json(comparison).decode()
+    if isinstance(document, DoctorReport):
+        made["md"] = doctor_markdown(document).decode()
     for name, view in views.items():
         for width in WIDTHS:
             made[f"{name} {width}"] = shown(view, width)

@@ -246,3 +246,8 @@ def test_a_flag_that_is_not_typed_leaves_the_file_as_it_is(wanted, tmp_path):
     path = tmp_path / "my.toml"
     path.write_text('[[job]]\nsize = "4K"\nwarmup = "1s"\n')
     assert wanted(str(path))[0] == load(str(path))
+
+
+def test_one_form_is_printed(capsys):
+    assert main(["doctor", "--markdown", "--json"]) == 2
+    assert "exclude each other" in capsys.readouterr().err

@@ -8,6 +8,7 @@ from vkmapctl import __version__
 from vkmapctl.commands.options import common_options, layer_options, test_layer, timeout_option
 from vkmapctl.commands.output import command_line, conclude, kept, progress, saved, sink_of
 from vkmapctl.commands.params import Command
+from vkmapctl.errors import UsageProblem
 
 
 @click.command(cls=Command)
@@ -27,6 +28,8 @@ def doctor(
     """Say in ten seconds whether memory mapping works here, and what it costs."""
     from vkmapctl.doctor import examine
 
+    if markdown and output["as_json"]:
+        raise UsageProblem("--markdown and --json exclude each other", "give one of them")
     sink = sink_of(output)
     with kept(output, sink) as run:
         report = examine(
