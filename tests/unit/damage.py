@@ -23,7 +23,7 @@ from vkmapctl.model.documents import (
 _FAILED = a_row(api="v1", status="failed", reason="VK_ERROR_MEMORY_MAP_FAILED in map (step 0)")
 _ROUNDS = tuple(80.0 + i % 3 for i in range(10))
 _RUN = a_run(a_row(), a_busy_row(), _FAILED, devices=(a_device(), a_gpu()))
-_SWEEP = a_run(  # a row for everything that is drawn or concluded
+SWEEP = a_run(  # a row for everything that is drawn or concluded
     *(a_row(allocation_size=4096 << i, map=a_latency(scale=1 << i), rounds_ns_per_pair=_ROUNDS) for i in (0, 3, 6, 9)),
     *(a_busy_row(memory_type=i, device=0, placed=None, map_size=None) for i in (0, 1, -1)),
     a_row(touch="first", first_touch_ns_per_page=250.0, page_faults={"minor": 9, "major": 0}, threads=2),
@@ -50,7 +50,7 @@ _DOCTOR = DoctorReport(
     tool=_RUN.tool, devices=_PROBE.devices, device=0, results=_RUN.results[:1], next=("vkmapctl verify",),
     answers=(Answer("placed maps", "no", "no " * 60, "docs/reports.md"), Answer("a map costs", "-", "35 ns", "docs")),
 )  # fmt: skip
-DOCUMENTS = [to_json(one) for one in (_RUN, _SWEEP, a_run(), _PROBE, _VERIFY, _SELFTEST, _DOCTOR)]
+DOCUMENTS = [to_json(one) for one in (_RUN, SWEEP, a_run(), _PROBE, _VERIFY, _SELFTEST, _DOCTOR)]
 PRESETS = [path.read_bytes() for path in sorted(Path(vkmapctl.__file__).parent.glob("presets/*.toml"))]
 
 numbers = st.one_of(st.integers(), st.floats(), st.sampled_from([0, -1, 1 << 63, 1 << 64, 10**400, 1e308, -0.0]))

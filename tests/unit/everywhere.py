@@ -1,5 +1,5 @@
-"""Everything that is made of a file: of a saved document each view at two widths, each export, the comparison with
-itself; of a workload its plan on two devices.
+"""Everything that is made of a file: of a saved document each view at two widths, each export, comparisons with itself
+and with another; of a workload its plan on two devices.
 """
 
 import io
@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ET
 from unittest import mock
 
 from builders import a_device, a_gpu
+from damage import SWEEP
 from rich.console import Console
 
 from vkmapctl import preview, report
@@ -27,7 +28,8 @@ def made_of(document):
     views = {"view": [*report.view(document)]}
     made = {"json": to_json(document).decode()}
     if isinstance(document, Run):
-        comparison = compare(("base", document), ("new", document), Limits())
+        others = [(SWEEP, document), (document, SWEEP), (document, document)]
+        *_, comparison = [compare(("base", base), ("new", new), Limits()) for base, new in others]
         views["comparison"] = [*compare_view(CompareReport(SCHEMA, Limits(), "fail", (comparison,), 0))]
         views["devices"] = [*devices_view(devices_side_by_side([("base", document)]))]
         views["plots"] = [*plot.plots(document)]

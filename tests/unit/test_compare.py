@@ -232,3 +232,16 @@ def test_several_devices_stand_side_by_side_and_match_across_memory_types() -> N
     assert devices_side_by_side([("a", a_run(row())), ("b", a_run(row()))]) == {}
     (pair,) = compare(("a", a_run(row())), ("b", other), LIMITS).pairs
     assert pair.found
+
+
+def test_rounds_of_two_days_are_compared_at_once():
+    """A soak has a round a second; each round with each would be 7 billion pairs."""
+    base = [100.0 + i % 7 for i in range(86_400)]
+    low, high = rounds_interval(base, [value * 1.5 for value in base])
+    assert 0.45 < low <= 0.5 <= high < 0.55
+
+
+def test_a_figure_that_is_next_to_nothing_beside_the_other():
+    before, after = (a_run(a_row(rounds_ns_per_pair=(value,) * 10, ns_per_pair=value)) for value in (1e30, 1e-30))
+    (pair,) = compare(("base", before), ("new", after), Limits()).pairs
+    assert pair.verdict == "faster"

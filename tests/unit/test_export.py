@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -45,6 +46,13 @@ def test_markdown_tables_keep_their_shape() -> None:
     assert {line.count("|") for line in tables} == {9, 10}
     assert not [line for line in lines if "<b>" in line]
     assert "Outcome: **ok** (exit code 0)" in lines
+
+
+def test_markdown_grows_no_link() -> None:
+    links = "[x](http://evil) ![y](z) <http://evil> https://evil www.evil.org"
+    text = export(a_run(a_row(job=links), device=a_device(name=links), host={"kernel": links}), "md").decode()
+    assert text.count("evil") == 4 * text.count("evil.org") > 0
+    assert re.findall(r"(?<!\\)[<\[\]]|://|www\.", text) == []
 
 
 def test_markdown_says_what_failed() -> None:

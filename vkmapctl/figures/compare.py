@@ -262,8 +262,8 @@ def _widened(interval: tuple[float, float] | None, rounds: tuple[float, float] |
     """The interval with the scatter of the rounds added: calls of one moment are alike, moments are not."""
     if interval is None or rounds is None:
         return interval
-    least = max(1 + rounds[0], sys.float_info.epsilon)  # NEW may be so small that its ratio to BASE rounds to 0
-    scatter = math.sqrt((1 + rounds[1]) / least)  # a factor, so that no end falls below -100 %
+    low, high = (max(1 + end, sys.float_info.epsilon) for end in rounds)  # NEW over BASE may be all but 0
+    scatter = math.sqrt(high / low)  # a factor, so that no end falls below -100 %
     return (1 + interval[0]) / scatter - 1, (1 + interval[1]) * scatter - 1
 
 
