@@ -25,7 +25,7 @@ def doctor(
     device: str | None,
     **output: Any,
 ) -> int:
-    """Say in ten seconds whether memory mapping works here, and what it costs."""
+    """Say in ten seconds whether mapping works, and what it costs."""
     from vkmapctl.doctor import examine
 
     if markdown and output["as_json"]:
