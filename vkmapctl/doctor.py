@@ -1,18 +1,17 @@
 """The parent of a doctor: a probe of every device, a short run on one, and what both mean for a person."""
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from functools import partial
 
 from msgspec.structs import replace
 
+from vkmapctl.begun import begun
 from vkmapctl.errors import VkmapError
 from vkmapctl.figures import advice, outcomes
 from vkmapctl.inside.layer import LayerChoice
-from vkmapctl.machine import host
 from vkmapctl.model.base import Note
 from vkmapctl.model.device import Device, Probe
-from vkmapctl.model.documents import DoctorReport, Run, Tool
+from vkmapctl.model.documents import DoctorReport, Run
 from vkmapctl.model.measured import Row
 from vkmapctl.model.workload import Workload
 from vkmapctl.plans.selectors import select
@@ -37,12 +36,7 @@ def examine(
 
     Raises VkmapError where no device can be described.
     """
-    report = DoctorReport(
-        tool=Tool("vkmapctl", version, tuple(command)),
-        started=datetime.now(UTC).isoformat(timespec="seconds"),
-        host=host.describe(),
-        injected=layer.fault if layer else "",
-    )
+    report = begun(DoctorReport, command=command, version=version, layer=layer)
     begin(report)
     on_step("looking for drivers and devices")
     probed = probe(selector=selector, timeout=timeout, layer=layer)

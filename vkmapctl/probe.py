@@ -1,25 +1,24 @@
 """The parent of a probe: every device described and proved, one broken one never hiding another."""
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from functools import partial
 
 from msgspec.structs import replace
 
+from vkmapctl.begun import begun
 from vkmapctl.driver import layers
 from vkmapctl.driver import listing as drivers
 from vkmapctl.driver.process import DriverProcess, Interrupts
-from vkmapctl.driver.protocol import Died, Driver, Interrupted
+from vkmapctl.driver.protocol import DIED_AT_END, Died, Driver, Interrupted
 from vkmapctl.driver.proving import prove
 from vkmapctl.errors import VkmapError
 from vkmapctl.figures import outcomes
 from vkmapctl.inside import server
 from vkmapctl.inside.fork import Started
 from vkmapctl.inside.layer import LayerChoice
-from vkmapctl.machine import host
 from vkmapctl.model.base import Note, Status
 from vkmapctl.model.device import Device, Probe
-from vkmapctl.model.documents import SCHEMA, ProbeReport, Tool
+from vkmapctl.model.documents import ProbeReport
 from vkmapctl.plans import patience
 from vkmapctl.plans.gates import unmet
 from vkmapctl.plans.selectors import same_gpu_notes, select
@@ -42,13 +41,7 @@ def probe(
     A gate is about the devices that other commands would use with the same selector: the best one by default. begin:
     gets the document before the driver is asked for anything. Raises VkmapError where no device can be described.
     """
-    report = ProbeReport(  # while the driver loads
-        schema=SCHEMA,
-        tool=Tool("vkmapctl", version, tuple(command)),
-        started=datetime.now(UTC).isoformat(timespec="seconds"),
-        host=host.describe(),
-        injected=layer.fault if layer else "",
-    )
+    report = begun(ProbeReport, command=command, version=version, layer=layer)  # while the driver loads
     begin(report)
     interrupts = Interrupts()
     running = [started] if started else []
@@ -157,8 +150,7 @@ class Proving:
         except Interrupted:
             return "interrupted"
         except Died as died:
-            text = f"the driver {died.kind} when it was to end: {died.where}{self._blame(self._proved)}"
-            self.notes.append(Note("died-at-end", text))
+            self.notes.append(Note(DIED_AT_END, died.at_end + self._blame(self._proved)))
             return died.kind
         return "ok"
 

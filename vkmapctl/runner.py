@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, Protocol
 
 from vkmapctl.driver.messages import Calibrate, Calibrated, Described, Finish, Finished, Measure, Measured, Round
-from vkmapctl.driver.protocol import Died, Driver, Interrupted
+from vkmapctl.driver.protocol import DIED_AT_END, Died, Driver, Interrupted
 from vkmapctl.driver.proving import proved
 from vkmapctl.errors import CallFailed, DriverDied, ExitCode, VkmapError
 from vkmapctl.figures import stats, trust
@@ -25,7 +25,6 @@ from vkmapctl.rules import Api
 
 VARIANTS = 3  # v1, khr, core: the most that a group holds
 VALIDATION = "validation"
-DIED_AT_END = "died-at-end"
 _LAST_COUNTS_SECONDS = 1.0
 
 
@@ -162,7 +161,7 @@ class Runner:
             return "ok", validation_notes(said)
         except Died as died:
             self.close(grace=0)
-            return died.kind, [Note(DIED_AT_END, f"the driver {died.kind} when it was to end: {died.where}")]
+            return died.kind, [Note(DIED_AT_END, died.at_end)]
         finally:
             self.close()
 

@@ -5,12 +5,12 @@ Knows no driver's process beyond starting one, and no terminal.
 
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 from msgspec.structs import replace
 
+from vkmapctl.begun import begun
 from vkmapctl.driver import layers, listing
 from vkmapctl.driver.messages import Described, LeftOut
 from vkmapctl.driver.process import DriverProcess, Interrupts
@@ -23,7 +23,7 @@ from vkmapctl.machine import host
 from vkmapctl.model.base import Note, Status
 from vkmapctl.model.case import labels
 from vkmapctl.model.device import Device
-from vkmapctl.model.documents import Run, Tool
+from vkmapctl.model.documents import Run
 from vkmapctl.model.measured import Row
 from vkmapctl.model.workload import Job, Plan, Workload
 from vkmapctl.native import Results
@@ -71,13 +71,7 @@ class Stress:
         self._left_out: tuple[LeftOut, ...] = ()
         self._ended: Status = "ok"
         self._next_save = 0.0
-        self._run = Run(
-            tool=Tool("vkmapctl", version, tuple(command)),
-            started=datetime.now(UTC).isoformat(timespec="seconds"),
-            host=host.describe(),
-            injected=layer.fault if layer else "",
-            workload=wanted,
-        )
+        self._run = begun(Run, command=command, version=version, layer=layer, workload=wanted)
         self._begin_with = begin
         begin(self._run)
 

@@ -2,27 +2,26 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 from msgspec.structs import replace
 
+from vkmapctl.begun import begun
 from vkmapctl.checks import registry
 from vkmapctl.checks.registry import Check
 from vkmapctl.driver import layers
 from vkmapctl.driver import listing as drivers
 from vkmapctl.driver.messages import Described, Finish, Finished, Tried, Try
 from vkmapctl.driver.process import DriverProcess, Interrupts
-from vkmapctl.driver.protocol import Died, Interrupted
+from vkmapctl.driver.protocol import DIED_AT_END, Died, Interrupted
 from vkmapctl.driver.proving import prove, proved
 from vkmapctl.errors import DriverDied, ExitCode, UsageProblem, VkmapError
 from vkmapctl.figures import outcomes
 from vkmapctl.inside.layer import LayerChoice
-from vkmapctl.machine import host
 from vkmapctl.model.base import Note, Status, Verdict
 from vkmapctl.model.device import Device, MemoryType, Probe
-from vkmapctl.model.documents import SCHEMA, CheckRow, Tool, VerifyReport
+from vkmapctl.model.documents import CheckRow, VerifyReport
 from vkmapctl.plans import patience
 from vkmapctl.plans.known_failures import Known
 from vkmapctl.plans.known_failures import read as read_known_failures
@@ -208,13 +207,7 @@ def verify(
     if known_failures_file:
         expected += read_known_failures(Path(known_failures_file), registry.load())
     chosen = choose(identifiers, quirks)
-    report = VerifyReport(
-        schema=SCHEMA,
-        tool=Tool("vkmapctl", version, tuple(command)),
-        started=datetime.now(UTC).isoformat(timespec="seconds"),
-        host=host.describe(),
-        injected=layer.fault if layer else "",
-    )
+    report = begun(VerifyReport, command=command, version=version, layer=layer)
     begin(report)
     interrupts = Interrupts()
     with interrupts.caught():
@@ -254,7 +247,7 @@ def verify(
         outcome = outcome or _outcome(report.results)
         died = attempts.end(devices) if outcome in ("ok", "failed") else None
     if died:
-        note = Note("died-at-end", f"the driver {died.kind} when it was to end: {died.where}")
+        note = Note(DIED_AT_END, died.at_end)
         report = replace(report, warnings=(*report.warnings, note))
         outcome = outcomes.worst([outcome, died.kind])
     if outcome in ("ok", "unsupported") and selector in (None, "all"):  # a driver that was left out could be meant

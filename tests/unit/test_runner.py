@@ -5,12 +5,12 @@ from builders import a_histogram, a_job
 from msgspec.structs import replace
 
 from vkmapctl.driver.messages import Calibrated, Described, Finished, Measured, Round
-from vkmapctl.driver.protocol import Died, Interrupted
+from vkmapctl.driver.protocol import DIED_AT_END, Died, Interrupted
 from vkmapctl.errors import CallFailed, DriverDied, Unsupported, VkmapError
 from vkmapctl.model.loop import Op, Place
 from vkmapctl.model.measured import Cause, Counted, Histogram, Touched
 from vkmapctl.model.script import Pause, Repeat
-from vkmapctl.runner import DIED_AT_END, Runner, Watcher, share
+from vkmapctl.runner import Runner, Watcher, share
 
 UNTIMED = Histogram(0, 0, 0, 0, 0, ())
 DESCRIBED = Described("1.4.309", (), (), ())

@@ -9,6 +9,7 @@ from typing import Literal, Protocol, TypeVar
 from vkmapctl.driver.messages import Described, Reply, Request
 
 ReplyT = TypeVar("ReplyT", bound=Reply)
+DIED_AT_END = "died-at-end"  # of the warning that tells Died.at_end
 
 
 class Died(Exception):
@@ -25,6 +26,11 @@ class Died(Exception):
     def where(self) -> str:
         """`killed by SIGSEGV in vkCreateDevice`."""
         return f"{self.how} in {self.call}" if self.call else self.how
+
+    @property
+    def at_end(self) -> str:
+        """What is told of a driver that died in its own end."""
+        return f"the driver {self.kind} when it was to end: {self.where}"
 
     @property
     def said(self) -> str:
