@@ -4,15 +4,12 @@ VKMAPCTL_REGENERATE=1 writes the table anew; otherwise it must be the committed 
 """
 
 import json
-import os
-from pathlib import Path
 
 from damage import DOCUMENTS
+from page_table import expect_table
 
 from vkmapctl import cli
 
-PAGE = Path(__file__).parents[2] / "docs/reliability.md"
-BEGIN, END = "<!-- made by tests/unit/test_damage_table.py -->\n", "<!-- end of it -->\n"
 SOUND = DOCUMENTS[1]  # a run with a row for everything that is drawn or concluded
 
 
@@ -73,9 +70,4 @@ def test_the_table_is_what_happens(tmp_path, capsys):
         path.write_bytes(data)
         made += line(name, path, capsys)
         path.with_name("page").unlink(missing_ok=True)
-    before, _, rest = PAGE.read_text().partition(BEGIN)
-    old, _, after = rest.partition(END)
-    if os.environ.get("VKMAPCTL_REGENERATE"):
-        PAGE.write_text(before + BEGIN + made + END + after)
-    else:
-        assert made == old, "VKMAPCTL_REGENERATE=1 writes the table anew"
+    expect_table(__file__, made)
