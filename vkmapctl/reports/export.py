@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
+from vkmapctl.figures.answers import answer
 from vkmapctl.figures.findings import findings
 from vkmapctl.model.case import Case, memory_label
 from vkmapctl.model.documents import Run, VerifyReport
@@ -54,6 +55,9 @@ def _csv_cell(value: object) -> object:
 def to_markdown(run: Run) -> bytes:
     """Machine, tables and findings, for an issue or a merge request."""
     lines = ["# vkmapctl stress", ""]
+    answered = answer(run)
+    if answered:
+        lines += [f"{md(run.workload.question)} **{md(answered)}**", ""]
     for device in run.devices:
         emulated = ", placed maps emulated by vkmapctl's test layer" if device.placed.emulated else ""
         lines.append(
