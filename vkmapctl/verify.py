@@ -35,7 +35,7 @@ QUIRKS = ("unaligned-placed",)
 _AFTER_FAILED_UNMAP = ("VUID-VkMemoryUnmapInfo-memory-07964", "VUID-VkMappedMemoryRange-memory-00684")
 FALSE_POSITIVES = dict.fromkeys(("R1", "R1-none", "R1-all"), _AFTER_FAILED_UNMAP)
 MOST_HANGS = 3  # of a device; then the rest would only hang too
-SECONDS_AFTER_HANG = 10.0  # a driver that has hung is waited for so long and no longer: a minute in all by default
+SECONDS_AFTER_HANG = 8.0  # a driver that has hung is waited for so long and no longer: a minute in all by default
 BROKEN = ("fail", "crashed", "hung", "lost", "out-of-memory")
 
 
