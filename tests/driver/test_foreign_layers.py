@@ -100,6 +100,18 @@ def test_a_row_that_the_driver_breaks_is_not_the_layer_s(machine, tmp_path, comm
     assert "layer-at-fault" not in {one["code"] for one in document["warnings"]}
 
 
+@pytest.mark.parametrize("command", ["verify --check M1", "stress --size 64K --duration 100ms"])
+def test_an_end_that_the_driver_breaks_is_not_the_layer_s(machine, tmp_path, command):
+    from icd.build import icd
+
+    driver = icd(tmp_path, "vkDestroyDevice=crash") | {"XDG_CONFIG_HOME": str(tmp_path), "VKMAPCTL_LAYER_FAULT": ""}
+    result = vkmapctl(*command.split(), "--json", "--quiet", driver=driver)
+    (told,) = [one["message"] for one in result.json()["warnings"] if one["code"] == "died-at-end"]
+    assert result.code == 6
+    assert NAME in told
+    assert "it fails alike: it is the driver" in told
+
+
 def test_the_driver_s_own_failure_is_not_the_layer_s(machine, tmp_path):
     from icd.build import icd
 
