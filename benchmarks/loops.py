@@ -66,7 +66,7 @@ def latency(machine: Machine, effort: Effort) -> Iterator[Figures]:
             def by_loop(program=program, results=results) -> float:
                 results.clear()
                 machine.run([program], results, Pass.LATENCY, iterations=count)
-                return stats.percentile(results.histogram("map_ns"), 0.5) or 0.0
+                return stats.percentile(results.histogram("map"), 0.5) or 0.0
 
             values = interleaved(effort.rounds, by_loop, by_hand)
             figures = Figures(

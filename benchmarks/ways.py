@@ -87,7 +87,7 @@ def _rows(
     def by_loop() -> Cost:
         results.clear()
         machine.run(programs, results, Pass.LATENCY, iterations=pairs)
-        return Cost(*(stats.percentile(results.histogram(name), 0.5) or 0.0 for name in ("map_ns", "unmap_ns")))
+        return Cost(*(stats.percentile(results.histogram(name), 0.5) or 0.0 for name in ("map", "unmap")))
 
     values = interleaved(effort.rounds, by_loop, lambda: _by_hand(machine, way, size, places, pairs))
     for i, call in enumerate(Cost._fields):

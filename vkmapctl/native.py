@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from vkmapctl._loop import ffi, lib
 from vkmapctl.model import bins
-from vkmapctl.model.loop import Fault, LoopStep, Op, Place
-from vkmapctl.model.measured import Counted, Histogram, Mismatch, Touched
+from vkmapctl.model.loop import CALLS, Fault, LoopStep, Op, Place
+from vkmapctl.model.measured import Counted, FirstTouch, Histogram, Mismatch, Touched
 
 FOREVER = (1 << 64) - 1
 PAGE = mmap.PAGESIZE
@@ -106,11 +106,14 @@ class Results:
         """Largest value of one counter over the threads."""
         return max(int(getattr(s, field)) for s in self.stats)
 
-    def histogram(self, name: str) -> Histogram:
-        """`map_ns`, `unmap_ns` or `cycle_ns`, merged over the threads."""
+    def histogram(self, call: str) -> Histogram:
+        """Of one of CALLS, merged over the threads."""
+        return self._merged("calls", CALLS.index(call))
+
+    def _merged(self, *field: str | int) -> Histogram:
         merged = ffi.new("struct vkm_histogram *")
         for s in self.stats:
-            lib.vkm_merge(merged, ffi.addressof(s, name))
+            lib.vkm_merge(merged, ffi.addressof(s, *field))
         return _histogram(merged)
 
     def counted(self) -> Counted:
@@ -119,12 +122,19 @@ class Results:
             pairs=self.total("rate_pairs"),
             rate_ns=self.total("rate_ns"),
             longest_rate_ns=self.longest("rate_ns"),
-            map=self.histogram("map_ns"),
-            unmap=self.histogram("unmap_ns"),
-            cycle=self.histogram("cycle_ns"),
+            calls={call: self.histogram(call) for call in CALLS},
+            cycle=self._merged("cycle_ns"),
             written=Touched(self.total("write_bytes"), self.longest("write_ns")),
             read=Touched(self.total("read_bytes"), self.longest("read_ns")),
-            first=Touched(self.total("first_pages"), self.total("first_ns")),
+            first=FirstTouch(
+                mappings=self.total("first_mappings"),
+                pages=self.total("first_pages"),
+                ns=self.total("first_ns"),
+                minor_faults=self.total("first_minor_faults"),
+                major_faults=self.total("first_major_faults"),
+                huge_bytes=self.total("huge_bytes"),
+                looked_bytes=self.total("looked_bytes"),
+            ),
             minor_faults=self.total("minor_faults"),
             major_faults=self.total("major_faults"),
             verified_bytes=self.total("verified_bytes"),
@@ -234,11 +244,13 @@ class Program:
 
 
 def null_driver(version: int, *, faulty: bool = False) -> Functions:
-    """Functions that do nothing, or that fail as `inject` says: a memory handle is the address of host memory."""
+    """Functions that do nothing, or that fail as `inject` says: a memory handle is the address of host memory.
+
+    Those that allocate and free are malloc and free.
+    """
     null = lib.vkm_faulty_driver() if faulty else lib.vkm_null_driver()
-    if version == 1:
-        return Functions(0, null.map, null.unmap, null.ranges, null.ranges, 1)
-    return Functions(0, null.map2, null.unmap2, null.ranges, null.ranges, 2)
+    map_function, unmap_function = (null.map, null.unmap) if version == 1 else (null.map2, null.unmap2)
+    return Functions(0, map_function, unmap_function, null.ranges, null.ranges, version, null.allocate, null.free)
 
 
 @contextmanager

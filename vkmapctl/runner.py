@@ -114,14 +114,15 @@ class Runner:
         assert self._driver is not None
         reply = self._driver.answer(Calibrate(), Calibrated)
         null = self._slots[0].counted()
-        self.latencies_floor = stats.percentile(null.map, 0.5) or 0.0
+        null_call = null.calls["map"]
+        self.latencies_floor = stats.percentile(null_call, 0.5) or 0.0
         return Floor(
             timer=reply.timer,
             timer_ns=stats.percentile(reply.reads, 0.5) or 0.0,
             timer_step_ns=stats.timer_step(reply.reads),
             call_ns=null.rate_ns / max(null.pairs, 1),
             timer_latency=stats.latency(reply.reads, 0.0),
-            call_latency=stats.latency(null.map, 0.0),
+            call_latency=stats.latency(null_call, 0.0),
         )
 
     def measure(self, group: Sequence[Job]) -> Group:

@@ -44,7 +44,7 @@ def test_memory_does_not_depend_on_the_number_of_samples(emulate, touch, monkeyp
             if isinstance(reply, Measured):
                 break
         assert results[0].fault()[0] == 0
-        assert results[0].histogram("map_ns").count == iterations * 4
+        assert results[0].histogram("map").count == iterations * 4
         return resident(child.pid), resident("self")
 
     try:

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from vkmapctl._loop import ffi, lib
 
 from vkmapctl.model import bins
+from vkmapctl.model.loop import CALLS
 from vkmapctl.native import FOREVER, Results
 
 BINS = lib.VKM_BINS
@@ -64,23 +65,23 @@ def test_results_merge_their_threads_and_name_the_edges():
     results = Results(3)
     for thread, samples in enumerate([[35, 36], [], [35, 200_000, 1 << 50]]):
         for ns in samples:
-            lib.vkm_record(ffi.addressof(results.stats[thread], "map_ns"), ns)
-    found = results.histogram("map_ns")
+            lib.vkm_record(ffi.addressof(results.stats[thread], "calls", CALLS.index("map")), ns)
+    found = results.histogram("map")
     assert (found.count, found.min_ns, found.max_ns, found.overflow) == (5, 35, 1 << 50, 1)
     assert [(edge, n) for edge, n in found.bins if edge < 128] == [(35, 2), (36, 1)]
     ((edge, n),) = found.bins[2:]
     assert n == 1
     assert edge <= 200_000 < edge * (1 + 1 / 64)
-    assert results.histogram("unmap_ns").bins == ()
+    assert results.histogram("unmap").bins == ()
 
 
 def test_clearing_forgets_everything_but_a_stop():
     results = Results(2)
-    lib.vkm_record(ffi.addressof(results.stats[1], "map_ns"), 35)
+    lib.vkm_record(ffi.addressof(results.stats[1], "calls", CALLS.index("map")), 35)
     results.stats[0].rate_pairs = 7
     results.stop()
     results.clear()
-    assert (results.histogram("map_ns").count, results.total("rate_pairs")) == (0, 0)
+    assert (results.histogram("map").count, results.total("rate_pairs")) == (0, 0)
     assert results.control.stop == 1
 
 

@@ -39,7 +39,7 @@ def test_a_warm_up_is_forgotten():
     results = one_thread()
     turn = Turn(a_job(), [a_program(Memory(PAGE), CHECK_THEN_WRITE)], results)
     turn.run(CLOCK, Pass.LATENCY, {"iterations": 9}, discard=True)
-    assert results.histogram("map_ns").count == results.total("verified_bytes") == 0
+    assert results.histogram("map").count == results.total("verified_bytes") == 0
     turn.run(CLOCK, Pass.RATE, {"iterations": 4})
     assert results.total("rate_pairs") == 4
     assert turn.latest_ns_per_pair() > 0

@@ -14,12 +14,12 @@ from vkmapctl import report
 from vkmapctl.figures.compare import Limits, compare
 from vkmapctl.figures.rows import measured_row
 from vkmapctl.model.case import ASPECTS, Case, labels, varying
-from vkmapctl.model.measured import Counted, Histogram, Touched
+from vkmapctl.model.measured import Counted, FirstTouch, Histogram, Touched
 from vkmapctl.plans.gates import missed, parse_threshold
 from vkmapctl.reports import plain, stress
 
 UNTIMED = Histogram(0, 0, 0, 0, 0, ())
-NOTHING = Counted(1000, 35_000, 35_000, UNTIMED, UNTIMED, UNTIMED, Touched(), Touched(), Touched(), 0, 0, 0, 0, 0)
+NOTHING = Counted(1000, 35_000, 35_000, {}, UNTIMED, Touched(), Touched(), FirstTouch(), 0, 0, 0, 0, 0)
 VALUES = {
     "device": st.integers(0, 1),
     "part": st.sampled_from(["", "a", "1 MiB", "1 MiB, core", "a (2)"]),

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vkmapctl.model.device import Placed, Probe, Proof
+from vkmapctl.model.loop import CALLS
 from vkmapctl.model.measured import TouchRate
 from vkmapctl.plans import gates
 
@@ -51,7 +52,10 @@ def test_threshold_garbage_raises_nothing_but_value_errors(text):
 @pytest.mark.parametrize("metric", gates.metrics())
 def test_every_metric_is_found_in_a_full_row(metric):
     row = a_row(
-        response=a_latency(), touch_bytes_per_second=TouchRate(1e9, 2e9), errors={"VK_ERROR_MEMORY_MAP_FAILED": 2}
+        calls={call: a_latency() for call in CALLS},
+        response=a_latency(),
+        touch_bytes_per_second=TouchRate(1e9, 2e9),
+        errors={"VK_ERROR_MEMORY_MAP_FAILED": 2},
     )
     assert gates.value_of(metric, row) is not None
 

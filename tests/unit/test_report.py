@@ -203,7 +203,7 @@ def test_names_from_a_driver_are_text_and_no_markup(render):
     [
         (a_row(), "64 MiB: ok, 12.3 M pairs/s, map p50 35 ns, p99 61 ns"),
         (
-            a_row(status="crashed", pairs_per_second=None, map=None),
+            a_row(status="crashed", pairs_per_second=None, map=None, unmap=None),
             "64 MiB: crashed, - pairs/s, map p50 -, p99 -",
         ),
     ],

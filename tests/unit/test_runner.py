@@ -8,7 +8,7 @@ from vkmapctl.driver.messages import Calibrated, Described, Finished, Measured, 
 from vkmapctl.driver.protocol import DIED_AT_END, Died, Interrupted
 from vkmapctl.errors import CallFailed, DriverDied, Unsupported, VkmapError
 from vkmapctl.model.loop import Op, Place
-from vkmapctl.model.measured import Cause, Counted, Histogram, Touched
+from vkmapctl.model.measured import Cause, Counted, FirstTouch, Histogram, Touched
 from vkmapctl.model.script import Pause, Repeat
 from vkmapctl.runner import Runner, Watcher, share
 
@@ -36,9 +36,10 @@ class FakeSlot:
         return self.at
 
     def counted(self):
-        nothing = Touched()
-        return Counted(self.pairs, 35 * self.pairs, 35 * self.pairs, UNTIMED, UNTIMED, UNTIMED, nothing, nothing,
-                       nothing, 0, 0, 0, 0, 0)  # fmt: skip
+        pairs, nothing = self.pairs, Touched()
+        return Counted(
+            pairs, 35 * pairs, 35 * pairs, {"map": UNTIMED}, UNTIMED, nothing, nothing, FirstTouch(), 0, 0, 0, 0, 0
+        )
 
 
 class FakeDriver:

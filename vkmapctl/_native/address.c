@@ -63,3 +63,34 @@ int vkm_range_shows_a_file(uint64_t address, uint64_t length)
         fclose(maps);
     return found;
 }
+
+/* Bytes of one field of /proc/self/smaps that says what huge pages map (proc_pid_smaps(5)), 0 for any other line. */
+static uint64_t huge_field(const char *line)
+{
+    static const char *const formats[] = {"AnonHugePages: %lu kB", "ShmemPmdMapped: %lu kB", "FilePmdMapped: %lu kB"};
+    unsigned long kilobytes = 0;
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
+        if (sscanf(line, formats[i], &kilobytes) == 1)
+            return (uint64_t)kilobytes << 10;
+    return 0;
+}
+
+uint64_t vkm_huge_bytes(uint64_t address, uint64_t length)
+{
+    FILE *areas = fopen("/proc/self/smaps", "re");
+    char *line = NULL;
+    size_t room = 0;
+    uint64_t bytes = 0;
+    int inside = 0;
+    while (areas && getline(&line, &room, areas) > 0) {
+        unsigned long begin, end;
+        if (sscanf(line, "%lx-%lx %*c", &begin, &end) == 2)
+            inside = begin < address + length && end > address;
+        else if (inside)
+            bytes += huge_field(line);
+    }
+    free(line);
+    if (areas)
+        fclose(areas);
+    return bytes < length ? bytes : length;
+}

@@ -112,7 +112,7 @@ static inline int map_step(struct runner *r, uint32_t i, const int timed)
     if (result)
         return call_failed(r->stats, result);
     if (timed && r->record)
-        vkm_record(&r->stats->map_ns, vkm_ticks_to_ns(r->clock, ticks));
+        vkm_record(&r->stats->calls[VKM_TIMED_MAP], vkm_ticks_to_ns(r->clock, ticks));
     object->pointer = (uint64_t)(uintptr_t)data;
     object->mapped_offset = step->offset;
     object->mapped_size = step->size;
@@ -138,7 +138,7 @@ static int live_overlap(struct runner *r)
     uint32_t count = 0;
     for (uint32_t i = 0; i < r->program->object_count; i++) {
         const struct vkm_object *object = &r->program->objects[i];
-        if (object->pointer)
+        if (object->pointer && !object->imported)
             r->live[count++] = (struct mapped_range){object->pointer, object->pointer + object->mapped_size};
     }
     qsort(r->live, count, sizeof *r->live, compare_ranges);
@@ -172,7 +172,7 @@ static inline int unmap_step(struct runner *r, uint32_t i, const int timed)
     if (result)
         return call_failed(r->stats, result); /* the object stays mapped (VUID-VkMemoryUnmapInfo, return codes) */
     if (timed && r->record)
-        vkm_record(&r->stats->unmap_ns, vkm_ticks_to_ns(r->clock, ticks));
+        vkm_record(&r->stats->calls[VKM_TIMED_UNMAP], vkm_ticks_to_ns(r->clock, ticks));
     if (step->flags & UNMAP_RESERVE)
         keep_pages(r->program, object);
     object->pointer = 0;
@@ -229,6 +229,42 @@ static inline void keep(uint64_t value)
     __asm__ volatile("" : : "r"(value));
 }
 
+/* Page faults of this thread so far. */
+static void faults_so_far(struct vkm_stats *stats, int sign)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_THREAD, &usage);
+    stats->first_minor_faults += (uint64_t)(sign * usage.ru_minflt);
+    stats->first_major_faults += (uint64_t)(sign * usage.ru_majflt);
+}
+
+/* One byte of each page, timed, the faults of these stores counted. */
+static void timed_first_step(struct runner *r, const struct vkm_step *step, unsigned char *bytes, unsigned char value)
+{
+    struct vkm_stats *stats = r->stats;
+    faults_so_far(stats, -1);
+    uint64_t t0 = vkm_ticks(r->clock);
+    stats->first_pages += touch_first(bytes, step->size, r->program->page_size, value);
+    stats->first_ns += vkm_ticks_to_ns(r->clock, vkm_ticks(r->clock) - t0);
+    faults_so_far(stats, 1);
+    if (!stats->first_mappings++) {
+        stats->huge_bytes += vkm_huge_bytes((uint64_t)(uintptr_t)bytes, step->size);
+        stats->looked_bytes += step->size;
+    }
+}
+
+static int first_step(struct runner *r, const struct vkm_step *step, const int timed)
+{
+    struct vkm_object *object = &r->program->objects[step->object];
+    unsigned char *bytes = (unsigned char *)(uintptr_t)(object->pointer + (step->offset - object->mapped_offset));
+    unsigned char value = (unsigned char)++object->round;
+    if (timed && r->record)
+        timed_first_step(r, step, bytes, value);
+    else
+        touch_first(bytes, step->size, r->program->page_size, value);
+    return VKM_OK;
+}
+
 static inline int touch_step(struct runner *r, const struct vkm_step *step, const int timed)
 {
     struct vkm_stats *stats = r->stats;
@@ -236,9 +272,7 @@ static inline int touch_step(struct runner *r, const struct vkm_step *step, cons
     unsigned char *bytes = (unsigned char *)(uintptr_t)(object->pointer + (step->offset - object->mapped_offset));
     int fault = VKM_OK;
     uint64_t touched = step->size, t0 = timed ? vkm_ticks(r->clock) : 0;
-    if (step->op == VKM_FIRST)
-        touched = touch_first(bytes, step->size, r->program->page_size, (unsigned char)++object->round);
-    else if (step->op == VKM_WRITE)
+    if (step->op == VKM_WRITE)
         write_range(r, step, bytes);
     else if (step->op == VKM_READ)
         keep(vkm_read_range(bytes, step->size));
@@ -247,17 +281,25 @@ static inline int touch_step(struct runner *r, const struct vkm_step *step, cons
     if (timed && r->record) {
         uint64_t ns = vkm_ticks_to_ns(r->clock, vkm_ticks(r->clock) - t0);
         int writes = step->op == VKM_WRITE;
-        *(step->op == VKM_FIRST ? &stats->first_ns : writes ? &stats->write_ns : &stats->read_ns) += ns;
-        *(step->op == VKM_FIRST ? &stats->first_pages : writes ? &stats->write_bytes : &stats->read_bytes) += touched;
+        *(writes ? &stats->write_ns : &stats->read_ns) += ns;
+        *(writes ? &stats->write_bytes : &stats->read_bytes) += touched;
     }
     return fault;
 }
 
-static int range_step(struct runner *r, uint32_t i)
+static int range_step(struct runner *r, uint32_t i, const int timed)
 {
     const struct vkm_program *p = r->program;
-    uint64_t function = p->steps[i].op == VKM_FLUSH ? p->flush : p->invalidate;
-    int32_t result = ((ranges_fn *)(uintptr_t)function)(p->device, 1, &p->calls[i]);
+    const int flush = p->steps[i].op == VKM_FLUSH;
+    ranges_fn *const function = (ranges_fn *)(uintptr_t)(flush ? p->flush : p->invalidate);
+    const uint64_t device = p->device;
+    const struct vkm_call *call = &p->calls[i];
+    const uint32_t kind = r->clock->kind;
+    uint64_t t0 = timed ? vkm_ticks_of(kind) : 0;
+    int32_t result = function(device, 1, call);
+    uint64_t ticks = timed ? vkm_ticks_of(kind) - t0 : 0;
+    if (timed && r->record)
+        vkm_record(&r->stats->calls[flush ? VKM_TIMED_FLUSH : VKM_TIMED_INVALIDATE], vkm_ticks_to_ns(r->clock, ticks));
     return result ? call_failed(r->stats, result) : VKM_OK;
 }
 
@@ -288,14 +330,16 @@ static inline __attribute__((always_inline)) int run_step(struct runner *r, uint
     case VKM_MAP: return map_step(r, i, timed);
     case VKM_UNMAP: return unmap_step(r, i, timed);
     case VKM_FLUSH:
-    case VKM_INVALIDATE: return range_step(r, i);
+    case VKM_INVALIDATE: return range_step(r, i, timed);
+    case VKM_FIRST: return first_step(r, step, timed);
     case VKM_HOLD: return hold_step(step);
     case VKM_RELEASE_KEPT: return release_step(&r->program->objects[step->object]);
     case VKM_RELEASE:
     case VKM_FORGET:
     case VKM_ALLOCATE:
     case VKM_FREE:
-    case VKM_PAUSE: return vkm_object_step(r->program, i, r->stats);
+    case VKM_IMPORT:
+    case VKM_PAUSE: return vkm_object_step(r->program, i, r->stats, timed && r->record ? r->clock : NULL);
     default: return touch_step(r, step, timed);
     }
 }
@@ -412,7 +456,7 @@ static uint64_t maps_per_cycle(const struct vkm_program *p)
 {
     uint64_t maps = 0;
     for (uint32_t i = 0; i < p->cycle_steps; i++)
-        maps += p->steps[i].op == VKM_MAP;
+        maps += p->steps[i].op == VKM_MAP || p->steps[i].op == VKM_IMPORT;
     return maps;
 }
 
@@ -550,7 +594,7 @@ void vkm_unwind(struct vkm_program *program)
 {
     for (uint32_t i = 0; i < program->object_count; i++) {
         struct vkm_object *object = &program->objects[i];
-        if (object->pointer) {
+        if (object->pointer && !object->imported) {
             uint64_t unmap_info[4] = {MEMORY_UNMAP_INFO, 0, 0, object->memory};
             if (program->version == 1)
                 ((unmap1_fn *)(uintptr_t)program->unmap)(program->device, object->memory);

@@ -27,12 +27,25 @@ enum vkm_op {
     VKM_ALLOCATE,   /* vkAllocateMemory of size bytes; the object must be without memory */
     VKM_FREE,       /* vkFreeMemory of what VKM_ALLOCATE gave */
     VKM_PAUSE,      /* sleep for size nanoseconds */
+    VKM_IMPORT,     /* vkAllocateMemory over the host's own [address, address+size), which is then touched there */
     VKM_OPS
+};
+
+/* The calls whose latency is recorded. */
+enum vkm_timed {
+    VKM_TIMED_MAP,
+    VKM_TIMED_UNMAP,
+    VKM_TIMED_ALLOCATE,
+    VKM_TIMED_FREE,
+    VKM_TIMED_FLUSH,
+    VKM_TIMED_INVALIDATE,
+    VKM_TIMED_IMPORT,
+    VKM_TIMED
 };
 
 enum vkm_pass {
     VKM_RATE,    /* no clock inside the loop */
-    VKM_LATENCY, /* every map and unmap timed, every reservation looked at */
+    VKM_LATENCY, /* every call timed, every reservation looked at */
     VKM_CHECK    /* like latency, recording nothing, and live mappings compared for overlap */
 };
 
@@ -63,7 +76,9 @@ struct vkm_object {
     uint64_t kept_begin, kept_end; /* reserved by the latest unmap, for VKM_RELEASE_KEPT */
     uint64_t round; /* writes so far; part of the pattern */
     uint64_t written_begin, written_end; /* by the last write */
-    uint32_t owned;                      /* memory is from VKM_ALLOCATE */
+    uint64_t allocate_next; /* what VKM_ALLOCATE chains to VkMemoryAllocateInfo, or 0 */
+    uint32_t owned;         /* memory is from VKM_ALLOCATE or VKM_IMPORT */
+    uint32_t imported;      /* from VKM_IMPORT: pointer is the host's own, and no call unmaps it */
 };
 
 /* The structures that one step passes to the driver, laid out once by vkm_prepare. */
@@ -105,16 +120,18 @@ struct vkm_stats {
     uint64_t slice_pairs, slice_ns;   /* the latest rate pass alone */
     uint64_t write_bytes, write_ns, read_bytes, read_ns;
     uint64_t first_pages, first_ns; /* by VKM_FIRST, which is no bandwidth */
+    uint64_t first_mappings, first_minor_faults, first_major_faults; /* of its timed steps, faults inside them alone */
+    uint64_t huge_bytes, looked_bytes; /* of the first of them: bytes that a huge page maps, of so many */
     uint64_t verified_bytes, mismatches, bad_offset, bad_expected, bad_found;
     uint64_t minor_faults, major_faults;
     uint64_t missed_cycles; /* were due, but the pass was long over its time */
-    struct vkm_histogram map_ns, unmap_ns;
+    struct vkm_histogram calls[VKM_TIMED];
     struct vkm_histogram cycle_ns; /* with interval_ns: from the moment a cycle was due to its end */
 };
 
 /* Shared by the threads of a pass and by the parent. */
 struct vkm_control {
-    uint32_t stop;    /* set by the parent to end the pass early */
+    uint32_t stop; /* set by the parent to end the pass early */
     uint32_t arrived; /* threads that reached the common start */
     uint32_t threads;
 };
@@ -125,9 +142,10 @@ uint32_t vkm_check(const struct vkm_program *program);
 void vkm_prepare(struct vkm_program *program);
 /* Lays out again the calls of one object, whose memory has changed. */
 void vkm_prepare_object(struct vkm_program *program, uint32_t object);
-/* The steps that change objects instead of mapping them (objects.c); each returns enum vkm_fault. */
+/* The steps that change objects instead of mapping them (objects.c); each returns enum vkm_fault. timed: by which
+ * clock their calls are recorded, NULL for not at all. */
 void vkm_object_free(struct vkm_program *program, struct vkm_object *object);
-int vkm_object_step(struct vkm_program *program, uint32_t i, struct vkm_stats *stats);
+int vkm_object_step(struct vkm_program *program, uint32_t i, struct vkm_stats *stats, const struct vkm_clock *timed);
 /* Runs the program until max_iterations, max_ns or control->stop; returns enum vkm_fault. */
 int vkm_run(struct vkm_program *program, const struct vkm_clock *clock, struct vkm_control *control,
             struct vkm_stats *stats, uint32_t pass, uint64_t max_iterations, uint64_t max_ns);
@@ -149,10 +167,12 @@ int vkm_release_range(uint64_t address, uint64_t length);
 int vkm_range_is_reserved(uint64_t address, uint64_t length);
 /* Whether a file is mapped in some part of it: a driver's, since memory that a process takes meanwhile has none. */
 int vkm_range_shows_a_file(uint64_t address, uint64_t length);
+/* Bytes of the range that huge pages map, as /proc/self/smaps says: nothing of a device's own memory. */
+uint64_t vkm_huge_bytes(uint64_t address, uint64_t length);
 enum vkm_refusal {
-    VKM_REFUSE_FIXED,        /* mmap and mremap at a fixed address */
+    VKM_REFUSE_FIXED, /* mmap and mremap at a fixed address */
     VKM_REFUSE_INACCESSIBLE, /* mmap and mprotect with PROT_NONE */
-    VKM_REFUSE_ALL           /* mmap, mremap and mprotect */
+    VKM_REFUSE_ALL /* mmap, mremap and mprotect */
 };
 /* From now on the kernel refuses this thread, and those that it starts, these calls (ENOMEM): the ways that drivers
  * map and reserve in. Returns 0 where that cannot be arranged. */
@@ -161,7 +181,7 @@ int vkm_refuse_maps(uint32_t refusal);
 /* Drivers without a device (null_driver.c); a memory handle is the address of the host bytes that it maps to.
  * The null driver does nothing: the call floor. The faulty one is for the loop's own tests. */
 struct vkm_null_driver {
-    uint64_t map, unmap, map2, unmap2, ranges;
+    uint64_t map, unmap, map2, unmap2, ranges, allocate, free; /* the last two are the C library's malloc and free */
 };
 struct vkm_null_driver vkm_null_driver(void);
 struct vkm_null_driver vkm_faulty_driver(void);

@@ -1,8 +1,11 @@
 #include "loop.h"
 
 #include <stddef.h>
+#include <stdlib.h>
+#include <unistd.h>
 
-#define MAP_FAILED_RESULT (-5) /* VK_ERROR_MEMORY_MAP_FAILED */
+#define MAP_FAILED_RESULT (-5)  /* VK_ERROR_MEMORY_MAP_FAILED */
+#define OUT_OF_HOST_MEMORY (-1) /* VK_ERROR_OUT_OF_HOST_MEMORY */
 
 /* The fields of VkMemoryMapInfo and VkMemoryUnmapInfo that matter here; layout as in prepare.c. */
 struct map_info {
@@ -103,16 +106,42 @@ static int32_t null_ranges(uint64_t device, uint32_t count, const void *ranges)
     return 0;
 }
 
+/* The fields of VkMemoryAllocateInfo that matter here. */
+struct allocate_info {
+    uint32_t type;
+    const void *next;
+    uint64_t size;
+};
+
+static int32_t malloc_allocate(uint64_t device, const struct allocate_info *info, const void *allocator,
+                               uint64_t *memory)
+{
+    (void)device, (void)allocator;
+    void *bytes = NULL;
+    if (posix_memalign(&bytes, (size_t)sysconf(_SC_PAGESIZE), (size_t)info->size))
+        return OUT_OF_HOST_MEMORY;
+    *memory = (uint64_t)(uintptr_t)bytes;
+    return 0;
+}
+
+static void malloc_free(uint64_t device, uint64_t memory, const void *allocator)
+{
+    (void)device, (void)allocator;
+    free((void *)(uintptr_t)memory);
+}
+
 #define ADDRESS(function) ((uint64_t)(uintptr_t)(function))
 
 struct vkm_null_driver vkm_null_driver(void)
 {
-    return (struct vkm_null_driver){ADDRESS(null_map), ADDRESS(null_unmap), ADDRESS(null_map2), ADDRESS(null_unmap2),
-                                    ADDRESS(null_ranges)};
+    return (struct vkm_null_driver){ADDRESS(null_map),    ADDRESS(null_unmap),  ADDRESS(null_map2),
+                                    ADDRESS(null_unmap2), ADDRESS(null_ranges), ADDRESS(malloc_allocate),
+                                    ADDRESS(malloc_free)};
 }
 
 struct vkm_null_driver vkm_faulty_driver(void)
 {
-    return (struct vkm_null_driver){ADDRESS(faulty_map1), ADDRESS(null_unmap), ADDRESS(faulty_map2),
-                                    ADDRESS(faulty_unmap2), ADDRESS(null_ranges)};
+    return (struct vkm_null_driver){ADDRESS(faulty_map1),   ADDRESS(null_unmap),  ADDRESS(faulty_map2),
+                                    ADDRESS(faulty_unmap2), ADDRESS(null_ranges), ADDRESS(malloc_allocate),
+                                    ADDRESS(malloc_free)};
 }

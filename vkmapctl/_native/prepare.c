@@ -62,7 +62,7 @@ void vkm_prepare_object(struct vkm_program *program, uint32_t object)
 
 /* What vkm_check knows of an object while it walks the program. */
 struct known {
-    int mapped, owned;
+    int mapped, owned, imported;
     uint64_t begin, end; /* of the mapping */
     uint64_t allocation; /* bytes, where owned */
 };
@@ -86,7 +86,7 @@ static int step_is_sound(const struct vkm_step *step, const struct vkm_object *o
         known->end = step->offset + step->size;
         return 1;
     case VKM_UNMAP: {
-        int was_mapped = known->mapped;
+        int was_mapped = known->mapped && !known->imported;
         known->mapped = 0;
         return was_mapped;
     }
@@ -107,8 +107,17 @@ static int step_is_sound(const struct vkm_step *step, const struct vkm_object *o
         known->owned = 1;
         known->allocation = step->size;
         return 1;
+    case VKM_IMPORT:
+        if (known->owned || object->memory || !step->size || !step->address)
+            return 0;
+        known->owned = known->imported = known->mapped = 1;
+        known->begin = 0;
+        known->end = step->size;
+        return 1;
     case VKM_FREE: {
-        int can_be_freed = known->owned && !known->mapped;
+        int can_be_freed = known->owned && (!known->mapped || known->imported);
+        if (known->imported)
+            known->mapped = known->imported = 0;
         known->owned = 0;
         return can_be_freed;
     }

@@ -97,8 +97,9 @@ def _now(slot: Slot) -> str:
     parts = []
     if counted.pairs and counted.longest_rate_ns:
         parts.append(f"{units.count(counted.pairs / counted.longest_rate_ns * 1e9)} pairs/s")
+    call, timed = next((one for one in counted.calls.items() if one[1].count), ("", None))
     for name, quantile in (("p50", 0.5), ("p99", 0.99)):
-        value = stats.percentile(counted.map, quantile)
+        value = stats.percentile(timed, quantile) if timed else None
         if value is not None:
-            parts.append(f"{'map ' if name == 'p50' else ''}{name} {units.duration(value)}")
+            parts.append(f"{f'{call} ' if name == 'p50' else ''}{name} {units.duration(value)}")
     return ", ".join(parts)

@@ -13,7 +13,7 @@ from vkmapctl.model.base import Data
 from vkmapctl.model.case import EFFORT
 from vkmapctl.model.device import Device
 from vkmapctl.model.documents import Run
-from vkmapctl.model.measured import Latency, Row
+from vkmapctl.model.measured import TIMED, Latency, Row
 
 Change = Literal["same", "slower", "faster", "unclear", "missing", "failed"]
 Group = Literal["device", "driver", "layers", "machine", "settings"]
@@ -159,14 +159,10 @@ def _per_pair(row: Row) -> float | None:
 
 
 def _latency_metric(call: str, name: str, quantile: float) -> Metric:
-    def latency(row: Row) -> Latency | None:
-        found: Latency | None = getattr(row, call)
-        return found
-
     return Metric(
         f"{call}.{name}",
-        lambda row: getattr(latency(row), f"{name}_ns", None),
-        lambda row: quantile_interval(latency(row), quantile),
+        lambda row: getattr(row.latency(call), f"{name}_ns", None),
+        lambda row: quantile_interval(row.latency(call), quantile),
         tail=name != "p50",
         timed=True,
     )
@@ -176,7 +172,7 @@ METRICS = (
     Metric("ns_per_pair", _per_pair, lambda row: None),
     *(
         _latency_metric(call, name, quantile)
-        for call in ("map", "unmap", "response")
+        for call in TIMED
         for name, quantile in (("p50", 0.5), ("p99", 0.99), ("p999", 0.999))
     ),
     Metric("write", lambda row: row.touch_bytes_per_second.write, lambda row: None, higher=True),

@@ -22,8 +22,11 @@ def measured_row(
     """A job's row. cause: why it ended early, if it did; rounds: ns per pair of each; ratio: to v1, with its interval;
     latencies_floor: p50 of a call that does nothing, in ns.
     """
+    latencies = {
+        call: stats.latency(histogram, latencies_floor) for call, histogram in counted.calls.items() if histogram.count
+    }
     seconds = counted.longest_rate_ns / 1e9
-    status = outcomes.of_cause(cause, measured=bool(counted.pairs or counted.map.count))
+    status = outcomes.of_cause(cause, measured=bool(counted.pairs or latencies))
     if cause and job.fitted and status == "out-of-memory":
         cause = Cause(outcomes.DOES_NOT_FIT, text=f"it does not fit after all: {causes.words(cause)}")
         status = outcomes.of_cause(cause)
@@ -36,10 +39,12 @@ def measured_row(
         ns_per_pair=counted.rate_ns / counted.pairs if counted.pairs and not job.waits else None,
         rounds_ns_per_pair=tuple(rounds),
         ratio_to_v1=ratio,
-        map=stats.latency(counted.map, latencies_floor),
-        unmap=stats.latency(counted.unmap, latencies_floor),
+        map=latencies.pop("map", None),
+        unmap=latencies.pop("unmap", None),
+        calls=latencies,
         touch_bytes_per_second=TouchRate(_per_second(counted.written), _per_second(counted.read)),
-        first_touch_ns_per_page=counted.first.ns / counted.first.count if counted.first.count else None,
+        first_touch_ns_per_page=counted.first.ns / counted.first.pages if counted.first.pages else None,
+        first_touch=counted.first if counted.first.mappings else None,
         page_faults={"minor": counted.minor_faults, "major": counted.major_faults},
         errors={cause.result: 1} if cause and cause.result else {},
         verified_bytes=counted.verified_bytes,

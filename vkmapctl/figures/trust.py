@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from vkmapctl.figures import stats
 from vkmapctl.model.base import Note
-from vkmapctl.model.measured import Latency, Row
+from vkmapctl.model.measured import Row
 
 DRIFT_LIMIT = 0.25  # of the median, between the first and the last third of the rounds
 TREND_LIMIT = 0.6  # Kendall's tau: 10 rounds without a trend reach it in 2 of 100 runs
@@ -86,7 +86,7 @@ def longer(row: Row, factor: float) -> str:
 
 def _sample_notes(row: Row, where: str) -> list[Note]:
     """p99 of fewer samples than 100 does not exist, and of fewer than 1000 rests on less than ten."""
-    counts = [call.count for call in (row.map, row.unmap) if call is not None and call.count]
+    counts = [latency.count for latency in row.latencies().values() if latency.count]
     fewest = min(counts, default=0)
     if not fewest or fewest * 0.01 >= FEW_BEYOND:
         return []
@@ -103,7 +103,7 @@ def _for_samples(row: Row, factor: float) -> str:
 
 def _floor_notes(row: Row) -> list[Note]:
     """One note for all rows alike: on a fast driver every one would say the same."""
-    at_floor = [name for name, call in (("map", row.map), ("unmap", row.unmap)) if _at_floor(call)]
+    at_floor = [call for call, latency in row.latencies().items() if latency.at_floor]
     if not at_floor:
         return []
     text = (
@@ -120,12 +120,8 @@ def _rate_notes(row: Row, where: str) -> list[Note]:
     return [Note("rate-missed", text)]
 
 
-def _at_floor(call: Latency | None) -> bool:
-    return call is not None and call.at_floor
-
-
 def _overflow_notes(row: Row, where: str) -> list[Note]:
-    overflow = sum(call.histogram.overflow for call in (row.map, row.unmap) if call is not None)
+    overflow = sum(latency.histogram.overflow for latency in row.latencies().values())
     if not overflow:
         return []
     return [Note("overflow", f"{where}: {overflow} calls took 18 minutes or more, or the clock went back")]

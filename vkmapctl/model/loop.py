@@ -24,6 +24,10 @@ class Op(IntEnum):
     ALLOCATE = 12
     FREE = 13
     PAUSE = 14
+    IMPORT = 15
+
+
+CALLS = ("map", "unmap", "allocate", "free", "flush", "invalidate", "import")  # enum vkm_timed of loop.h
 
 
 class Fault(IntEnum):
@@ -68,6 +72,7 @@ _CALLS = {
     Op.FLUSH: "vkFlushMappedMemoryRanges",
     Op.INVALIDATE: "vkInvalidateMappedMemoryRanges",
     Op.ALLOCATE: "vkAllocateMemory",
+    Op.IMPORT: "vkAllocateMemory",
     Op.FREE: "vkFreeMemory",
     Op.HOLD: "mmap",
     Op.RELEASE: "munmap",

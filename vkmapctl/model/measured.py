@@ -4,6 +4,9 @@ import msgspec
 
 from vkmapctl.model.base import Data, Status
 from vkmapctl.model.case import Case
+from vkmapctl.model.loop import CALLS
+
+TIMED = (*CALLS, "response")  # what can have a distribution; response: with a rate, from when a cycle was due
 
 
 class Bins(Data, frozen=True):
@@ -64,22 +67,41 @@ class Touched(Data, frozen=True):
     ns: int = 0
 
 
+class FirstTouch(Data, frozen=True):
+    """The first touches of mappings: one byte of each page written.
+
+    ns, minor_faults, major_faults: of these stores alone, over all mappings and threads. huge_bytes: of looked_bytes,
+    which were touched, so many lay on huge pages, as /proc/self/smaps says, which knows nothing of a device's memory.
+    """
+
+    mappings: int = 0
+    pages: int = 0
+    ns: int = 0
+    minor_faults: int = 0
+    major_faults: int = 0
+    huge_bytes: int = 0
+    looked_bytes: int = 0
+
+    @property
+    def faults_per_mapping(self) -> float:
+        return (self.minor_faults + self.major_faults) / max(self.mappings, 1)
+
+
 class Counted(Data, frozen=True):
     """What the loop counted for one job, all its threads together.
 
-    rate_ns: sum over the threads, longest_rate_ns: of the longest. written, read: bytes, by the longest thread, since
-    all touch at the same time. first: pages, by the sum over the threads.
+    rate_ns: sum over the threads, longest_rate_ns: of the longest. calls: by the names of model/loop.CALLS. written,
+    read: bytes, by the longest thread, since all touch at the same time.
     """
 
     pairs: int
     rate_ns: int
     longest_rate_ns: int
-    map: Histogram
-    unmap: Histogram
+    calls: dict[str, Histogram]
     cycle: Histogram
     written: Touched
     read: Touched
-    first: Touched
+    first: FirstTouch
     minor_faults: int
     major_faults: int
     verified_bytes: int
@@ -113,7 +135,8 @@ class Cause(Data, frozen=True):
 class Row(Case, frozen=True, kw_only=True):
     """One job's result.
 
-    job: its label, unlike any other row's in the run. With a `rate`, `response` counts each cycle from the moment it
+    job: its label, unlike any other row's in the run. calls: of the others that were made, by the names of
+    model/loop.CALLS. With a `rate`, `response` counts each cycle from the moment it
     was due to its end. first_touch_ns_per_page: of a job that writes one byte of each page. reason: the cause, or the
     refusal, in words.
     """
@@ -127,8 +150,10 @@ class Row(Case, frozen=True, kw_only=True):
     ratio_to_v1: tuple[float, float, float] | None = None
     map: Latency | None = None
     unmap: Latency | None = None
+    calls: dict[str, Latency] = msgspec.field(default_factory=dict)
     touch_bytes_per_second: TouchRate = TouchRate()
     first_touch_ns_per_page: float | None = None
+    first_touch: FirstTouch | None = None
     page_faults: dict[str, int] = msgspec.field(default_factory=dict)
     errors: dict[str, int] = msgspec.field(default_factory=dict)
     verified_bytes: int = 0
@@ -138,6 +163,16 @@ class Row(Case, frozen=True, kw_only=True):
     cause: Cause | None = None
     response: Latency | None = None
     missed_cycles: int = 0
+
+    def latency(self, call: str) -> Latency | None:
+        """Of one of TIMED; None where it was not timed."""
+        found: Latency | None = self.calls.get(call) or getattr(self, call, None)
+        return found
+
+    def latencies(self) -> dict[str, Latency]:
+        """Every distribution of the row by its call, in the order of TIMED."""
+        found = {call: self.latency(call) for call in TIMED}
+        return {call: latency for call, latency in found.items() if latency is not None}
 
 
 class Floor(Data, frozen=True):

@@ -7,14 +7,13 @@ from collections.abc import Iterable, Sequence
 from vkmapctl import units
 from vkmapctl.model.base import Data
 from vkmapctl.model.device import Device, Probe
-from vkmapctl.model.measured import Row
+from vkmapctl.model.measured import TIMED, Row
 
 _COMPARE = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
 _THRESHOLD = r"([a-z0-9_.]+)\s*(>=|<=|>|<)\s*(\S+)"
 _PERCENTILES = {"min": "min_ns", "mean": "mean_ns", "p50": "p50_ns", "p90": "p90_ns",
                 "p99": "p99_ns", "p999": "p999_ns", "max": "max_ns"}  # fmt: skip
 _LARGEST_LIMIT = 1e18  # more pairs, bytes or errors than any run counts
-_CALLS = ("map", "unmap", "response")  # response: with --rate, from when a cycle was due
 _API_REQUIREMENT = r"api>=(\d{1,9})\.(\d{1,9})"
 _PROVED_BY = {
     "map2": ("core", "khr"),
@@ -44,7 +43,7 @@ class Threshold(Data, frozen=True):
 
 def metrics() -> list[str]:
     """Every name that --fail-if knows."""
-    latencies = [f"{call}.{name}" for call in _CALLS for name in _PERCENTILES]
+    latencies = [f"{call}.{name}" for call in TIMED for name in _PERCENTILES]
     return [*latencies, "ns_per_pair", "pairs_per_second", "write", "read", "mismatches", "errors"]
 
 
@@ -60,7 +59,7 @@ def parse_threshold(text: str) -> Threshold:
 
 
 def _limit(metric: str, value: str) -> float:
-    if metric.partition(".")[0] in _CALLS or metric == "ns_per_pair":
+    if metric.partition(".")[0] in TIMED or metric == "ns_per_pair":
         return round(units.parse_duration(value) * 1e9, 3)
     if metric in ("write", "read"):
         match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]?)B/s", value)
@@ -82,7 +81,7 @@ def value_of(metric: str, row: Row) -> float | None:
     call, _, name = metric.partition(".")
     value: float | None
     if name:
-        distribution = {"map": row.map, "unmap": row.unmap, "response": row.response}[call]
+        distribution = row.latency(call)
         value = None if distribution is None else getattr(distribution, _PERCENTILES[name])
     elif metric in ("write", "read"):
         value = getattr(row.touch_bytes_per_second, metric)
@@ -100,11 +99,19 @@ def missed(thresholds: Iterable[Threshold], rows: Iterable[Row]) -> list[str]:
         for threshold in thresholds:
             value = value_of(threshold.metric, row)
             if value is None:
-                why = "only --rate gives it" if threshold.metric.startswith("response.") else "too few samples"
-                lines.append(f"{row.job}: {threshold.metric} could not be judged: {why}")
+                lines.append(f"{row.job}: {threshold.metric} could not be judged: {_why_not(threshold, row)}")
             elif _COMPARE[threshold.comparison](value, threshold.limit):
                 lines.append(f"{row.job}: {threshold.text}: it is {_shown(threshold.metric, value)}")
     return lines
+
+
+def _why_not(threshold: Threshold, row: Row) -> str:
+    call, _, name = threshold.metric.partition(".")
+    if call == "response":
+        return "only --rate gives it"
+    if name and row.status == "ok" and row.latency(call) is None:
+        return f"this row makes no such call as {call}"
+    return "too few samples"
 
 
 def _shown(metric: str, value: float) -> str:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from vkmapctl import units
 from vkmapctl.model.case import ASPECTS as _ASPECTS
 from vkmapctl.model.case import Aspect, varying
-from vkmapctl.model.measured import Latency, Row
+from vkmapctl.model.measured import FirstTouch, Latency, Row
 from vkmapctl.units import NONE
 
 FLOOR_MARK = "~"
@@ -50,6 +50,10 @@ def _ratio(ratio: tuple[float, float, float]) -> str:
     return f"{middle:.2f} ({low:.2f} to {high:.2f})"
 
 
+def _huge(first: FirstTouch) -> float | None:
+    return first.huge_bytes / first.looked_bytes if first.huge_bytes else None
+
+
 FIGURES = (
     Figure("pairs", "pairs", lambda row: row.pairs, units.count, spare=True),
     Figure("pairs/s", "pairs_per_second", lambda row: row.pairs_per_second, units.count),
@@ -58,14 +62,17 @@ FIGURES = (
     Figure("write", "write_bytes_per_second", lambda row: row.touch_bytes_per_second.write, units.bandwidth, NONE),
     Figure("per page", "first_touch_ns_per_page", lambda row: row.first_touch_ns_per_page, units.duration, NONE),
     Figure("read", "read_bytes_per_second", lambda row: row.touch_bytes_per_second.read, units.bandwidth, NONE),
+    Figure(
+        "faults a touch",
+        "faults_per_first_touch",
+        lambda row: row.first_touch and row.first_touch.faults_per_mapping,
+        units.count,
+        NONE,
+    ),
+    Figure("huge", "huge_share", lambda row: row.first_touch and _huge(row.first_touch), "{:.0%}".format, NONE),
     Figure("faults", "page_faults", lambda row: sum(row.page_faults.values()), units.count, "0", spare=True),
     Figure("status", "status", lambda row: row.status, str, "ok", numeric=False),
 )
-CALLS: dict[str, Callable[[Row], Latency | None]] = {
-    "map": lambda row: row.map,
-    "unmap": lambda row: row.unmap,
-    "response": lambda row: row.response,
-}
 _TITLES = {"response": "from due"}
 PERCENTILES = (
     Percentile("samples", "count", units.count),
@@ -97,10 +104,8 @@ def figures(rows: Sequence[Row]) -> list[Figure]:
 
 def distributions(row: Row) -> Iterator[tuple[str, str, Latency]]:
     """Each call whose latency was measured: its key, its title, its distribution."""
-    for key, of in CALLS.items():
-        latency = of(row)
-        if latency is not None:
-            yield key, _TITLES.get(key, key), latency
+    for call, latency in row.latencies().items():
+        yield call, _TITLES.get(call, call), latency
 
 
 def percentiles(latency: Latency) -> list[str]:

@@ -4,12 +4,13 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
+from vkmapctl.figures.answers import answer
 from vkmapctl.figures.findings import findings
 from vkmapctl.model.case import Case, memory_label
 from vkmapctl.model.documents import Run, VerifyReport
-from vkmapctl.model.measured import Row
+from vkmapctl.model.measured import TIMED, Row
 from vkmapctl.reports import columns, junit
-from vkmapctl.reports.columns import CALLS, FIGURES, FLOOR_MARK, PERCENTILES
+from vkmapctl.reports.columns import FIGURES, FLOOR_MARK, PERCENTILES
 from vkmapctl.reports.common import KINDS, check_label, machine_text
 
 _ASKED = tuple(name for name in Case.__struct_fields__ if name != "memory_flags")
@@ -21,7 +22,7 @@ def to_csv(run: Run) -> bytes:
     """A line for each row, every figure in its own column; units are in the names, a missing value is empty."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
-    calls = [f"{call}_{key}" for call in CALLS for key in _LATENCY_KEYS]
+    calls = [f"{call}_{key}" for call in TIMED for key in _LATENCY_KEYS]
     figures = (one.key for one in FIGURES)
     writer.writerow(["job", *_ASKED, "memory_flags", *figures, *_PARTS, *_COUNTS, *calls, "errors", "reason"])
     for row in run.results:
@@ -40,7 +41,7 @@ def _csv_row(row: Row) -> Iterable[object]:
     yield from (middle if one.key == "ratio_to_v1" else one.value(row) for one in FIGURES)
     yield from (low, high, row.page_faults.get("minor"), row.page_faults.get("major"))
     yield from (getattr(row, name) for name in _COUNTS)
-    for latency in (of(row) for of in CALLS.values()):
+    for latency in (row.latency(call) for call in TIMED):
         yield from (getattr(latency, key, None) for key in _LATENCY_KEYS)
     yield " ".join(f"{name}={n}" for name, n in row.errors.items())
     yield row.reason
@@ -54,6 +55,9 @@ def _csv_cell(value: object) -> object:
 def to_markdown(run: Run) -> bytes:
     """Machine, tables and findings, for an issue or a merge request."""
     lines = ["# vkmapctl stress", ""]
+    answered = answer(run)
+    if answered:
+        lines += [f"{md(run.workload.question)} **{md(answered)}**", ""]
     for device in run.devices:
         emulated = ", placed maps emulated by vkmapctl's test layer" if device.placed.emulated else ""
         lines.append(

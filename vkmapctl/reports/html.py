@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vkmapctl import units
+from vkmapctl.figures.answers import answer
 from vkmapctl.figures.findings import findings, sharing, sweep_labels, sweeps
 from vkmapctl.model import bins
 from vkmapctl.model.case import memory_label
 from vkmapctl.model.documents import Run
-from vkmapctl.model.measured import Latency, Row
+from vkmapctl.model.loop import CALLS
+from vkmapctl.model.measured import TIMED, Latency, Row
 from vkmapctl.reports import charts, columns
 from vkmapctl.reports.charts import Bar, Line, Point, Ridge
 from vkmapctl.reports.columns import FIGURES, PERCENTILES
@@ -55,6 +57,7 @@ def to_html(run: Run) -> bytes:
         title=f"vkmapctl: {', '.join(device.name for device in run.devices)}",
         charts=[chart for make in (_scaling, _bandwidth, _distributions, _percentiles) for chart in make(run)],
         sheets=[_throughput(run), _latency(run), *_sharing(run)],
+        answer=answer(run),
         findings=findings(run.results),
         reasons=[row for row in run.results if row.status != "ok"],
         machine=_machine(run),
@@ -68,24 +71,25 @@ def _both(make: Callable[[float], str]) -> tuple[str, str]:
 
 
 def _good(run: Run) -> list[Row]:
-    return [row for row in run.results if row.map and row.map.histogram.bins]
+    return [row for row in run.results if any(latency.histogram.bins for latency in row.latencies().values())]
 
 
 def _distributions(run: Run) -> Iterable[Chart]:
-    strips = []
     rows = _good(run)
+    made = [call for call in CALLS if any(row.latency(call) for row in rows)]
+    strips = []
     for row in rows:
         ridges = [
-            Ridge(shares(latency), _ridge_marks(name, latency), colour)
-            for colour, (name, latency) in enumerate((("map", row.map), ("unmap", row.unmap)))
-            if latency and latency.histogram.bins
+            Ridge(shares(latency), _ridge_marks(call, latency), made.index(call))
+            for call, latency in row.latencies().items()
+            if call in made and latency.histogram.bins
         ]
         strips.append((row.job, ridges))
     if strips:
         title = "Latency distributions"
         wide, narrow = _both(lambda width: charts.ridges_chart(strips, label=title, width=width, show=units.duration))
         note = "How often each call took how long; time grows by a factor of ten from line to line."
-        yield Chart(title, note, wide, narrow, [(0, 0, "map"), (1, 0, "unmap")])
+        yield Chart(title, note, wide, narrow, [(colour, 0, call) for colour, call in enumerate(made)])
 
 
 def shares(latency: Latency) -> list[tuple[float, float]]:
@@ -109,8 +113,8 @@ def _ridge_marks(call: str, latency: Latency) -> list[tuple[float, str]]:
 
 def _percentiles(run: Run) -> Iterable[Chart]:
     rows = _good(run)
-    for call in ("map", "unmap", "response"):
-        latencies = [(row, latency) for row in rows if (latency := getattr(row, call)) and latency.count]
+    for call in TIMED:
+        latencies = [(row, latency) for row in rows if (latency := row.latency(call)) and latency.count]
         shown = latencies[:MOST_LINES]
         if not shown:
             continue

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from vkmapctl import units
+from vkmapctl.figures.answers import answer
 from vkmapctl.figures.findings import findings
 from vkmapctl.model.documents import Run
 from vkmapctl.model.measured import Latency, Row
@@ -24,9 +25,12 @@ def _heading(text: str) -> Text:
 def run_view(run: Run) -> list[Element]:
     """A whole stress run, as printed at its end and by `report show`."""
     view: list[Element] = [*_run_head(run)]
+    answered = answer(run)
+    if answered:
+        view += [Text(f"\n{run.workload.question}"), Text(f"  {answered}", style="bold")]
     if run.results:
         view.append(result_tables(run))
-        if any((row.map and row.map.at_floor) or (row.unmap and row.unmap.at_floor) for row in run.results):
+        if any(latency.at_floor for row in run.results for latency in row.latencies().values()):
             view.append(Text(f"  {FLOOR_MARK} not clear of the floor: less than twice a call that does nothing"))
         view += sharing_view(run)
         view += [Text(("\n" if i == 0 else "") + line) for i, line in enumerate(findings(run.results))]
@@ -120,9 +124,10 @@ def reasons(rows: Sequence[Row]) -> list[Element]:
 
 def row_line(row: Row) -> str:
     """A finished row in one line, for progress without a terminal."""
-    middle, tail = (_duration(row.map, key) for key in ("p50_ns", "p99_ns"))
+    call, latency = next(iter(row.latencies().items()), ("map", None))
+    middle, tail = (_duration(latency, key) for key in ("p50_ns", "p99_ns"))
     rate = NONE if row.pairs_per_second is None else units.count(row.pairs_per_second)
-    return f"{row.job}: {row.status}, {rate} pairs/s, map p50 {middle}, p99 {tail}"
+    return f"{row.job}: {row.status}, {rate} pairs/s, {call} p50 {middle}, p99 {tail}"
 
 
 def _duration(latency: Latency | None, key: str) -> str:
