@@ -152,6 +152,7 @@ def test_unknown_check_is_one_error_that_names_the_known() -> None:
 def test_selftest_catches_every_fault_and_complains_of_nothing_without() -> None:
     result = vkmapctl("selftest", "--json", "--quiet", timeout=180)
     document = result.json()
+    assert "VK_LAYER_VKMAPCTL_test" in document["layers"]
     assert document["baseline"] == []
     assert [trial for trial in document["trials"] if not trial["caught"]] == []
     assert all(trial["how"].partition(":")[0] in trial["expected"] for trial in document["trials"])
