@@ -208,6 +208,7 @@ SAME = [
     (["--placed"], "placed = true"),
     (["--placed=low4g"], 'placed = "low4g"'),
     (["--reserve"], "reserve = true"),
+    (["--allocation", "export"], 'allocation = "export"'),
     (["--import"], 'import = "host"'),
     (["--import=none"], 'import = "none"'),
     (["--touch", "read"], 'touch = "read"'),

@@ -7,6 +7,7 @@ import msgspec
 from vkmapctl.model.base import Data, Note
 from vkmapctl.model.case import Case, Imported, Touch, UnmapOrder
 from vkmapctl.model.script import AnyStep, Import, walk
+from vkmapctl.rules import Allocation
 
 
 class Workload(Data, frozen=True):
@@ -45,6 +46,7 @@ class Workload(Data, frozen=True):
     jobs: tuple["Workload", ...] = ()
     gap_seconds: float = 0.0
     imported: Imported = msgspec.field(default="none", name="import")
+    allocation: Allocation = "plain"
 
     def asked(self) -> dict[str, Any]:
         """What is asked of each of its rows, by the names that Case has for it; where and how much is not in it."""

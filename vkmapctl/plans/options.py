@@ -200,6 +200,7 @@ APIS = _words("auto", "core", "khr", "v1", "all")
 TOUCHES = _words("none", "first", "write", "read", "verify")
 UNMAP_ORDERS = _words("same", "reverse", "random")
 IMPORTS = _words("none", "host", bare="host")
+ALLOCATIONS = _words("plain", "dedicated", "export", "device-address")
 
 OPTIONS = (
     Option("name", _of_one(_name, {"type": "string"}), "shown beside each row of the job", flag=False),
@@ -225,6 +226,11 @@ OPTIONS = (
     Option(
         "reserve", _SWITCH, "unmap with the reserve flag, and check that the range stays taken",
         default=False, with_steps=False,
+    ),
+    Option(
+        "allocation", ALLOCATIONS,
+        "kind of allocation: dedicated to a buffer, exportable as a file descriptor, or with a device address",
+        default="plain",
     ),
     Option(
         "import", IMPORTS,

@@ -13,7 +13,7 @@ from vkmapctl.errors import Unsupported, UsageProblem
 from vkmapctl.model.base import Note
 from vkmapctl.model.device import MALLOC, MALLOC_TYPE, Device, MemoryType, Room
 from vkmapctl.model.workload import Job, Plan, Workload
-from vkmapctl.plans import importing
+from vkmapctl.plans import importing, kinds
 from vkmapctl.plans.program import atom_range, is_coherent, page_ceil, program_bytes
 from vkmapctl.plans.script import Impossible, cycle_of, needs, object_count
 from vkmapctl.rules import Api
@@ -35,6 +35,7 @@ def resolve(workload: Workload, device: Device, room: Room) -> Plan:
     Raises UsageProblem for a request that makes no sense anywhere, Unsupported for one that this device or
     machine cannot meet; the message names the feature or the figures.
     """
+    kinds.refuse(workload, device)
     if workload.imports:
         importing.refuse(workload, device)
     _refuse_missing_features(workload, device)
@@ -127,6 +128,10 @@ def _refuse_missing_features(workload: Workload, device: Device) -> None:
 
 def _refuse_missing_for_steps(workload: Workload, device: Device, where: str, hint: str) -> None:
     place, part, reserve = needs(workload.steps)
+    if workload.memory_type == "malloc" and (place or reserve):
+        raise UsageProblem(
+            "malloc's memory can be neither placed nor unmapped with reserve", "leave those steps or malloc out"
+        )
     for wanted, there, what, feature in (
         (place, device.placed.memory_map_placed, "a map step with `placed`", "memoryMapPlaced"),
         (part, device.placed.memory_map_range_placed, "a placed map of a part", "memoryMapRangePlaced"),
@@ -231,6 +236,7 @@ def _check_script(job: Job, device: Device) -> None:
     """Raises UsageProblem for steps that this device's limits make impossible."""
     if not job.scripted:
         return
+    kinds.check_steps(job)
     try:
         cycle_of(job.scripted, job.object_sizes, {}, draws=job.draws, seed=job.seed, device=device)
     except Impossible as error:
