@@ -51,6 +51,7 @@ def gate_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+junit_option = click.option("--junit", type=click.Path(), metavar="FILE", help="Write JUnit XML too.")
 timeout_option = click.option(
     "--timeout",
     type=params.DURATION,

@@ -114,7 +114,7 @@ def export(run: Path, wanted: str, output: Path | None, force: bool) -> int:
     from vkmapctl.saved.files import Sink, load
 
     document = load(run)
-    sink = Sink(output, force=force) if output else None
+    sink = Sink(output, force=force, form=wanted) if output else None
     data = exported(document, wanted)
     if sink:
         sink.write(data)
