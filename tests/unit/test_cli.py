@@ -209,6 +209,8 @@ SAME = [
     (["--placed=low4g"], 'placed = "low4g"'),
     (["--reserve"], "reserve = true"),
     (["--allocation", "export"], 'allocation = "export"'),
+    (["--pressure", "90%"], 'pressure = "90 %"'),
+    (["--pressure", "90"], "pressure = 90"),
     (["--import"], 'import = "host"'),
     (["--import=none"], 'import = "none"'),
     (["--touch", "read"], 'touch = "read"'),

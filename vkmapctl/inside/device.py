@@ -7,11 +7,13 @@ from vkmapctl.errors import CallFailed
 from vkmapctl.inside.current_call import at
 from vkmapctl.inside.vkapi import (
     DEVICE_COHERENT_MEMORY,
+    MEMORY_BUDGET,
     PLACED_FEATURES,
     PLACED_FLAGS,
     Facts,
     PlacedFeatures,
     check,
+    heaps_now,
     pointer_to,
     vk,
 )
@@ -44,6 +46,7 @@ class OpenDevice:
 
     def __init__(self, physical: Any, described: Facts, facts: Any) -> None:
         self.facts = facts
+        self._described = described
         extensions, placed = described["extensions"], described["placed"]
         ffi = vk.ffi
         self.physical = physical
@@ -162,6 +165,14 @@ class OpenDevice:
             return []
         check(name, result)
         return [i for i in range(found.memoryTypeBits.bit_length()) if found.memoryTypeBits >> i & 1]
+
+    def heap_use(self, heap: int) -> tuple[int, int]:
+        """heapBudget and heapUsage of a heap now; its size, and 0, where the device does not tell."""
+        described = self._described["heaps"][heap]
+        if MEMORY_BUDGET not in self._described["extensions"]:
+            return described["size"], 0
+        now = heaps_now(self.physical)[heap]
+        return min(now[0] or described["size"], described["size"]), now[1]
 
     def free(self, memory: int) -> None:
         """vkFreeMemory; a mapped object is unmapped by it."""

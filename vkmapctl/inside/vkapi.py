@@ -340,6 +340,17 @@ def _has_device_coherent_memory(physical: Any) -> bool:
     return bool(features.deviceCoherentMemory)
 
 
+def heaps_now(physical: Any) -> list[tuple[int, int]]:
+    """heapBudget and heapUsage of each heap, of a device with VK_EXT_memory_budget."""
+    budget = vk.ffi.new("VkPhysicalDeviceMemoryBudgetPropertiesEXT *")
+    budget.sType = vk.VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT
+    query = vk.ffi.new("VkPhysicalDeviceMemoryProperties2 *")
+    query.sType, query.pNext = vk.VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2, budget
+    vk.lib.vkGetPhysicalDeviceMemoryProperties2(physical, query)
+    count = query.memoryProperties.memoryHeapCount
+    return [(budget.heapBudget[i], budget.heapUsage[i]) for i in range(count)]
+
+
 def _memory(physical: Any, extensions: Mapping[str, int]) -> tuple[list[Facts], list[Facts]]:
     """The heaps as model.MemoryHeap, the types as model.MemoryType."""
     budget_known = MEMORY_BUDGET in extensions

@@ -26,7 +26,8 @@ class Case(Data, frozen=True):
     length of a round. steps, script: of a scripted job the number of its steps, and a digest of them and their objects.
     fill: the addresses that `placed` names are used up first. together: devices that work at the same time.
     gap_seconds: slept before each cycle. allocation: the kind that objects are of. imported: objects are imported from
-    a host range instead of mapped, and freed instead of unmapped.
+    a host range instead of mapped, and freed instead of unmapped. pressure: per cent of the heap's budget that other
+    allocations fill.
     None in seed to warmup_seconds: a file of vkmapctl 0.1 does not tell.
     """
 
@@ -57,6 +58,7 @@ class Case(Data, frozen=True):
     gap_seconds: float = 0.0
     imported: Imported = msgspec.field(default="none", name="import")
     allocation: Allocation = "plain"
+    pressure: int = 0
 
     @property
     def waits(self) -> bool:
@@ -118,6 +120,7 @@ ASPECTS = (
     Aspect("gap", lambda c: _seconds(c.gap_seconds), usual="0 s"),
     Aspect("script", lambda c: c.script and f"{c.steps} steps {c.script}", usual="", numeric=False, detail=True),
     Aspect("allocation", lambda c: c.allocation, usual="plain", numeric=False),
+    Aspect("pressure", lambda c: f"{c.pressure}%", "under {} pressure", "0%"),
     Aspect("import", lambda c: c.imported, "import {}", "none", numeric=False),
     Aspect("filled", lambda c: "yes" if c.fill else "no", "addresses filled", "no", numeric=False),
     Aspect("seed", lambda c: _count(c.seed), "seed {}", "1", detail=True),

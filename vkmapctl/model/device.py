@@ -143,6 +143,12 @@ class Device(Data, frozen=True):
         """The type of that index, or the reference that stands for malloc."""
         return MALLOC_TYPE if index == MALLOC else self.memory_types[index]
 
+    def in_host_memory(self, memory_type: MemoryType) -> bool:
+        """Whether memory of that type is taken from the machine's own."""
+        if memory_type.index == MALLOC or self.software or self.type == "integrated":
+            return True
+        return not self.heaps[memory_type.heap].device_local
+
     def apis(self) -> tuple[Api, ...]:
         """The ways to map on this device, newest first."""
         return rules.apis(self.route, self.extensions)

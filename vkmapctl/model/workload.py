@@ -47,6 +47,7 @@ class Workload(Data, frozen=True):
     gap_seconds: float = 0.0
     imported: Imported = msgspec.field(default="none", name="import")
     allocation: Allocation = "plain"
+    pressure: int = 0
 
     def asked(self) -> dict[str, Any]:
         """What is asked of each of its rows, by the names that Case has for it; where and how much is not in it."""
@@ -68,7 +69,8 @@ class Job(Case, frozen=True, kw_only=True):
     """One row to measure: a workload resolved for one device, one memory type, one range and one api.
 
     job: its label, unlike any other's in the run. scripted, draws, object_sizes: of a script, else empty. fitted: its
-    size is one that was to fit, so that a driver which finds no memory for it has not failed.
+    size is one that was to fit, so that a driver which finds no memory for it has not failed. pressure_bytes: what
+    other allocations are to take of its heap.
     """
 
     job: str = ""
@@ -79,6 +81,7 @@ class Job(Case, frozen=True, kw_only=True):
     draws: int | None = None
     object_sizes: tuple[int, ...] = ()
     fitted: bool = False
+    pressure_bytes: int = 0
 
     @property
     def imports(self) -> bool:

@@ -13,7 +13,7 @@ from vkmapctl.errors import Unsupported, UsageProblem
 from vkmapctl.model.base import Note
 from vkmapctl.model.device import MALLOC, MALLOC_TYPE, Device, MemoryType, Room
 from vkmapctl.model.workload import Job, Plan, Workload
-from vkmapctl.plans import importing, kinds
+from vkmapctl.plans import importing, kinds, pressure
 from vkmapctl.plans.program import atom_range, is_coherent, page_ceil, program_bytes
 from vkmapctl.plans.script import Impossible, cycle_of, needs, object_count
 from vkmapctl.rules import Api
@@ -48,6 +48,7 @@ def resolve(workload: Workload, device: Device, room: Room) -> Plan:
             job = replace(_job(workload, device, memory_type, size, offset), fitted=sizes[size])
             _check_range(job, device)
             _check_memory(job, device, room)
+            job = replace(job, pressure_bytes=pressure.planned(job, device, room.memory - MEMORY_RESERVE))
             _check_script(job, device)
             notes += [*_touch_notes(job, device), *_size_notes(job, device), *importing.notes(job, device)]
             maps_nothing = memory_type is MALLOC_TYPE or job.imported == "host"
@@ -82,7 +83,8 @@ def _sizes(workload: Workload, device: Device, memory_type: MemoryType, memory_a
             found[one] = False
             continue
         low, factor = units.parse_fit(one)
-        limit = min(_free(device, memory_type), memory_available - MEMORY_RESERVE) // 2
+        free = _free(device, memory_type) * (100 - workload.pressure) // 100
+        limit = min(free, memory_available - MEMORY_RESERVE) // 2
         limit //= workload.live * workload.threads
         limit = min(limit, device.limits.max_memory_allocation_size or limit)
         if workload.placed:
@@ -307,7 +309,7 @@ def _check_memory(job: Job, device: Device, room: Room) -> None:
     count, need = job.object_count * job.threads, job.memory_bytes
     what = units.size(job.allocation_size) + (f" x {count} = {units.size(need)}" if count > 1 else "")
     memory_type = device.memory_type(job.memory_type)
-    in_host_memory = memory_type is MALLOC_TYPE or job.imports or device.software or device.type == "integrated"
+    in_host_memory = job.imports or device.in_host_memory(memory_type)
     if memory_type is not MALLOC_TYPE and not job.imports:  # the heap of what is imported may be of 0 bytes
         heap, free = device.heaps[memory_type.heap], _free(device, memory_type)
         if need > heap.size or need > free:
@@ -316,7 +318,6 @@ def _check_memory(job: Job, device: Device, room: Room) -> None:
                 f"{units.size(free)} free of {units.size(heap.size)}",
                 "choose a smaller --size, or another --memory-type",
             )
-        in_host_memory |= not heap.device_local
     own = program_bytes(job)
     if (need if in_host_memory else 0) + own > room.memory - MEMORY_RESERVE:
         raise Unsupported(
