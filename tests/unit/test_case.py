@@ -45,6 +45,8 @@ VALUES = {
     "fill": st.booleans(),
     "together": st.integers(1, 2),
     "gap_seconds": st.sampled_from([0.0, 0.001, 0.0010001]),
+    "width": st.sampled_from(["auto", "1", "16", "memcpy", "stream"]),
+    "access": st.sampled_from(["sequential", "strided", "random"]),
 }
 CASES = st.lists(st.fixed_dictionaries({}, optional=VALUES), min_size=1, max_size=8)
 DEVICES = (a_device(), a_gpu(memory_types=a_device().memory_types * 3))

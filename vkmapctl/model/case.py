@@ -12,6 +12,7 @@ from vkmapctl.rules import Api
 
 Touch = Literal["none", "first", "write", "read", "verify"]
 UnmapOrder = Literal["same", "reverse", "random"]
+Access = Literal["sequential", "strided", "random"]
 EFFORT = ("seed", "duration_seconds", "iterations", "warmup_seconds", "period_seconds", "script")
 
 
@@ -22,7 +23,8 @@ class Case(Data, frozen=True):
     `any`, `low4g`, `low2g`, an address in hexadecimal, or None. rate: cycles per second and thread. period_seconds:
     length of a round. steps, script: of a scripted job the number of its steps, and a digest of them and their objects.
     fill: the addresses that `placed` names are used up first. together: devices that work at the same time.
-    gap_seconds: slept before each cycle. None in seed to warmup_seconds: a file of vkmapctl 0.1 does not tell.
+    gap_seconds: slept before each cycle. width: bytes of each load or store, `memcpy`, `stream`, or `auto`. access: in
+    which order. None in seed to warmup_seconds: a file of vkmapctl 0.1 does not tell.
     """
 
     device: int
@@ -50,6 +52,8 @@ class Case(Data, frozen=True):
     fill: bool = False
     together: int = 1
     gap_seconds: float = 0.0
+    width: str = "auto"
+    access: Access = "sequential"
 
     @property
     def waits(self) -> bool:
@@ -104,6 +108,8 @@ ASPECTS = (
     Aspect("placed", lambda c: c.placed or units.NONE, "placed {}", units.NONE, numeric=False),
     Aspect("reserve", lambda c: "yes" if c.reserve else "no", "reserve", "no", numeric=False),
     Aspect("touch", lambda c: c.touch, "touch {}", "none", numeric=False),
+    Aspect("width", lambda c: c.width, "width {}", "auto"),
+    Aspect("access", lambda c: c.access, usual="sequential", numeric=False),
     Aspect("threads", lambda c: str(c.threads), "{} threads", "1"),
     Aspect("live", lambda c: str(c.live), "{} live", "1"),
     Aspect("unmapped", lambda c: c.unmap_order, "unmapped in {} order", "same", numeric=False),

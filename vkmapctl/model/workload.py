@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from vkmapctl.model.base import Data, Note
-from vkmapctl.model.case import Case, Touch, UnmapOrder
+from vkmapctl.model.case import Access, Case, Touch, UnmapOrder
 from vkmapctl.model.script import AnyStep
 
 
@@ -44,6 +44,8 @@ class Workload(Data, frozen=True):
     question: str = ""
     jobs: tuple["Workload", ...] = ()
     gap_seconds: float = 0.0
+    width: str = "auto"
+    access: Access = "sequential"
 
     def asked(self) -> dict[str, Any]:
         """What is asked of each of its rows, by the names that Case has for it; where and how much is not in it."""
