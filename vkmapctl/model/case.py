@@ -12,6 +12,8 @@ from vkmapctl.rules import Api
 
 Touch = Literal["none", "first", "write", "read", "verify"]
 UnmapOrder = Literal["same", "reverse", "random"]
+GpuLoad = Literal["none", "copy", "copy-from", "fill"]
+GpuOn = Literal["others", "mapped"]
 EFFORT = ("seed", "duration_seconds", "iterations", "warmup_seconds", "period_seconds", "script")
 
 
@@ -22,7 +24,8 @@ class Case(Data, frozen=True):
     `any`, `low4g`, `low2g`, an address in hexadecimal, or None. rate: cycles per second and thread. period_seconds:
     length of a round. steps, script: of a scripted job the number of its steps, and a digest of them and their objects.
     fill: the addresses that `placed` names are used up first. together: devices that work at the same time.
-    gap_seconds: slept before each cycle. None in seed to warmup_seconds: a file of vkmapctl 0.1 does not tell.
+    gap_seconds: slept before each cycle. gpu_load: what the device does meanwhile. gpu_on: with which memory, some of
+    its own or the mapped object's. None in seed to warmup_seconds: a file of vkmapctl 0.1 does not tell.
     """
 
     device: int
@@ -50,6 +53,8 @@ class Case(Data, frozen=True):
     fill: bool = False
     together: int = 1
     gap_seconds: float = 0.0
+    gpu_load: GpuLoad = "none"
+    gpu_on: GpuOn = "others"
 
     @property
     def waits(self) -> bool:
@@ -116,6 +121,8 @@ ASPECTS = (
     Aspect("iterations", lambda c: _count(c.iterations), "{} iterations", units.NONE, detail=True),
     Aspect("warm-up", lambda c: _seconds(c.warmup_seconds), "warm-up {}", "0.1 s", detail=True),
     Aspect("period", lambda c: _seconds(c.period_seconds), "period {}", units.NONE, detail=True),
+    Aspect("GPU", lambda c: c.gpu_load, "GPU {}", "none", numeric=False),
+    Aspect("GPU on", lambda c: c.gpu_on, "on the {}", "others", numeric=False),
     Aspect("at once", lambda c: str(c.together), "{} devices at once", "1"),
     Aspect("api", lambda c: c.api, numeric=False),
 )  # fmt: skip

@@ -13,6 +13,7 @@ from vkmapctl.errors import Unsupported, UsageProblem
 from vkmapctl.model.base import Note
 from vkmapctl.model.device import MALLOC, MALLOC_TYPE, Device, MemoryType, Room
 from vkmapctl.model.workload import Job, Plan, Workload
+from vkmapctl.plans.gpu import check_load, load_notes
 from vkmapctl.plans.program import atom_range, page_ceil, program_bytes
 from vkmapctl.plans.script import Impossible, cycle_of, needs, object_count
 from vkmapctl.rules import Api
@@ -44,8 +45,10 @@ def resolve(workload: Workload, device: Device, room: Room) -> Plan:
             _check_range(job, device)
             _check_memory(job, device, room)
             _check_script(job, device)
-            notes += [*_touch_notes(job, device), *_size_notes(job, device)]
-            groups.append(tuple(replace(job, api=api) for api in (apis[:1] if memory_type is MALLOC_TYPE else apis)))
+            check_load(job)
+            notes += [*_touch_notes(job, device), *_size_notes(job, device), *load_notes(job, device)]
+            used = apis[:1] if memory_type is MALLOC_TYPE else apis
+            groups.append(tuple(one for api in used for one in _idle_and_busy(replace(job, api=api))))
     if workload.placed and not workload.reserve:
         notes.append(
             Note(
@@ -55,6 +58,13 @@ def resolve(workload: Workload, device: Device, room: Room) -> Plan:
             )
         )
     return Plan(tuple(groups), workload.fail_if, tuple(dict.fromkeys(notes)))
+
+
+def _idle_and_busy(job: Job) -> tuple[Job, ...]:
+    """The job while the device is idle, and with its load."""
+    if job.gpu_load == "none":
+        return (job,)
+    return replace(job, gpu_load="none", gpu_on="others"), job
 
 
 def labelled(plans: Sequence[Plan], told: Iterator[str]) -> list[Plan]:
