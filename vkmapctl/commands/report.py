@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from vkmapctl.commands import params
+from vkmapctl.commands.options import verbose_option
 from vkmapctl.commands.output import show_plots
 from vkmapctl.errors import ExitCode, UsageProblem
 from vkmapctl.reports import FORMATS
@@ -22,8 +23,9 @@ def report() -> None:
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print the document as JSON.")
 @click.option("--plot", is_flag=True, help="Draw the distributions and size sweeps too.")
+@verbose_option
 @click.option("--no-color", is_flag=True, help="No colours; NO_COLOR does the same.")
-def show(run: Path, as_json: bool, plot: bool, no_color: bool) -> int:
+def show(run: Path, as_json: bool, plot: bool, verbose: bool, no_color: bool) -> int:
     """Show a saved document as it was first shown."""
     from vkmapctl import report as reports
     from vkmapctl.commands import console
@@ -34,7 +36,7 @@ def show(run: Path, as_json: bool, plot: bool, no_color: bool) -> int:
     if as_json:
         console.write_bytes(to_json(document))
         return ExitCode.OK
-    console.print_view(reports.view(document), color=not no_color)
+    console.print_view(reports.view(_explained(document), verbose=verbose), color=not no_color)
     if plot:
         show_plots(document, color=not no_color)
     return ExitCode.OK
@@ -115,7 +117,7 @@ def export(run: Path, wanted: str, output: Path | None, force: bool) -> int:
 
     document = load(run)
     sink = Sink(output, force=force) if output else None
-    data = exported(document, wanted)
+    data = exported(_explained(document), wanted)
     if sink:
         sink.write(data)
         if sink.error:
@@ -123,3 +125,14 @@ def export(run: Path, wanted: str, output: Path | None, force: bool) -> int:
     else:
         console.write_bytes(data)
     return ExitCode.OK
+
+
+def _explained(document: Any) -> Any:
+    """With what a document of an older version does not tell of its checks."""
+    from vkmapctl.model.documents import VerifyReport
+
+    if not isinstance(document, VerifyReport) or all(row.breaks for row in document.results):
+        return document
+    from vkmapctl.checks import registry
+
+    return registry.explained(document)

@@ -15,7 +15,7 @@ from vkmapctl.errors import CallFailed, Unsupported
 from vkmapctl.inside.current_call import at
 from vkmapctl.inside.no_device import no_device
 from vkmapctl.inside.versions import driver_version_text, version_text
-from vkmapctl.rules import MAP_MEMORY2, MAP_PLACED, aligned_to, why_barred
+from vkmapctl.rules import FLAGS, MAP_MEMORY2, MAP_PLACED, aligned_to, why_barred
 from vkmapctl.text import clean
 
 T = TypeVar("T")
@@ -90,7 +90,6 @@ PLACED_FEATURES, _PLACED_PROPERTIES = 1000272000, 1000272001
 _UNFILLED = 0xA5A5A5A5
 _TRIES = 3
 PLACED_FLAGS = ("memory_map_placed", "memory_map_range_placed", "memory_unmap_reserve")
-_FLAG_NAMES = ("De", "Vi", "Co", "Ca", "La", "Pr", "Dc", "Du", "Rd")
 _TYPE_NAMES = ("other", "integrated", "discrete", "virtual", "cpu")
 _RESULTS: dict[int, str] = vk.ffi.typeof("VkResult").elements
 _DRIVER_IDS: dict[int, str] = vk.ffi.typeof("VkDriverId").elements
@@ -307,7 +306,7 @@ def _memory(physical: Any, extensions: Mapping[str, int]) -> tuple[list[Facts], 
     ]
     types = []
     for i in range(memory.memoryTypeCount):
-        flags = [name for bit, name in enumerate(_FLAG_NAMES) if memory.memoryTypes[i].propertyFlags >> bit & 1]
+        flags = [name for bit, name in enumerate(FLAGS) if memory.memoryTypes[i].propertyFlags >> bit & 1]
         barred = why_barred(flags, device_coherent=device_coherent)
         types.append({"index": i, "heap": memory.memoryTypes[i].heapIndex, "flags": flags, "barred": barred})
     return heaps, types
