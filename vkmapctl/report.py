@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from vkmapctl.errors import UsageProblem
-from vkmapctl.model.documents import DoctorReport, ProbeReport, Run, SelftestReport, VerifyReport
+from vkmapctl.model.documents import DoctorReport, Document, ProbeReport, Run, SelftestReport, VerifyReport
 from vkmapctl.reports.elements import Element
 
 if TYPE_CHECKING:
@@ -45,22 +45,25 @@ def export(document: object, wanted: str) -> bytes:
     """A saved document as one of reports.FORMATS. Raises UsageProblem for one that has no such form."""
     from vkmapctl.reports import export as exports
 
+    if isinstance(document, Run | VerifyReport | ProbeReport) and wanted == "junit":
+        from vkmapctl.reports.junit import to_junit
+
+        return to_junit(document)
     if isinstance(document, Run):
         if wanted == "html":
             from vkmapctl.reports.html import to_html
 
             return to_html(document)
-        return {"md": exports.to_markdown, "csv": exports.to_csv, "junit": exports.to_junit}[wanted](document)
-    if isinstance(document, VerifyReport) and wanted in ("junit", "csv"):
-        return exports.verify_junit(document) if wanted == "junit" else exports.verify_csv(document)
+        return {"md": exports.to_markdown, "csv": exports.to_csv}[wanted](document)
+    if isinstance(document, VerifyReport) and wanted == "csv":
+        return exports.verify_csv(document)
     if isinstance(document, DoctorReport) and wanted == "md":
         from vkmapctl.reports.doctor import doctor_markdown
 
         return doctor_markdown(document)
     if wanted not in ("md", "html"):
-        raise UsageProblem(
-            f"only stress and verify runs export to {wanted}", "every saved document exports to md and html"
-        )
+        kind = document.__struct_config__.tag if isinstance(document, Document) else type(document).__name__
+        raise UsageProblem(f"a {kind} does not export to {wanted}", "every saved document exports to md and html")
     from vkmapctl.reports.page import page_html, page_markdown
 
     made = _page(document)

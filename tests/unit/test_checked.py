@@ -65,6 +65,18 @@ def broken(*names):
             False,
         ),
         (
+            [*checks("M1"), *checks("P2", status="fail", at_fault=("VK_LAYER_X",))],
+            {},
+            f"1 of 2 checks fails on {GPU}: P2; not the driver is at fault, but VK_LAYER_X",
+            False,
+        ),
+        (
+            [*checks("M1", status="fail"), *checks("P2", status="fail", at_fault=("VK_LAYER_X",))],
+            {},
+            f"2 of 2 checks fail on {GPU}: M1, P2",
+            False,
+        ),
+        (
             checks("M1"),
             {"outcome": "crashed"},
             f"1 check passes on {GPU}, but the run is crashed: see the warnings",

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from vkmapctl.commands import params
-from vkmapctl.commands.options import verbose_option
+from vkmapctl.commands.options import color_options, verbose_option
 from vkmapctl.commands.output import show_plots
 from vkmapctl.errors import ExitCode, UsageProblem
 from vkmapctl.reports import FORMATS
@@ -24,7 +24,7 @@ def report() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the document as JSON.")
 @click.option("--plot", is_flag=True, help="Draw the distributions and size sweeps too.")
 @verbose_option
-@click.option("--no-color", is_flag=True, help="No colours; NO_COLOR does the same.")
+@color_options
 def show(run: Path, as_json: bool, plot: bool, verbose: bool, no_color: bool) -> int:
     """Show a saved document as it was first shown."""
     from vkmapctl import report as reports
@@ -67,7 +67,7 @@ def show(run: Path, as_json: bool, plot: bool, verbose: bool, no_color: bool) ->
 )
 @click.option("--allow", type=click.Choice(GROUPS), multiple=True, help="Compare although this differs. Repeatable.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option("--no-color", is_flag=True, help="No colours; NO_COLOR does the same.")
+@color_options
 def compare(
     base: Path,
     others: tuple[Path, ...],
@@ -116,7 +116,7 @@ def export(run: Path, wanted: str, output: Path | None, force: bool) -> int:
     from vkmapctl.saved.files import Sink, load
 
     document = load(run)
-    sink = Sink(output, force=force) if output else None
+    sink = Sink(output, force=force, form=wanted) if output else None
     data = exported(_explained(document), wanted)
     if sink:
         sink.write(data)

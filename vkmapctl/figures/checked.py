@@ -133,7 +133,10 @@ def _headline(report: VerifyReport, device: Device, checks: dict[str, list[Check
         words = [_named(one, statuses[one]) for one in broken[:MOST_NAMED]]
         words += [f"{len(broken) - MOST_NAMED} more"] * (len(broken) > MOST_NAMED)
         fail = "fails" if len(broken) == 1 else "fail"
+        layers = [row.at_fault for rows in checks.values() for row in rows if row.status in BROKEN]
+        by = dict.fromkeys(name for names in layers for name in names) if all(layers) else {}
         text = f"{len(broken)} of {plural(len(ran), 'check')} {fail} on {name}: {', '.join(words)}"
+        text += f"; not the driver is at fault, but {', '.join(by)}" * bool(by)
         return text + "; not every check was run" * unfinished, False
     if report.reason:
         return f"the run on {name} broke off: {report.reason}", False

@@ -66,6 +66,7 @@ class ProbeReport(Document, frozen=True, kw_only=True, tag="probe"):
 class CheckRow(Data, frozen=True):
     """One check on one memory type of one device. memory_type None: it could not run on this device at all.
 
+    at_fault: layers without which it works, so that it is no failure of the driver's.
     breaks: what a broken rule means in practice, empty in documents of older versions.
     """
 
@@ -79,6 +80,7 @@ class CheckRow(Data, frozen=True):
     status: VerdictStatus
     detail: str
     seconds: float
+    at_fault: tuple[str, ...] = ()
     breaks: str = ""
 
 

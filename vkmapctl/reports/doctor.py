@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from vkmapctl.model.documents import DoctorReport
 from vkmapctl.reports import page as pages
-from vkmapctl.reports.common import flags_text, notes_view, status_text
+from vkmapctl.reports.common import flags_text, machine_text, notes_view, status_text
 from vkmapctl.reports.elements import Element, Fitted, Text
 from vkmapctl.reports.page import Headline, Page, Part, Section, Sheet
 
@@ -38,7 +38,7 @@ def _heads(report: DoctorReport) -> Iterable[Text]:
             yield Text(f"    {one.device.driver_name} {one.device.driver_info}, Vulkan {one.device.api_version}")
     host = report.host
     where = f", in {host['container']}" if host.get("container") else ""
-    yield Text(f"  loader {report.loader or '-'}, kernel {host.get('kernel')}, {host.get('cpu_model')}{where}")
+    yield Text(f"  loader {report.loader or '-'}, {machine_text(host)}{where}")
 
 
 def _answers(report: DoctorReport, width: int) -> Iterable[Text]:

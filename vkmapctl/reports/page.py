@@ -67,9 +67,11 @@ class Page(NamedTuple):
     legend: str = ""
 
 
-def device_about(device: Device) -> list[str]:
-    """Driver and Vulkan version, and whether placed maps are the driver's own."""
-    lines = [f"driver {device.driver_name} {device.driver_info}, Vulkan {device.api_version}"]
+def device_about(device: Device, document: Document) -> list[str]:
+    """Driver, Vulkan and loader, the layers on the way, and whether placed maps are the driver's own."""
+    loader = f", loader {document.loader}" if document.loader else ""
+    lines = [f"driver {device.driver_name} {device.driver_info}, Vulkan {device.api_version}{loader}"]
+    lines += [f"active layers: {', '.join(document.layers)}"] * bool(document.layers)
     return lines + ["emulated: placed maps and reserve come from vkmapctl's test layer"] * device.placed.emulated
 
 
@@ -82,8 +84,6 @@ def facts(document: Document) -> list[tuple[str, str]]:
     """The run and its machine, as far as a document tells them."""
     found: list[tuple[str, object]] = [
         ("machine", machine_text(document.host)),
-        ("loader", document.loader),
-        ("layers", ", ".join(document.layers)),
         ("injected fault", document.injected),
         ("started", document.started),
         ("vkmapctl", document.tool.version),

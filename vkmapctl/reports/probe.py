@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from vkmapctl import units
-from vkmapctl.model.device import Device, Probe, Proof
+from vkmapctl.model.device import Device, HostImport, Probe, Proof
 from vkmapctl.model.documents import ProbeReport
 from vkmapctl.reports import page as pages
 from vkmapctl.reports.common import flags_text, legend, notes_view, status_text
@@ -38,7 +38,7 @@ def probe_page(report: ProbeReport) -> Page:
         title=f"vkmapctl probe: {', '.join(device.name for device in found)}".rstrip(": "),
         headlines=[_headline(probe) for probe in report.devices]
         or [Headline(f"nothing was probed: {report.reason or report.outcome}", False)],
-        parts=[*missing, *map(_part, report.devices)],
+        parts=[*missing, *(_part(one, report) for one in report.devices)],
         notes=report.warnings,
         outcome=report.outcome,
         exit_code=report.exit_code,
@@ -64,7 +64,7 @@ _PROVED = {by: calls[0] for by, calls in MAP_CALLS.items()} | {
 }
 
 
-def _part(probe: Probe) -> Part:
+def _part(probe: Probe, report: ProbeReport) -> Part:
     device = probe.device
     if device is None:
         return Part(f"{probe.status} driver", about=[probe.reason])
@@ -80,7 +80,7 @@ def _part(probe: Probe) -> Part:
     sheets += [pages.sheet_of("Memory types", _memory_table(device))] if device.memory_types else []
     return Part(
         pages.device_title(device),
-        pages.device_about(device),
+        pages.device_about(device, report),
         sections,
         [*sheets, pages.sheet_of("Device", _identity_table(device))],
     )
@@ -100,6 +100,8 @@ def _device_view(probe: Probe) -> Iterable[Element]:
         yield Block(Text.of(status_text(probe.status), f": {probe.reason}"))
     for part in _placed_table(device):
         yield Block(part)
+    if device.host_import:
+        yield Block(Text(_import_text(device.host_import)))
     if device.memory_types:
         yield Block(_memory_table(device))
     else:
@@ -180,6 +182,13 @@ def _placed_table(device: Device) -> Iterable[Text | Table]:
         table.add(f"  {name}", Text("yes", style="green") if value else Text("no", style="yellow"))
     table.add("  minPlacedMemoryMapAlignment", str(placed.min_placed_memory_map_alignment or NONE))
     yield table
+
+
+def _import_text(limits: HostImport) -> str:
+    types = limits.memory_types
+    accepted = f"memory types {', '.join(f'#{one}' for one in types)}" if types else "no memory type"
+    told = "" if types is None else f", taken by {accepted}"
+    return f"\nhost pointers: minImportedHostPointerAlignment {limits.min_imported_host_pointer_alignment}{told}"
 
 
 def _memory_table(device: Device) -> Table:

@@ -41,7 +41,7 @@ def selftest_page(report: SelftestReport) -> Page:
         parts=[
             Part(
                 title=pages.device_title(report.device),
-                about=pages.device_about(report.device),
+                about=pages.device_about(report.device, report),
                 sections=sections,
                 details=[Sheet(plural(len(rows), "trial"), titles, rows, len(titles))] if rows else [],
             )

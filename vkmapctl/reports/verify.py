@@ -32,7 +32,7 @@ def verify_page(report: VerifyReport) -> Page:
     return Page(
         title=f"vkmapctl verify: {', '.join(one.device.name for one in found)}".rstrip(": "),
         headlines=headlines,
-        parts=[_part(one) for one in found],
+        parts=[_part(one, report) for one in found],
         legend=flags_text(flag for row in report.results for flag in row.memory_flags),
         notes=report.warnings,
         outcome=report.outcome,
@@ -41,7 +41,7 @@ def verify_page(report: VerifyReport) -> Page:
     )
 
 
-def _part(one: Summary) -> Part:
+def _part(one: Summary, report: VerifyReport) -> Part:
     sections = [
         Section(title, [_entry(finding) for finding in findings])
         for title, findings in one.chapters.items()
@@ -54,7 +54,7 @@ def _part(one: Summary) -> Part:
     sections.append(Section("Passed", lines=[plural(len(one.passes), "check")]))
     return Part(
         title=pages.device_title(one.device),
-        about=pages.device_about(one.device),
+        about=pages.device_about(one.device, report),
         sections=sections,
         details=[_rows(f"{plural(len(one.rows), 'row')}: {counted}", one.rows)] if one.rows else [],
     )
