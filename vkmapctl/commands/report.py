@@ -1,5 +1,6 @@
 """`vkmapctl report`: saved documents shown again, compared, and exported."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def show(run: Path, as_json: bool, plot: bool, verbose: bool, no_color: bool) ->
     type=click.Choice(["warn", "fail"]),
     default="fail",
     show_default=True,
-    help="Whether something slower, failed or missing exits with 5.",
+    help="Whether something slower, failed or missing, or a check that newly fails, exits with 5.",
 )
 @click.option("--allow", type=click.Choice(GROUPS), multiple=True, help="Compare although this differs. Repeatable.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -81,9 +82,16 @@ def compare(
 ) -> int:
     """Compare BASE with each other run, row by row.
 
+    Verify runs are compared by what newly fails or passes, whatever their devices and drivers; probes by what differs.
+
     Runs of different devices, drivers, machines or settings are refused, with what differs, unless --allow names it.
     With BASE alone, its devices are put side by side.
     """
+    from vkmapctl.saved.files import kind_of
+
+    paths = (base, *others)
+    if any(kind_of(path) not in ("stress", "") for path in paths):
+        return _compare_documents(paths, gate, as_json=as_json, color=not no_color)
     from vkmapctl.commands import comparing, console
     from vkmapctl.figures.compare import Limits, devices_side_by_side
     from vkmapctl.model.documents import to_json
@@ -125,6 +133,21 @@ def export(run: Path, wanted: str, output: Path | None, force: bool) -> int:
     else:
         console.write_bytes(data)
     return ExitCode.OK
+
+
+def _compare_documents(paths: Sequence[Path], gate: Any, *, as_json: bool, color: bool) -> int:
+    """Verify runs and probes."""
+    from vkmapctl.commands import console
+    from vkmapctl.commands.comparing_documents import compared_documents
+    from vkmapctl.model.documents import to_json
+    from vkmapctl.reports.compare_documents import documents_view
+
+    found = compared_documents(paths, gate, _explained)
+    if as_json:
+        console.write_bytes(to_json(found))
+    else:
+        console.print_view(documents_view(found), color=color)
+    return found.exit_code
 
 
 def _explained(document: Any) -> Any:

@@ -67,9 +67,9 @@ def doctor_page(report: DoctorReport) -> Page:
             Part(
                 "What was found",
                 about,
-                [Section("Next", lines=report.next)] if report.next else [],
-                [Sheet("Answers", ["question", "answer", "why", "page"], rows, 4)] if rows else [],
-            )
+                sheets=[Sheet("Answers", ["question", "answer", "why", "page"], rows, 4)] if rows else [],
+            ),
+            *([Part("Next", sections=[Section("Type", lines=report.next)])] if report.next else []),
         ],
         notes=report.warnings,
         outcome=report.outcome,

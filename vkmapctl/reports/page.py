@@ -97,7 +97,7 @@ def sheet_of(title: str, made: Table) -> Sheet:
     rows = [[cell.plain if isinstance(cell, Text) else cell for cell in row.cells] for row in made.rows]
     return Sheet(
         title,
-        [column.header.strip() for column in made.columns],
+        [column.header.strip() for column in made.columns] if made.has_header else ["fact", "value"],
         [[cell.strip() for cell in row] for row in rows],
         sum(not column.right for column in made.columns),
     )
