@@ -16,7 +16,8 @@ from vkmapctl.model.measured import TIMED, Latency, Row
 from vkmapctl.reports import charts, columns
 from vkmapctl.reports.charts import Bar, Line, Point, Ridge
 from vkmapctl.reports.columns import FIGURES, PERCENTILES
-from vkmapctl.reports.common import machine_text
+from vkmapctl.reports.common import KINDS, machine_text
+from vkmapctl.reports.page import Sheet
 
 WIDE, NARROW = 860.0, 360.0
 SLICES = 20  # of a decade, in the distributions
@@ -34,25 +35,10 @@ class Chart(NamedTuple):
     legend: Sequence[tuple[int, int, str]] = ()
 
 
-class Sheet(NamedTuple):
-    """A table of text: `words` columns to the left are text, the others figures."""
-
-    title: str
-    titles: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    words: int
-
-
 def to_html(run: Run) -> bytes:
     """The page, UTF-8."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parents[1] / "templates"), autoescape=True, undefined=StrictUndefined
-    )
-    environment.filters["svg"] = Markup
-    page = environment.get_template("report.html").render(
+    return rendered(
+        "report.html",
         run=run,
         title=f"vkmapctl: {', '.join(device.name for device in run.devices)}",
         charts=[chart for make in (_scaling, _bandwidth, _distributions, _percentiles) for chart in make(run)],
@@ -63,7 +49,19 @@ def to_html(run: Run) -> bytes:
         machine=_machine(run),
         processor=machine_text(run.host),
     )
-    return page.encode()
+
+
+def rendered(template: str, **given: Any) -> bytes:
+    """A page of one of the templates, UTF-8."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parents[1] / "templates"), autoescape=True, undefined=StrictUndefined
+    )
+    environment.filters["svg"] = Markup
+    environment.globals["kinds"] = KINDS
+    return environment.get_template(template).render(**given).encode()
 
 
 def _both(make: Callable[[float], str]) -> tuple[str, str]:
