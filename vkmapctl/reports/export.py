@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 
 from vkmapctl.figures.answers import answer
@@ -11,7 +12,7 @@ from vkmapctl.model.documents import Run, VerifyReport
 from vkmapctl.model.measured import TIMED, Row
 from vkmapctl.reports import columns, junit
 from vkmapctl.reports.columns import FIGURES, FLOOR_MARK, PERCENTILES
-from vkmapctl.reports.common import KINDS, check_label, machine_text
+from vkmapctl.reports.common import KINDS, check_label, command_text, machine_text
 
 _ASKED = tuple(name for name in Case.__struct_fields__ if name != "memory_flags")
 _PARTS = ("ratio_to_v1_low", "ratio_to_v1_high", "minor_faults", "major_faults")  # of figures that have several
@@ -65,6 +66,8 @@ def to_markdown(run: Run) -> bytes:
             f"Vulkan {md(device.api_version)}{emulated}"
         )
     lines.append(f"- {md(machine_text(run.host))}; {md(run.started)}")
+    command = command_text(run.tool)
+    lines += [f"- {md_code(command)}"] * bool(command)
     lines += ["", *_tables(run), ""] if run.results else [""]
     lines += [f"- {md(line)}" for line in findings(run.results)]
     lines += [f"- **{row.status}**: {md(f'{row.job}: {row.reason}')}" for row in run.results if row.reason]
@@ -107,6 +110,13 @@ def md(text: str) -> str:
     for char in "\\|<>*_`[]":
         text = text.replace(char, f"\\{char}")
     return text.replace("://", ":\\//").replace("www.", "www\\.").replace("\n", " ")
+
+
+def md_code(text: str) -> str:
+    """Text as it stands, to be copied: between more backquotes than it has in a row."""
+    fence = "`" * (max(map(len, re.findall("`+", text)), default=0) + 1)
+    blank = " " if "`" in text else ""
+    return f"{fence}{blank}{' '.join(text.splitlines())}{blank}{fence}"
 
 
 def to_junit(run: Run) -> bytes:
