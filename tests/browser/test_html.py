@@ -9,6 +9,7 @@ import pytest
 from builders import a_device, a_latency, a_row, a_run
 from chromium import Chromium
 
+from vkmapctl.cli import main
 from vkmapctl.model.base import Note
 from vkmapctl.model.documents import Tool
 from vkmapctl.model.loop import CALLS
@@ -89,6 +90,15 @@ def many(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def comparison(tmp_path_factory):
+    """Two cards side by side, with intervals of every width."""
+    path = tmp_path_factory.mktemp("page") / "comparison.html"
+    pair = [str(ROOT / f"docs/results/{name}-size-sweep-placed.json") for name in ("h100", "h200")]
+    assert main(["report", "compare", *pair, "--allow", "device", "--gate", "warn", "--output", str(path)]) == 0
+    return path
+
+
+@pytest.fixture(scope="module")
 def h100(tmp_path_factory):
     path = tmp_path_factory.mktemp("page") / "h100.html"
     path.write_bytes(export(load(H100), "html"))
@@ -121,8 +131,9 @@ def test_text_from_a_driver_is_text(browser, page) -> None:
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [1000, 390])
-def test_text_has_contrast_and_nothing_is_wider_than_the_screen(browser, h100, dark, width) -> None:
-    browser.open(h100, width=width, dark=dark, phone=width < 500)
+@pytest.mark.parametrize("which", ["h100", "comparison"])
+def test_text_has_contrast_and_nothing_is_wider_than_the_screen(browser, request, which, dark, width) -> None:
+    browser.open(request.getfixturevalue(which), width=width, dark=dark, phone=width < 500)
     assert browser.evaluate("document.documentElement.scrollWidth") <= width
     light = browser.evaluate(
         """(() => {
@@ -173,7 +184,7 @@ def set_type(browser, font, spacing="normal") -> None:
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("which", ["h100", "page", "many"])
+@pytest.mark.parametrize("which", ["h100", "page", "many", "comparison"])
 def test_words_in_charts_are_large_enough_and_do_not_overlap_in_any_font(browser, request, which, width) -> None:
     browser.open(request.getfixturevalue(which), width=width, phone=width < 500)
     for font in FONTS:
@@ -184,7 +195,7 @@ def test_words_in_charts_are_large_enough_and_do_not_overlap_in_any_font(browser
 
 
 @pytest.mark.parametrize("font", ["monospace", "serif"])
-@pytest.mark.parametrize("which", ["h100", "many"])
+@pytest.mark.parametrize("which", ["h100", "many", "comparison"])
 def test_a_printed_table_keeps_its_last_column(browser, request, which, font) -> None:
     browser.open(request.getfixturevalue(which), width=PAPER)
     browser.print_media()
@@ -301,6 +312,18 @@ def test_the_title_names_preset_and_device(browser, h100, tmp_path) -> None:
     path.write_bytes(export(a_run(a_row(), workload=Workload(name="quick")), "html"))
     browser.open(path)
     assert browser.evaluate("document.title") == "vkmapctl stress quick: llvmpipe (LLVM 19.1.7, 256 bits)"
+
+
+def test_a_comparison_is_read_by_pointer_and_by_keyboard_like_a_run(browser, comparison) -> None:
+    browser.open(comparison)
+    assert [e for e in browser.events if e["method"] in ("Log.entryAdded", "Runtime.exceptionThrown")] == []
+    title = browser.evaluate("document.title")
+    assert title == "vkmapctl compare size-sweep: NVIDIA H100 80GB HBM3, NVIDIA H200"
+    for _ in range(2):
+        browser.press("Tab")
+    assert browser.evaluate("tip.hidden") is False
+    assert "ns_per_pair" in browser.evaluate("tip.textContent")
+    assert browser.evaluate("tip.textContent").endswith("faster")
 
 
 def test_a_run_without_rows_is_a_page_too(browser, tmp_path) -> None:

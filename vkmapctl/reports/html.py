@@ -1,4 +1,4 @@
-"""A run as one HTML page that needs nothing else: charts, tables, machine."""
+"""A run as one HTML page that needs nothing else: charts, tables, machine; and what other pages share with it."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -42,8 +42,8 @@ class Sheet(NamedTuple):
     words: int
 
 
-def to_html(run: Run) -> bytes:
-    """The page, UTF-8."""
+def page(template: str, **values: Any) -> bytes:
+    """A template of vkmapctl/templates filled in, UTF-8; all text is escaped but what the charts draw."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -52,9 +52,22 @@ def to_html(run: Run) -> bytes:
     )
     environment.filters["svg"] = Markup
     environment.filters["sample"] = lambda style: Markup(charts.sample(style))
-    page = environment.get_template("report.html").render(
+    return environment.get_template(template).render(**values).encode()
+
+
+def page_title(verb: str, runs: Sequence[Run]) -> str:
+    """What a page is of: the verb, the workloads that have a name, and the devices."""
+    names = dict.fromkeys(run.workload.name for run in runs if run.workload.name != Workload().name)
+    devices = dict.fromkeys(device.name for run in runs for device in run.devices)
+    return f"{' '.join(('vkmapctl', verb, *[', '.join(names)] * bool(names)))}: {', '.join(devices)}"
+
+
+def to_html(run: Run) -> bytes:
+    """The page of a run."""
+    return page(
+        "report.html",
         run=run,
-        title=f"vkmapctl stress{_what(run)}: {', '.join(device.name for device in run.devices)}",
+        title=page_title("stress", [run]),
         charts=[chart for make in (_scaling, _bandwidth, _distributions, _percentiles) for chart in make(run)],
         sheets=[_throughput(run), _latency(run), *_sharing(run)],
         answer=answer(run),
@@ -63,11 +76,6 @@ def to_html(run: Run) -> bytes:
         machine=_machine(run),
         processor=machine_text(run.host),
     )
-    return page.encode()
-
-
-def _what(run: Run) -> str:
-    return "" if run.workload.name == Workload().name else f" {run.workload.name}"
 
 
 def _both(make: Callable[[float], str]) -> tuple[str, str]:
