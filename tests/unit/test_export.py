@@ -26,7 +26,7 @@ from builders import (
 from vkmapctl.errors import UsageProblem
 from vkmapctl.model.base import Note
 from vkmapctl.model.device import Probe
-from vkmapctl.model.documents import Answer, DoctorReport
+from vkmapctl.model.documents import Answer, DoctorReport, Tool
 from vkmapctl.report import export
 
 HOSTILE = "<b>|`x`|\n=1+1"
@@ -70,6 +70,24 @@ def test_markdown_grows_no_link() -> None:
     text = export(a_run(a_row(job=links), device=a_device(name=links), host={"kernel": links}), "md").decode()
     assert text.count("evil") == 4 * text.count("evil.org") > 0
     assert re.findall(r"(?<!\\)[<\[\]]|://|www\.", text) == []
+
+
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [
+        (("stress", "--fail-if", "map.p50>1ms"), "- `vkmapctl stress --fail-if 'map.p50>1ms'`"),
+        (("stress", "a `b`` c"), "- ``` vkmapctl stress 'a `b`` c' ```"),
+    ],
+)
+def test_markdown_shows_a_command_as_a_shell_takes_it(command, shown) -> None:
+    run = a_run(a_row(), tool=Tool("vkmapctl", "0.1.0", command))
+    assert shown in export(run, "md").decode().splitlines()
+
+
+@pytest.mark.parametrize("wanted", ["md", "html"])
+def test_what_was_not_asked_for_is_not_called_none(wanted) -> None:
+    rows = [a_row(job=f"{size}", allocation_size=size, placed=None, seed=None) for size in (4096, 65536, 1 << 20)]
+    assert not re.search(r"\bNone\b", export(a_run(*rows), wanted).decode())
 
 
 def test_markdown_says_what_failed() -> None:

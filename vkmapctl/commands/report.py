@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,9 @@ from vkmapctl.commands.options import color_options, verbose_option
 from vkmapctl.commands.output import show_plots
 from vkmapctl.errors import ExitCode, UsageProblem
 from vkmapctl.reports import FORMATS
+
+if TYPE_CHECKING:
+    from vkmapctl.saved.files import Sink
 
 GROUPS = ("device", "driver", "layers", "machine", "settings", "all")
 
@@ -68,6 +71,8 @@ def show(run: Path, as_json: bool, plot: bool, verbose: bool, no_color: bool) ->
 )
 @click.option("--allow", type=click.Choice(GROUPS), multiple=True, help="Compare although this differs. Repeatable.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Write one HTML page as well.")
+@click.option("--force", is_flag=True, help="Let --output overwrite a file.")
 @color_options
 def compare(
     base: Path,
@@ -78,6 +83,8 @@ def compare(
     gate: Any,
     allow: tuple[str, ...],
     as_json: bool,
+    output: Path | None,
+    force: bool,
     no_color: bool,
 ) -> int:
     """Compare BASE with each other run, row by row.
@@ -96,6 +103,7 @@ def compare(
     from vkmapctl.figures.compare import Limits, devices_side_by_side
     from vkmapctl.model.documents import to_json
     from vkmapctl.reports import compare as tables
+    from vkmapctl.saved.files import Sink
 
     runs = [comparing.load_run(path) for path in (base, *others)]
     side_by_side = devices_side_by_side(runs)
@@ -103,12 +111,16 @@ def compare(
         raise UsageProblem(f"{base} holds one device: nothing to compare", "name a second run: report compare BASE NEW")
     limits = Limits(threshold, absolute * 1e9, tail_threshold)
     found = comparing.compared(runs, limits, gate, allow)
-    if as_json:
-        console.write_bytes(to_json(found))
-        return found.exit_code
     view = [*tables.compare_view(found)] if others else []
     view += [*tables.devices_view(side_by_side)] if side_by_side else []
-    console.print_view(view, color=not no_color)
+    if output:
+        from vkmapctl.reports.compare_page import to_html
+
+        _write(Sink(output, force=force, form="html"), to_html(found, view, runs))
+    if as_json:
+        console.write_bytes(to_json(found))
+    else:
+        console.print_view(view, color=not no_color)
     return found.exit_code
 
 
@@ -127,9 +139,7 @@ def export(run: Path, wanted: str, output: Path | None, force: bool) -> int:
     sink = Sink(output, force=force, form=wanted) if output else None
     data = exported(_explained(document), wanted)
     if sink:
-        sink.write(data)
-        if sink.error:
-            raise sink.error
+        _write(sink, data)
     else:
         console.write_bytes(data)
     return ExitCode.OK
@@ -159,3 +169,9 @@ def _explained(document: Any) -> Any:
     from vkmapctl.checks import registry
 
     return registry.explained(document)
+
+
+def _write(sink: "Sink", data: bytes) -> None:
+    sink.write(data)
+    if sink.error:
+        raise sink.error

@@ -1,11 +1,12 @@
 """What the views have in common: the colour of a status, the device at the head, the warnings at the end."""
 
+import shlex
 from collections.abc import Iterable, Sequence
 
 from vkmapctl import rules
 from vkmapctl.model.base import Note
 from vkmapctl.model.device import Device
-from vkmapctl.model.documents import CheckRow, Facts
+from vkmapctl.model.documents import CheckRow, Facts, Tool
 from vkmapctl.reports.elements import Block, Element, Text
 from vkmapctl.units import NONE
 
@@ -56,6 +57,11 @@ def legend(flags: Iterable[str]) -> list[Element]:
 def machine_text(host: Facts) -> str:
     """Processor and kernel, as far as a document tells them."""
     return f"{host.get('cpu_model') or 'unknown CPU'}, kernel {host.get('kernel') or 'unknown'}"
+
+
+def command_text(tool: Tool) -> str:
+    """The command as a shell takes it: `>` and blanks in quotes; empty where the document does not tell."""
+    return shlex.join((tool.name, *tool.command)) if tool.command else ""
 
 
 def device_head(device: Device, loader: str) -> Iterable[Element]:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 
 from vkmapctl.figures.answers import answer
@@ -11,7 +12,7 @@ from vkmapctl.model.documents import Run, VerifyReport
 from vkmapctl.model.measured import TIMED, Row
 from vkmapctl.reports import columns
 from vkmapctl.reports.columns import FIGURES, FLOOR_MARK, PERCENTILES
-from vkmapctl.reports.common import machine_text
+from vkmapctl.reports.common import command_text, machine_text
 
 _ASKED = tuple(name for name in Case.__struct_fields__ if name != "memory_flags")
 _RATIOS = ("ratio_to_v1", "ratio_to_idle")  # each with its interval
@@ -88,6 +89,8 @@ def to_markdown(run: Run) -> bytes:
             f"Vulkan {md(device.api_version)}{emulated}"
         )
     lines.append(f"- {md(machine_text(run.host))}; {md(run.started)}")
+    command = command_text(run.tool)
+    lines += [f"- {md_code(command)}"] * bool(command)
     lines += ["", *_tables(run), ""] if run.results else [""]
     lines += [f"- {md(line)}" for line in findings(run.results)]
     lines += [f"- **{row.status}**: {md(f'{row.job}: {row.reason}')}" for row in run.results if row.reason]
@@ -130,3 +133,10 @@ def md(text: str) -> str:
     for char in "\\|<>*_`[]":
         text = text.replace(char, f"\\{char}")
     return text.replace("://", ":\\//").replace("www.", "www\\.").replace("\n", " ")
+
+
+def md_code(text: str) -> str:
+    """Text as it stands, to be copied: between more backquotes than it has in a row."""
+    fence = "`" * (max(map(len, re.findall("`+", text)), default=0) + 1)
+    blank = " " if "`" in text else ""
+    return f"{fence}{blank}{' '.join(text.splitlines())}{blank}{fence}"

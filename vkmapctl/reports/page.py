@@ -6,7 +6,7 @@ from typing import NamedTuple
 from vkmapctl.model.base import Note
 from vkmapctl.model.device import Device
 from vkmapctl.model.documents import Document
-from vkmapctl.reports.common import machine_text, notes_view, status_text
+from vkmapctl.reports.common import command_text, machine_text, notes_view, status_text
 from vkmapctl.reports.elements import Block, Column, Element, Table, Text
 
 _GOOD, _BAD = "bold green", "bold red"
@@ -87,7 +87,7 @@ def facts(document: Document) -> list[tuple[str, str]]:
         ("injected fault", document.injected),
         ("started", document.started),
         ("vkmapctl", document.tool.version),
-        ("command", " ".join(document.tool.command)),
+        ("command", command_text(document.tool)),
     ]
     return [(name, str(value)) for name, value in found if value]
 
