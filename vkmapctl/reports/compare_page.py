@@ -10,6 +10,7 @@ from vkmapctl.reports import charts, html
 from vkmapctl.reports.charts import Interval
 from vkmapctl.reports.compare import verdict_text
 from vkmapctl.reports.elements import Block, Element, Table, Text
+from vkmapctl.reports.page import Sheet
 
 MOST_ROWS = 40  # in the chart
 
