@@ -132,13 +132,24 @@ class Cause(Data, frozen=True):
     blame: str = ""
 
 
+class Repeat(Data, frozen=True):
+    """What one process found of a row: ns per pair of its median round, percentiles by call, bandwidths."""
+
+    ns_per_pair: float | None = None
+    p50_ns: dict[str, float] = msgspec.field(default_factory=dict)
+    p99_ns: dict[str, float] = msgspec.field(default_factory=dict)
+    p999_ns: dict[str, float] = msgspec.field(default_factory=dict)
+    touch_bytes_per_second: TouchRate = TouchRate()
+
+
 class Row(Case, frozen=True, kw_only=True):
     """One job's result.
 
     job: its label, unlike any other row's in the run. calls: of the others that were made, by the names of
     model/loop.CALLS. With a `rate`, `response` counts each cycle from the moment it
     was due to its end. first_touch_ns_per_page: of a job that writes one byte of each page. reason: the cause, or the
-    refusal, in words.
+    refusal, in words. repeats: what each process found, of a row that several have measured; the other figures are
+    those of all of them together.
     """
 
     job: str
@@ -163,6 +174,7 @@ class Row(Case, frozen=True, kw_only=True):
     cause: Cause | None = None
     response: Latency | None = None
     missed_cycles: int = 0
+    repeats: tuple[Repeat, ...] = ()
 
     def latency(self, call: str) -> Latency | None:
         """Of one of TIMED; None where it was not timed."""
