@@ -48,6 +48,8 @@ VALUES = {
     "imported": st.sampled_from(["none", "host"]),
     "pressure": st.sampled_from([0, 50, 90]),
     "allocation": st.sampled_from(["plain", "dedicated", "export", "device-address"]),
+    "width": st.sampled_from(["auto", "1", "16", "memcpy", "stream"]),
+    "access": st.sampled_from(["sequential", "strided", "random"]),
 }
 CASES = st.lists(st.fixed_dictionaries({}, optional=VALUES), min_size=1, max_size=8)
 DEVICES = (a_device(), a_gpu(memory_types=a_device().memory_types * 3))

@@ -15,6 +15,7 @@ from vkmapctl.rules import Allocation, Api
 Touch = Literal["none", "first", "write", "read", "verify"]
 UnmapOrder = Literal["same", "reverse", "random"]
 Imported = Literal["none", "host"]
+Access = Literal["sequential", "strided", "random"]
 EFFORT = ("seed", "duration_seconds", "iterations", "warmup_seconds", "period_seconds", "script")
 
 
@@ -27,7 +28,7 @@ class Case(Data, frozen=True):
     fill: the addresses that `placed` names are used up first. together: devices that work at the same time.
     gap_seconds: slept before each cycle. allocation: the kind that objects are of. imported: objects are imported from
     a host range instead of mapped, and freed instead of unmapped. pressure: per cent of the heap's budget that other
-    allocations fill.
+    allocations fill. width: bytes of each load or store, `memcpy`, `stream`, or `auto`. access: in which order.
     None in seed to warmup_seconds: a file of vkmapctl 0.1 does not tell.
     """
 
@@ -59,6 +60,8 @@ class Case(Data, frozen=True):
     imported: Imported = msgspec.field(default="none", name="import")
     allocation: Allocation = "plain"
     pressure: int = 0
+    width: str = "auto"
+    access: Access = "sequential"
 
     @property
     def waits(self) -> bool:
@@ -113,6 +116,8 @@ ASPECTS = (
     Aspect("placed", lambda c: c.placed or units.NONE, "placed {}", units.NONE, numeric=False),
     Aspect("reserve", lambda c: "yes" if c.reserve else "no", "reserve", "no", numeric=False),
     Aspect("touch", lambda c: c.touch, "touch {}", "none", numeric=False),
+    Aspect("width", lambda c: c.width, "width {}", "auto"),
+    Aspect("access", lambda c: c.access, usual="sequential", numeric=False),
     Aspect("threads", lambda c: str(c.threads), "{} threads", "1"),
     Aspect("live", lambda c: str(c.live), "{} live", "1"),
     Aspect("unmapped", lambda c: c.unmap_order, "unmapped in {} order", "same", numeric=False),

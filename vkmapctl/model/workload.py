@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from vkmapctl.model.base import Data, Note
-from vkmapctl.model.case import Case, Imported, Touch, UnmapOrder
+from vkmapctl.model.case import Access, Case, Imported, Touch, UnmapOrder
 from vkmapctl.model.script import AnyStep, Import, walk
 from vkmapctl.rules import Allocation
 
@@ -48,6 +48,8 @@ class Workload(Data, frozen=True):
     imported: Imported = msgspec.field(default="none", name="import")
     allocation: Allocation = "plain"
     pressure: int = 0
+    width: str = "auto"
+    access: Access = "sequential"
 
     def asked(self) -> dict[str, Any]:
         """What is asked of each of its rows, by the names that Case has for it; where and how much is not in it."""

@@ -70,7 +70,7 @@ class Measuring:
         results.clear()
         for kind in (Pass.RATE, Pass.LATENCY):
             run_threads([program], self.clock, results, kind, {"ns": FLOOR_NS})
-        return Calibrated(self.clock.name, reads)
+        return Calibrated(self.clock.name, reads, self.clock.step())
 
     def measure(self, jobs: Sequence[Job]) -> Measured:
         """Allocates once for the group, then runs its jobs in turns: check, warm-up, rounds of rate and latency."""
@@ -137,6 +137,8 @@ class Measuring:
     def _programs(self, jobs: Sequence[Job], held: ExitStack) -> list[list[native.Program]]:
         """programs[job][thread], over the same allocations and addresses for every job of the group."""
         first = jobs[0]
+        if first.width != "auto" and not native.access_bytes(first.width):
+            raise Unsupported(f"this CPU has no loads and stores of --width {first.width}", "use a smaller one")
         device = self._device(first.device)
         facts = device.facts
         threads = []
@@ -175,6 +177,8 @@ class Measuring:
                                 map_alignment=facts.limits.map_alignment,
                                 seed=thread_seed(job, thread),
                                 interval_ns=1e9 / job.rate if job.rate else 0.0,
+                                width=job.width,
+                                access=job.access,
                             ),
                             job,
                         )
