@@ -1,5 +1,6 @@
 """A physical device as plain data: what it is, its memory, and what a probe proved of it."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 from vkmapctl import rules
@@ -87,6 +88,15 @@ class Placed(Data, frozen=True):
     emulated: bool = False
 
 
+class HostImport(Data, frozen=True):
+    """VK_EXT_external_memory_host: the limit, in bytes. memory_types: those that take a pointer to memory which the
+    process has for itself (vkGetMemoryHostPointerPropertiesEXT); None where no driver was asked.
+    """
+
+    min_imported_host_pointer_alignment: int
+    memory_types: tuple[int, ...] | None = None
+
+
 class Device(Data, frozen=True):
     """A physical device: vulkaninfo's summary block and what mapping needs.
 
@@ -114,6 +124,7 @@ class Device(Data, frozen=True):
     route: Literal["core", "khr", "none"]
     placed: Placed
     pci_address: str | None = None
+    host_import: HostImport | None = None
 
     @property
     def software(self) -> bool:
@@ -138,6 +149,16 @@ class Device(Data, frozen=True):
         return tuple(int(part) for part in self.api_version.split("."))
 
 
+def same(device: Device, devices: Iterable[Device]) -> Device | None:
+    """Which of these it is, also where it has another place among them, as a layer may give it."""
+
+    def identity(one: Device) -> tuple[str, str, str]:
+        return one.device_uuid, one.driver_uuid, one.name
+
+    alike = [one for one in devices if identity(one) == identity(device)]
+    return next((one for one in alike if one.index == device.index), alike[0] if alike else None)
+
+
 class EntryPoint(Data, frozen=True):
     """One name's answer from vkGetDeviceProcAddr beside what the specification says of it.
 
@@ -155,12 +176,16 @@ class EntryPoint(Data, frozen=True):
 
 
 class Proof(Data, frozen=True):
-    """One live map, write, unmap, map, read. by: through which functions, or placed, or unmapped with reserve."""
+    """One live map, write, unmap, map, read. by: through which functions, or placed, or unmapped with reserve.
+
+    remark: what a user should know of a proof that holds.
+    """
 
     by: Literal["v1", "khr", "core", "placed", "reserve"]
     status: Status
     detail: str = ""
     cause: Cause | None = None
+    remark: str = ""
 
 
 class Probe(Data, frozen=True):
