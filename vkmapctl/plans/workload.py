@@ -14,7 +14,7 @@ from vkmapctl.model.base import Note
 from vkmapctl.model.device import MALLOC, MALLOC_TYPE, Device, MemoryType, Room
 from vkmapctl.model.script import Read, Verify, Write, walk
 from vkmapctl.model.workload import Job, Plan, Workload
-from vkmapctl.plans import importing
+from vkmapctl.plans import importing, kinds, pressure
 from vkmapctl.plans.program import atom_range, is_coherent, page_ceil, program_bytes
 from vkmapctl.plans.script import Impossible, cycle_of, needs, object_count
 from vkmapctl.rules import Api
@@ -36,9 +36,10 @@ def resolve(workload: Workload, device: Device, room: Room) -> Plan:
     Raises UsageProblem for a request that makes no sense anywhere, Unsupported for one that this device or
     machine cannot meet; the message names the feature or the figures.
     """
-    _check_access(workload)
+    kinds.refuse(workload, device)
     if workload.imports:
         importing.refuse(workload, device)
+    _check_access(workload)
     _refuse_missing_features(workload, device)
     apis = _apis(workload, device)
     types, left_out = _memory_types(workload, device)
@@ -49,6 +50,7 @@ def resolve(workload: Workload, device: Device, room: Room) -> Plan:
             job = replace(_job(workload, device, memory_type, size, offset), fitted=sizes[size])
             _check_range(job, device)
             _check_memory(job, device, room)
+            job = replace(job, pressure_bytes=pressure.planned(job, device, room.memory - MEMORY_RESERVE))
             _check_script(job, device)
             notes += [*_touch_notes(job, device), *_size_notes(job, device), *importing.notes(job, device)]
             maps_nothing = memory_type is MALLOC_TYPE or job.imported == "host"
@@ -83,7 +85,8 @@ def _sizes(workload: Workload, device: Device, memory_type: MemoryType, memory_a
             found[one] = False
             continue
         low, factor = units.parse_fit(one)
-        limit = min(_free(device, memory_type), memory_available - MEMORY_RESERVE) // 2
+        free = _free(device, memory_type) * (100 - workload.pressure) // 100
+        limit = min(free, memory_available - MEMORY_RESERVE) // 2
         limit //= workload.live * workload.threads
         limit = min(limit, device.limits.max_memory_allocation_size or limit)
         if workload.placed:
@@ -129,6 +132,10 @@ def _refuse_missing_features(workload: Workload, device: Device) -> None:
 
 def _refuse_missing_for_steps(workload: Workload, device: Device, where: str, hint: str) -> None:
     place, part, reserve = needs(workload.steps)
+    if workload.memory_type == "malloc" and (place or reserve):
+        raise UsageProblem(
+            "malloc's memory can be neither placed nor unmapped with reserve", "leave those steps or malloc out"
+        )
     for wanted, there, what, feature in (
         (place, device.placed.memory_map_placed, "a map step with `placed`", "memoryMapPlaced"),
         (part, device.placed.memory_map_range_placed, "a placed map of a part", "memoryMapRangePlaced"),
@@ -253,6 +260,7 @@ def _check_script(job: Job, device: Device) -> None:
     """Raises UsageProblem for steps that this device's limits make impossible."""
     if not job.scripted:
         return
+    kinds.check_steps(job)
     try:
         cycle_of(job.scripted, job.object_sizes, {}, draws=job.draws, seed=job.seed, device=device)
     except Impossible as error:
@@ -323,7 +331,7 @@ def _check_memory(job: Job, device: Device, room: Room) -> None:
     count, need = job.object_count * job.threads, job.memory_bytes
     what = units.size(job.allocation_size) + (f" x {count} = {units.size(need)}" if count > 1 else "")
     memory_type = device.memory_type(job.memory_type)
-    in_host_memory = memory_type is MALLOC_TYPE or job.imports or device.software or device.type == "integrated"
+    in_host_memory = job.imports or device.in_host_memory(memory_type)
     if memory_type is not MALLOC_TYPE and not job.imports:  # the heap of what is imported may be of 0 bytes
         heap, free = device.heaps[memory_type.heap], _free(device, memory_type)
         if need > heap.size or need > free:
@@ -332,7 +340,6 @@ def _check_memory(job: Job, device: Device, room: Room) -> None:
                 f"{units.size(free)} free of {units.size(heap.size)}",
                 "choose a smaller --size, or another --memory-type",
             )
-        in_host_memory |= not heap.device_local
     own = program_bytes(job)
     if (need if in_host_memory else 0) + own > room.memory - MEMORY_RESERVE:
         raise Unsupported(

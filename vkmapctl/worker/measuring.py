@@ -28,6 +28,7 @@ from vkmapctl.plans.program import cycles_of, page_ceil, thread_seed
 from vkmapctl.plans.script import ranges_of
 from vkmapctl.worker.leaks import Leaks, process_usage
 from vkmapctl.worker.objects import allocated, host_memory_of, scripted_cycle
+from vkmapctl.worker.pressure import pressed
 
 ROUNDS = 10
 MAPPINGS_SLACK = 64  # a driver's own pools and caches
@@ -77,6 +78,7 @@ class Measuring:
         mappings = len(areas())
         self._ranges = []
         with ExitStack() as held:
+            pressure_notes = held.enter_context(pressed(self._device(jobs[0].device), jobs[0]))
             turns = [
                 Turn(job, programs, results)
                 for job, programs, results in zip(jobs, self._programs(jobs, held), self.results, strict=False)
@@ -90,7 +92,7 @@ class Measuring:
             beside = trampled(self._ranges)
             tramples = Cause("tramples", text=beside) if beside else None
             found = tuple(turn.cause() or tramples for turn in turns)
-        notes = self._layer_notes(jobs)
+        notes = [*self._layer_notes(jobs), *pressure_notes]
         left = len(areas()) - mappings
         if left > MAPPINGS_SLACK:
             text = f"{jobs[0].job}: {left} mappings more in the process than before the job"
