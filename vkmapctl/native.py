@@ -49,6 +49,17 @@ class Functions(NamedTuple):
     memory_type: int = 0
 
 
+class Object(NamedTuple):
+    """What a program works on: VkDeviceMemory and bytes, 0 and 0 where ALLOCATE or IMPORT makes it.
+
+    chain: address of what ALLOCATE chains to VkMemoryAllocateInfo, which must live as long as the program.
+    """
+
+    memory: int
+    size: int
+    chain: int = 0
+
+
 def _histogram(raw: Any) -> Histogram:
     counts = ffi.unpack(raw.bins, lib.VKM_BINS)
     filled = tuple((bins.edge(i), n) for i, n in enumerate(counts) if n)
@@ -171,16 +182,15 @@ class Clock:
 class Program:
     """Steps over mapped objects, checked and laid out for the loop.
 
-    objects: (VkDeviceMemory, allocation size in bytes), or (0, 0) where ALLOCATE makes it. cycles: an iteration
-    runs the next one, round robin; all have the same number of steps and maps. interval_ns: how often a cycle is due
-    in the latency pass, 0 for one straight after the other. Raises ValueError for a step out of bounds, a double map
-    and the like: the loop itself trusts its program.
+    cycles: an iteration runs the next one, round robin; all have the same number of steps and maps. interval_ns: how
+    often a cycle is due in the latency pass, 0 for one straight after the other. Raises ValueError for a step out of
+    bounds, a double map and the like: the loop itself trusts its program.
     """
 
     def __init__(
         self,
         functions: Functions,
-        objects: Sequence[tuple[int, int]],
+        objects: Sequence[Object | tuple[int, int]],
         cycles: Sequence[Sequence[LoopStep]],
         *,
         map_alignment: int = 64,
@@ -195,8 +205,9 @@ class Program:
             raw.op, raw.object, raw.flags, raw.whole = step.op, step.object, step.flags, step.whole
             raw.offset, raw.size, raw.address = step.offset, step.size, step.address
         self._objects = _apart(self._owners, "struct vkm_object", len(objects))
-        for i, (memory, allocation_size) in enumerate(objects):
-            self._objects[i].memory, self._objects[i].allocation_size = memory, allocation_size
+        for i, one in enumerate(objects):
+            raw, (memory, size, chain) = self._objects[i], Object(*one)
+            raw.memory, raw.allocation_size, raw.allocate_next = memory, size, chain
         self._calls = _apart(self._owners, "struct vkm_call", len(steps))
         self.raw = _apart(self._owners, "struct vkm_program")
         self.raw.device, self.raw.map, self.raw.unmap = functions.device, functions.map, functions.unmap

@@ -10,14 +10,14 @@ from vkmapctl.driver import layers
 from vkmapctl.driver import listing as drivers
 from vkmapctl.driver.process import DriverProcess, Interrupts
 from vkmapctl.driver.protocol import DIED_AT_END, Died, Driver, Interrupted
-from vkmapctl.driver.proving import prove
+from vkmapctl.driver.proving import prove, with_pointer_types
 from vkmapctl.errors import VkmapError
 from vkmapctl.figures import outcomes
 from vkmapctl.inside import server
 from vkmapctl.inside.fork import Started
 from vkmapctl.inside.layer import LayerChoice
 from vkmapctl.model.base import Note, Status
-from vkmapctl.model.device import Device, Probe
+from vkmapctl.model.device import Device, Probe, same
 from vkmapctl.model.documents import ProbeReport
 from vkmapctl.plans import patience
 from vkmapctl.plans.gates import unmet
@@ -131,11 +131,13 @@ class Proving:
                 self._driver, self._now = drivers.describe(self._start, alone=self._injected)
             except VkmapError as error:
                 return Probe(device=device, status=outcomes.of_error(error), reason=error.message)
-        same = next((one for one in self._now.devices if _identity(one) == _identity(device)), None)
-        if same is None:
+        now = same(device, self._now.devices)
+        if now is None:
             return Probe(device=device, status="failed", reason="it was not listed again after another had failed")
         self._proved.append(device)
-        probe = replace(prove(self._driver, same), device=device)
+        probe = prove(self._driver, now)
+        types = probe.device.host_import.memory_types if probe.device and probe.device.host_import else None
+        probe = replace(probe, device=with_pointer_types(device, types))
         self._spent = probe.status != "ok"
         if self._spent and probe.status != "interrupted":
             probe = replace(probe, reason=probe.reason + self._blame([device]))
@@ -166,22 +168,18 @@ class Proving:
         """Whether the proofs of these devices hold in a process of their own, to its end."""
         driver = self._start()
         try:
-            known = {_identity(one): one for one in driver.describe().devices}
-            statuses = [prove(driver, known[_identity(one)]).status for one in devices]
+            known = driver.describe().devices
+            there = [found for one in devices if (found := same(one, known))]
+            statuses = [prove(driver, one).status for one in there]
             if "interrupted" in statuses:
                 raise Interrupted
             driver.end()
-        except (VkmapError, Died, KeyError):
+        except (VkmapError, Died):
             return False
         finally:
             driver.close(0)
-        return all(one == "ok" for one in statuses)
+        return len(there) == len(devices) and all(one == "ok" for one in statuses)
 
     def close(self) -> None:
         """Leaves no process behind."""
         self._driver.close(0)
-
-
-def _identity(device: Device) -> tuple[str, str, str]:
-    """Which device it is, also where it has another place in the list."""
-    return device.device_uuid, device.driver_uuid, device.name

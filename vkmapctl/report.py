@@ -39,12 +39,14 @@ def export(document: object, wanted: str) -> bytes:
     """A saved document as one of reports.FORMATS. Raises UsageProblem for one that has no such form."""
     from vkmapctl.reports import export as exports
 
-    if isinstance(document, VerifyReport) and wanted == "junit":
-        return exports.verify_junit(document)
+    if isinstance(document, Run | VerifyReport | ProbeReport) and wanted == "junit":
+        from vkmapctl.reports.junit import to_junit
+
+        return to_junit(document)
     if not isinstance(document, Run):
         raise UsageProblem(f"only stress runs export to {wanted}", "report show prints any saved document")
     if wanted == "html":
         from vkmapctl.reports.html import to_html
 
         return to_html(document)
-    return {"md": exports.to_markdown, "csv": exports.to_csv, "junit": exports.to_junit}[wanted](document)
+    return {"md": exports.to_markdown, "csv": exports.to_csv}[wanted](document)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from vkmapctl.checks import registry
+from vkmapctl.driver import layers
 from vkmapctl.driver.injection import faults
 from vkmapctl.driver.process import Interrupts
 from vkmapctl.driver.protocol import Interrupted
@@ -14,7 +15,7 @@ from vkmapctl.figures import outcomes
 from vkmapctl.inside.layer import LayerChoice
 from vkmapctl.model.base import Status
 from vkmapctl.model.case import Touch
-from vkmapctl.model.device import Device, MemoryType
+from vkmapctl.model.device import MemoryType
 from vkmapctl.model.documents import SCHEMA, SelftestReport, Tool, Trial
 from vkmapctl.model.workload import Workload
 from vkmapctl.plans import patience
@@ -99,8 +100,11 @@ class Selftest:
     """Runs trials on one device under the layer's emulation."""
 
     def __init__(self, selector: str | None) -> None:
-        self._selector, self._interrupts = selector, Interrupts()
-        self.device = self._select()
+        self._interrupts = Interrupts()
+        with self._interrupts.caught():
+            described = self._attempts("").describe()
+        self.loader, self.layers = described.loader, layers.names(described.files)
+        self.device = select(described.devices, selector)[0]
         usable = [one for one in self.device.memory_types if one.usable]
         if not usable or not self.device.placed.memory_map_placed:
             raise Unsupported(
@@ -108,10 +112,6 @@ class Selftest:
                 "it needs VK_EXT_external_memory_host; lavapipe has it",
             )
         self._memory_type: MemoryType = usable[0]
-
-    def _select(self) -> Device:
-        with self._interrupts.caught():
-            return select(self._attempts("").describe().devices, self._selector)[0]
 
     def _attempts(self, fault: str) -> Attempts:
         return Attempts(timeout=_patience(fault), layer=LayerChoice("placed", fault), interrupts=self._interrupts)
@@ -198,7 +198,9 @@ def selftest(
     Fails if a fault goes uncaught, or if a check complains without any.
     """
     test = Selftest(selector)
-    report = SelftestReport(schema=SCHEMA, tool=Tool("vkmapctl", version), device=test.device)
+    report = SelftestReport(
+        schema=SCHEMA, tool=Tool("vkmapctl", version), loader=test.loader, layers=test.layers, device=test.device
+    )
     save(report)
     try:
         baseline = test.baseline()

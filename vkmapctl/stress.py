@@ -15,14 +15,15 @@ from vkmapctl.driver import layers, listing
 from vkmapctl.driver.messages import Described, LeftOut
 from vkmapctl.driver.process import DriverProcess, Interrupts
 from vkmapctl.driver.protocol import Died, Driver, Interrupted
-from vkmapctl.errors import Unsupported
-from vkmapctl.figures import outcomes, trust
+from vkmapctl.driver.proving import with_pointer_types
+from vkmapctl.errors import Unsupported, UsageProblem, VkmapError
+from vkmapctl.figures import causes, outcomes, trust
 from vkmapctl.figures.rows import not_run_row, refused_row
 from vkmapctl.inside.layer import LayerChoice
 from vkmapctl.machine import host
 from vkmapctl.model.base import Note, Status
 from vkmapctl.model.case import labels
-from vkmapctl.model.device import Device
+from vkmapctl.model.device import Device, same
 from vkmapctl.model.documents import Run
 from vkmapctl.model.measured import Row
 from vkmapctl.model.workload import Job, Plan, Workload
@@ -34,6 +35,8 @@ from vkmapctl.runner import VALIDATION, Group, Runner, Watcher, share, slots_for
 from vkmapctl.worker.serve import serve
 
 THRESHOLD = "threshold"
+_BROKEN = ("failed", "crashed", "hung", "lost", "out-of-memory")
+_AGAIN_SECONDS = 1.0  # of each job that is tried once more to find out whose fault it is
 
 
 class Stress:
@@ -61,6 +64,8 @@ class Stress:
         version: str = "",
         together: bool = False,
     ) -> None:
+        if together and any(part.pressure for part in wanted.parts()):
+            raise UsageProblem("--together excludes --pressure: devices may share what each of them would fill")
         self._wanted, self._selector, self._thresholds = wanted, selector, thresholds
         self._requirements, self._expected_driver = requirements, expected_driver
         self._timeout, self._layer, self._save, self._together = timeout, layer, save, together
@@ -69,6 +74,8 @@ class Stress:
         self._runner = self._new_runner(self._watcher)
         self._missed: list[str] = []
         self._left_out: tuple[LeftOut, ...] = ()
+        self._layers: list[layers.Layer] = []
+        self._blaming = layers.Blaming(layer.names if layer else ())
         self._ended: Status = "ok"
         self._next_save = 0.0
         self._run = begun(Run, command=command, version=version, layer=layer, workload=wanted)
@@ -84,7 +91,7 @@ class Stress:
                 self._measure(plans)
                 if self._together:
                     self._measure_together(plans)
-                self._end()
+                self._end(plans)
             except Interrupted:
                 self._finish("interrupted")
             except Died as died:  # while the floor was measured
@@ -126,7 +133,8 @@ class Stress:
         """The plans, once the devices are known and everything that is true of the whole run is noted."""
         described = self._runner.start()
         self._left_out = described.left_out
-        active = layers.names(described.files)
+        self._layers = layers.active(described.files)
+        active = tuple(one.name for one in self._layers)
         injected = layers.injected(self._run.injected, active)
         self._update(loader=described.loader, layers=active, injected=injected)
         self._note(*described.notes)
@@ -139,6 +147,10 @@ class Stress:
             prove=self._runner.prove,
             hints=listing.missing(described),
         )
+        if any(part.imports for part in self._wanted.parts()):
+            chosen = [
+                with_pointer_types(one, self._runner.pointer_types(one)) if one.host_import else one for one in chosen
+            ]
         plans = self._plans(chosen)
         facts = self._run.host | host.near_gpu(chosen[0].pci_address)
         self._update(devices=tuple(chosen), host=facts)
@@ -155,7 +167,9 @@ class Stress:
         try:
             self._update(floor=self._runner.calibrate())
         except Died as died:
-            self._note(Note("died", f"the driver {died.kind} before anything was measured: {died.told}"))
+            blame = self._blame(died.kind, self._calibrates).text
+            told = f"{died.told}; {blame}" if blame else died.told
+            self._note(Note("died", f"the driver {died.kind} before anything was measured: {told}"))
             why = f"the driver {died.kind} before"
             rows = [not_run_row(job, why) for plan in plans for job in plan.jobs]
             self._update(results=(*self._run.results, *rows))
@@ -185,7 +199,7 @@ class Stress:
         for plan in plans:
             rows: list[Row] = []
             for group in plan.groups:
-                found = self._runner.measure(group)
+                found = self._blamed(group, self._runner.measure(group))
                 rows += found.rows
                 self._add(found)
             self._missed += missed([parse_threshold(text) for text in plan.fail_if], rows)
@@ -197,20 +211,76 @@ class Stress:
         if len(devices) < 2:
             self._note(Note("together", "--together found one GPU: it has nothing to share with"))
             return
-        self._end()
+        self._end(plans)
         runners = [self._new_runner(Watcher()) for _ in devices]
         groups = [_together(plans, device, len(devices)) for device in devices]
         for runner in runners:
             runner.latencies_floor = self._runner.latencies_floor
+        asked = {group[0].job: group for one in groups for group in one}
         for found in share(runners, groups):
-            self._add(found)
+            self._add(self._blamed(asked[found.rows[0].job], found))
         if self._interrupts.pending:
             raise Interrupted
 
-    def _end(self) -> None:
+    def _end(self, plans: Sequence[Plan]) -> None:
         """What is amiss with a driver's own end shows only there."""
         self._ended, notes = self._runner.end()
+        if self._ended != "ok":
+            blame = self._blame(self._ended, lambda: all(self._holds(plan.groups[0]) for plan in plans)).text
+            notes = [replace(one, message=f"{one.message}; {blame}") if blame else one for one in notes]
         self._note(*notes)
+
+    # --- whose fault a failure is -----------------------------------------------------------------
+
+    def _blamed(self, group: Sequence[Job], found: Group) -> Group:
+        """The group's rows, each that broke with what trying it once more without foreign layers has shown."""
+        broken = [row for row in found.rows if _broke(row)]
+        if not broken or found.interrupted:
+            return found
+        blame = self._blame(outcomes.worst(row.status for row in broken), lambda: self._holds(group))
+        if not blame.text:
+            return found
+        return found._replace(rows=tuple(_with_blame(row, blame) if row in broken else row for row in found.rows))
+
+    def _blame(self, status: Status, works: Callable[[], bool]) -> layers.Blame:
+        """Whether a layer or the driver broke. Nobody, with a fault injected or where the user ends the trying."""
+        if self._layer and self._layer.fault:
+            return layers.Blame((), "")
+        try:
+            return self._blaming.blame(self._layers, works, hung=status == "hung")
+        except Interrupted:
+            return layers.Blame((), "")
+
+    def _holds(self, group: Sequence[Job]) -> bool:
+        """Whether a short form of these jobs goes well in a process of its own, to its end."""
+        runner = self._new_runner(Watcher())
+        try:
+            now = same(self._device(group[0].device), runner.start().devices)
+            if now is None:
+                return False
+            found = runner.measure([_short(job, now) for job in group])
+            if found.interrupted:
+                raise Interrupted
+            return all(row.status == "ok" for row in found.rows) and runner.end()[0] == "ok"
+        except VkmapError:
+            return False
+        finally:
+            runner.close(0)
+
+    def _calibrates(self) -> bool:
+        """Whether the floor can be measured in a process of its own."""
+        runner = self._new_runner(Watcher())
+        try:
+            runner.start()
+            runner.calibrate()
+        except (VkmapError, Died):
+            return False
+        finally:
+            runner.close(0)
+        return True
+
+    def _device(self, index: int) -> Device:
+        return next(one for one in self._run.devices if one.index == index)
 
     # --- results ----------------------------------------------------------------------------------
 
@@ -240,6 +310,7 @@ class Stress:
         if outcome == "ok" and VALIDATION in codes:
             outcome = "failed"
         lines = [*missed(self._thresholds, self._run.results), *self._missed] if outcome == "ok" else []
+        self._note(*layers.fault_notes([row.cause.at_fault for row in self._run.results if row.cause and _broke(row)]))
         if lines:
             outcome = "missed"
             self._update(warnings=(*self._run.warnings, *(Note(THRESHOLD, line) for line in lines)))
@@ -261,3 +332,22 @@ def _together(plans: Sequence[Plan], device: Device, count: int) -> list[tuple[J
         for group in plan.groups
         if group[0].device == device.index
     ]
+
+
+def _broke(row: Row) -> bool:
+    """Whether the row did not end well, and not for want of a feature or of time."""
+    return row.status in _BROKEN and row.cause is not None
+
+
+def _with_blame(row: Row, blame: layers.Blame) -> Row:
+    assert row.cause is not None
+    cause = replace(row.cause, at_fault=blame.layers, blame=blame.text)
+    return replace(row, cause=cause, reason=causes.words(cause))
+
+
+def _short(job: Job, device: Device) -> Job:
+    """The same for a moment, on the device as another process lists it."""
+    seconds = min(job.duration_seconds, _AGAIN_SECONDS)
+    return replace(
+        job, device=device.index, duration_seconds=seconds, warmup_seconds=0.0, iterations=None, period_seconds=None
+    )

@@ -1,5 +1,6 @@
 """The parent of a verify run: each check on each memory type in a process of its own."""
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -20,7 +21,7 @@ from vkmapctl.errors import DriverDied, ExitCode, UsageProblem, VkmapError
 from vkmapctl.figures import outcomes
 from vkmapctl.inside.layer import LayerChoice
 from vkmapctl.model.base import Note, Status, Verdict
-from vkmapctl.model.device import Device, MemoryType, Probe
+from vkmapctl.model.device import Device, MemoryType, Probe, same
 from vkmapctl.model.documents import CheckRow, VerifyReport
 from vkmapctl.plans import patience
 from vkmapctl.plans.known_failures import Known
@@ -34,7 +35,7 @@ QUIRKS = ("unaligned-placed",)
 _AFTER_FAILED_UNMAP = ("VUID-VkMemoryUnmapInfo-memory-07964", "VUID-VkMappedMemoryRange-memory-00684")
 FALSE_POSITIVES = dict.fromkeys(("R1", "R1-none", "R1-all"), _AFTER_FAILED_UNMAP)
 MOST_HANGS = 3  # of a device; then the rest would only hang too
-SECONDS_AFTER_HANG = 10.0  # a driver that has hung is waited for so long and no longer: a minute in all by default
+SECONDS_AFTER_HANG = 8.0  # a driver that has hung is waited for so long and no longer: a minute in all by default
 BROKEN = ("fail", "crashed", "hung", "lost", "out-of-memory")
 
 
@@ -52,12 +53,16 @@ def choose(identifiers: Sequence[str], quirks: Sequence[str]) -> list[Check]:
 
 
 class Attempts:
-    """Runs single checks, each in a fresh child with the same driver, layer and timeout."""
+    """Runs single checks, each in a fresh child with the same driver, layer and timeout.
+
+    A check that breaks with a foreign layer in that child is tried once more without it.
+    """
 
     def __init__(self, *, timeout: float, layer: LayerChoice | None, interrupts: Interrupts) -> None:
         self._injects = layer is not None and bool(layer.fault)
         self._validate = layer is not None and layer.validate
         self._start = partial(DriverProcess, partial(serve, layer=layer), interrupts=interrupts)
+        self._blaming = layers.Blaming(layer.names if layer else ())
         self.timeout = timeout
 
     def describe(self) -> Described:
@@ -75,12 +80,23 @@ class Attempts:
         finally:
             driver.close(0)
 
-    def end(self, devices: Sequence[Device]) -> Died | None:
-        """How a process ends that has these devices open, None where it ends well: attempts are cut short."""
+    def end(self, devices: Sequence[Device]) -> tuple[Status, str]:
+        """How a process ends that has these devices open, `ok` or what to note: attempts are cut short."""
+        active: list[layers.Layer] = []
+        died = self._end(devices, active)
+        if died is None:
+            return "ok", ""
+        text = self._blame(died.kind, active, lambda: self._end(devices, []) is None).text
+        return died.kind, f"{died.at_end}; {text}" if text else died.at_end
+
+    def _end(self, devices: Sequence[Device], active: list[layers.Layer]) -> Died | None:
+        """None where it ends well. active: gets the layers of that process."""
         driver = self._start(timeout=self.timeout)
         try:
-            driver.describe()
-            if all(prove(driver, device).status == "ok" for device in devices):
+            described = driver.describe()
+            active += layers.active(described.files)
+            there = [found for one in devices if (found := same(one, described.devices))]
+            if all(prove(driver, one).status == "ok" for one in there):
                 driver.end()
         except Died as died:
             return died
@@ -93,26 +109,57 @@ class Attempts:
     def attempt(self, one: Check, device: Device, memory_type: MemoryType, *, timeout: float | None = None) -> CheckRow:
         """One check on one memory type, however the driver behaves. timeout: seconds, where not as for all."""
         begin = time.monotonic()
-        child = self._start(timeout=timeout or self.timeout)
+        files: list[str] = []
+        verdict = self._verdict(one, device, memory_type, timeout or self.timeout, files)
+        blame = layers.Blame((), "")
+        if verdict.status in BROKEN:
+            patient = min(timeout or self.timeout, SECONDS_AFTER_HANG) if verdict.status == "hung" else self.timeout
+            active = layers.active(files) if files else layers.expected(os.environ)
+
+            def works() -> bool:
+                return self._verdict(one, device, memory_type, patient, []).status not in BROKEN
+
+            blame = self._blame(verdict.status, active, works)
+        if blame.text:
+            verdict = replace(verdict, detail=f"{verdict.detail}; {blame.text}")
+        row = _row(one, device, memory_type, verdict, time.monotonic() - begin)
+        return replace(row, at_fault=blame.layers)
+
+    def _blame(self, status: str, active: Sequence[layers.Layer], works: Callable[[], bool]) -> layers.Blame:
+        """Whether a layer or the driver broke. Nobody, with a fault injected or where the user ends the trying."""
+        if self._injects:
+            return layers.Blame((), "")
         try:
-            said = child.describe().validation
-            tried = child.answer(Try(one.id, device.index, memory_type.index), Tried)
+            return self._blaming.blame(active, works, hung=status == "hung")
+        except Interrupted:
+            return layers.Blame((), "")
+
+    def _verdict(
+        self, one: Check, device: Device, memory_type: MemoryType, timeout: float, files: list[str]
+    ) -> Verdict:
+        """Of a process of its own. files: gets those mapped into it, by which its layers are known."""
+        child = self._start(timeout=timeout)
+        try:
+            described = child.describe()
+            files += described.files
+            said = described.validation
+            now = same(device, described.devices) or device
+            tried = child.answer(Try(one.id, now.index, memory_type.index), Tried)
             said += tried.validation
             if self._validate:  # what was not destroyed shows only at the end
                 said += child.answer(Finish(), Finished).validation
-            verdict = _validated(one, tried.verdict, said)
+            return _validated(one, tried.verdict, said)
         except Died as died:
-            verdict = Verdict(died.kind, died.told)
+            return Verdict(died.kind, died.told)
         except DriverDied as error:
-            verdict = Verdict(error.kind, error.message)
+            return Verdict(error.kind, error.message)
         except VkmapError as error:
             if error.exit_code == ExitCode.INTERNAL:  # no driver's fault
                 raise
             skipped = error.exit_code == ExitCode.UNSUPPORTED
-            verdict = Verdict("skip" if skipped else registry.verdict_of(error) or "fail", error.message)
+            return Verdict("skip" if skipped else registry.verdict_of(error) or "fail", error.message)
         finally:
             child.close(0)
-        return _row(one, device, memory_type, verdict, time.monotonic() - begin)
 
 
 def _row(
@@ -245,14 +292,14 @@ def verify(
             outcome = "interrupted"
             report = replace(report, warnings=(*report.warnings, Note("interrupted", "not every check was run")))
         outcome = outcome or _outcome(report.results)
-        died = attempts.end(devices) if outcome in ("ok", "failed") else None
-    if died:
-        note = Note(DIED_AT_END, died.at_end)
-        report = replace(report, warnings=(*report.warnings, note))
-        outcome = outcomes.worst([outcome, died.kind])
+        ended, told = attempts.end(devices) if outcome in ("ok", "failed") else ("ok", "")
+    if ended != "ok":
+        report = replace(report, warnings=(*report.warnings, Note(DIED_AT_END, told)))
+        outcome = outcomes.worst([outcome, ended])
     if outcome in ("ok", "unsupported") and selector in (None, "all"):  # a driver that was left out could be meant
         outcome = outcomes.worst([outcome, *(one.status for one in described.left_out)])
-    report = replace(report, warnings=(*report.warnings, *_unexpected_passes(expected, report)))
+    blamed = layers.fault_notes([row.at_fault for row in report.results if row.status in (*BROKEN, "known")])
+    report = replace(report, warnings=(*report.warnings, *_unexpected_passes(expected, report), *blamed))
     report = replace(report, outcome=outcome, exit_code=outcomes.EXIT[outcome])
     save(report)
     return report

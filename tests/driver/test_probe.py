@@ -102,6 +102,7 @@ def test_emulated_placed_maps_are_labelled() -> None:
         ("misaligned-pointer", 4, "not aligned"),
         ("entry-point-null", 4, "entry-point-disagrees"),
         ("features-unfilled", 0, "features-unfilled"),
+        ("reserve-keeps", 0, "[live-proof] reserve: the range still shows the object after an unmap with reserve"),
     ],
 )
 def test_a_broken_driver_is_reported_and_never_takes_the_tool_with_it(fault: str, code: int, text: str) -> None:

@@ -48,7 +48,9 @@ class Device:
         return 0, self.at
 
     def unmap(self, api, memory, flags):
-        if flags & RESERVE and self.wrong != "lets go":
+        if flags & RESERVE and self.wrong == "still shows":
+            self.reserved = self.at
+        elif flags & RESERVE and self.wrong != "lets go":
             addresses.map_pages(self.size, addresses.NONE, address=self.at)
             self.reserved = self.at
         elif self.wrong == "another comes":
@@ -77,6 +79,14 @@ def proved(wrong):
 )
 def test_what_a_driver_does_wrong_has_its_name(wrong, placed, reserve):
     assert proved(wrong) == {"khr": "ok", "v1": "ok", "placed": placed, "reserve": reserve}
+
+
+def test_a_reserved_range_that_still_shows_the_object_is_remarked_on():
+    found = {one["by"]: one for one in proof.prove(Device("still shows"), FACTS)["proofs"]}
+    assert found["reserve"]["status"] == "ok", "no rule says what stands in a reserved range"
+    assert "still shows the object after an unmap with reserve: rw-s" in found["reserve"]["remark"]
+    assert not any(one["remark"] for by, one in found.items() if by != "reserve")
+    assert not any(one["remark"] for one in proof.prove(Device(), FACTS)["proofs"])
 
 
 def test_what_was_trampled_is_told_in_bytes():

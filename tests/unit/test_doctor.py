@@ -112,6 +112,12 @@ def test_it_fits_a_screen_of_80_columns() -> None:
     assert any("hung: /usr/share/x.json" in line for line in lines)
 
 
+def test_a_saved_file_without_facts_about_its_host_is_shown() -> None:
+    shown = "\n".join(line for part in doctor_view(replace(a_report(), host={})) for line in plain.lines_of(part, 80))
+    assert "unknown CPU, kernel unknown" in shown
+    assert "None" not in shown
+
+
 def test_markdown_names_the_page_of_each_answer() -> None:
     text = doctor_markdown(a_report()).decode()
     assert text.count("| docs/") == len(advice.answers(a_probe(), (), ()))

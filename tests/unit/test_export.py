@@ -6,10 +6,11 @@ import re
 import xml.etree.ElementTree as ET
 
 import pytest
-from builders import a_busy_row, a_device, a_gpu, a_probe_report, a_row, a_run
+from builders import a_busy_row, a_device, a_gpu, a_probe, a_probe_report, a_row, a_run
 
 from vkmapctl.errors import UsageProblem
 from vkmapctl.model.base import Note
+from vkmapctl.model.device import Probe
 from vkmapctl.report import export
 
 HOSTILE = "<b>|`x`|\n=1+1"
@@ -83,7 +84,58 @@ def test_several_devices_are_suites_of_their_own() -> None:
     assert len(ET.fromstring(export(run, "junit"))) == 2
 
 
-@pytest.mark.parametrize("wanted", ["md", "csv", "html", "junit"])
+def names_of(root):
+    return [(case.get("classname"), case.get("name")) for case in root.iter("testcase")]
+
+
+def test_junit_names_are_unique_also_of_two_devices_of_one_name() -> None:
+    rows = (a_row(), a_row(device=1, job="64 MiB"))
+    twice = Note("threshold", "64 MiB: map.p99>1us: it is 2 us")
+    other = Note("threshold", "64 MiB: map.p99>1us: it is 3 us")
+    run = a_run(devices=(a_device(), a_device(index=1)), results=rows, warnings=(twice, other))
+    names = names_of(ET.fromstring(export(run, "junit")))
+    assert len(set(names)) == len(names) == 4
+
+
+def test_junit_says_when_and_of_what() -> None:
+    (suite,) = ET.fromstring(export(a_run(a_row()), "junit"))
+    assert suite.get("timestamp") == "2026-01-02T03:04:05+00:00"
+    assert {one.get("name"): one.get("value") for one in suite.iter("property")} == {
+        "device": "llvmpipe (LLVM 19.1.7, 256 bits)",
+        "driver": "llvmpipe Mesa 25.0.7 (LLVM 19.1.7)",
+        "vulkan": "1.4.305",
+        "loader": "1.4.309",
+        "version": "0.1.0",
+    }
+
+
+@pytest.mark.parametrize("outcome", ["failed", "crashed", "interrupted", "missed"])
+def test_junit_is_red_where_no_row_tells_what_went_wrong(outcome) -> None:
+    """A validation layer's message, or a driver that dies at its own end."""
+    skipped = a_row(status="unsupported", reason="no memoryMapPlaced", job="none")
+    run = a_run(a_row(), skipped, outcome=outcome, exit_code=4, warnings=(Note("validation", "VUID-x"),))
+    (error,) = ET.fromstring(export(run, "junit")).iter("error")
+    assert error.get("message") == f"outcome {outcome}, exit code 4"
+
+
+def test_junit_of_a_run_that_could_do_nothing_here_is_skipped() -> None:
+    run = a_run(a_row(status="unsupported", reason="no memoryMapPlaced"), outcome="unsupported", exit_code=3)
+    kinds = [child.tag for case in ET.fromstring(export(run, "junit")).iter("testcase") for child in case]
+    assert kinds == ["skipped", "system-out"]
+
+
+def test_junit_of_a_probe_has_each_proof_and_each_gate() -> None:
+    broken = a_probe(a_gpu(), status="failed", reason="a byte is wrong")
+    gone = Probe(device=None, status="crashed", reason="/etc/vulkan/icd.d/x.json: killed by SIGSEGV")
+    report = a_probe_report(a_probe(), broken, gone, missing=("driver NVIDIA: this is llvmpipe",), exit_code=6)
+    root = ET.fromstring(export(report, "junit"))
+    red = [case.get("name") for case in root.iter("testcase") if case.find("failure") is not None]
+    errors = [case.get("name") for case in root.iter("testcase") if case.find("error") is not None]
+    assert (red, errors) == (["device"], ["driver NVIDIA: this is llvmpipe", gone.reason])
+    assert ("vkmapctl probe: Example GPU 80GB", "proof placed") in names_of(root)
+
+
+@pytest.mark.parametrize("wanted", ["md", "csv", "html"])
 def test_a_probe_has_no_such_form(wanted) -> None:
     with pytest.raises(UsageProblem, match="only stress runs"):
         export(a_probe_report(), wanted)

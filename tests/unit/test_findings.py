@@ -5,7 +5,7 @@ from builders import a_latency, a_row
 from msgspec.structs import replace
 
 from vkmapctl.figures.findings import bandwidths, findings, scalings, sharing
-from vkmapctl.model.measured import TouchRate
+from vkmapctl.model.measured import FirstTouch, TouchRate
 
 SIZES = [4096 * 4**i for i in range(9)]
 
@@ -79,3 +79,10 @@ def test_the_fastest_and_the_slowest_type_are_named_beside_malloc() -> None:
     assert bandwidths([replace(row, touch="none", part="other") for row in rows]) == []
     apart = [replace(row, allocation_size=4096 * (i + 1)) for i, row in enumerate(rows)]
     assert bandwidths(apart) == []
+
+
+def test_the_faults_of_a_first_touch_are_told_for_each_mapping():
+    first = FirstTouch(mappings=10, pages=40_960, ns=1, minor_faults=80, huge_bytes=1 << 20, looked_bytes=1 << 24)
+    row = a_row(touch="first", first_touch_ns_per_page=20.0, first_touch=first)
+    [line] = findings([row])
+    assert line.endswith("costs 20 ns; 8 faults a mapping, 512 pages a fault, 6% on huge pages")

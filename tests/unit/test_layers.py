@@ -146,7 +146,7 @@ def test_whose_fault_a_failure_is(works, text, monkeypatch):
     own = layers.Layer("VK_LAYER_VKMAPCTL_test", "explicit", "l")
     seen = []
     blame = layers.blame([layer, own], lambda: seen.append(os.environ.get("NO_T")) or (works and "NO_T" in os.environ))
-    assert (blame.layers, text in blame.text, seen) == (works, True, ["1", None] if works else ["1"])
+    assert (bool(blame.layers), text in blame.text, seen) == (works, True, ["1", None] if works else ["1"])
     assert "NO_T" not in os.environ
 
 
@@ -158,11 +158,58 @@ def test_the_guilty_one_of_several_layers_is_named(monkeypatch):
     assert blame.text == "without VK_LAYER_U it works: the layer is at fault, not the driver"
 
 
+@pytest.fixture
+def one_layer(monkeypatch):
+    """A foreign layer, and what works without it alone; the list gets what was tried without it or with it."""
+    monkeypatch.delenv("NO_T", raising=False)
+    tried = []
+
+    def works():
+        tried.append("without" if "NO_T" in os.environ else "with")
+        return tried[-1] == "without"
+
+    return layers.Layer("VK_LAYER_T", "implicit", "l", disable=("NO_T", "1")), works, tried
+
+
+def test_a_layer_that_was_guilty_three_times_is_tried_without_alone(one_layer):
+    layer, works, tried = one_layer
+    blaming = layers.Blaming()
+    found = [blaming.blame([layer], works) for _ in range(5)]
+    assert {one.layers for one in found} == {("VK_LAYER_T",)}
+    assert tried == [*["without", "with"] * 3, "without", "without"]
+
+
+def test_a_guilty_layer_does_not_cover_the_driver(one_layer):
+    layer, works, _ = one_layer
+    blaming = layers.Blaming()
+    for _ in range(5):
+        blaming.blame([layer], works)
+    found = blaming.blame([layer], lambda: False)
+    assert found == layers.Blame((), "without VK_LAYER_T it fails alike: it is the driver")
+
+
+def test_hangs_are_waited_for_once(one_layer):
+    layer, works, tried = one_layer
+    blaming = layers.Blaming()
+    assert all(blaming.blame([layer], works, hung=True).layers for _ in range(3))
+    assert tried == ["without", "with", "without", "without"]
+    blaming, tried = layers.Blaming(), []
+    found = [blaming.blame([layer], lambda: bool(tried.append("")), hung=True) for _ in range(3)]
+    assert (len(tried), {one.layers for one in found}) == (1, {()})
+    assert found[2].text == "not tried without VK_LAYER_T: a hang before was the driver's"
+
+
+def test_the_warning_counts_what_layers_are_at_fault_for():
+    assert layers.fault_notes([(), ()]) == []
+    (note,) = layers.fault_notes([("VK_LAYER_T",), (), ("VK_LAYER_T", "VK_LAYER_U")])
+    assert note.message.startswith("2 of 3 rows that did not end well work without VK_LAYER_T, VK_LAYER_U")
+
+
 def test_what_does_not_happen_again_is_nobody_s_fault():
-    assert layers.blame([layers.Layer("VK_LAYER_T", "implicit", "l")], lambda: True) == layers.Blame(False, "")
+    assert layers.blame([layers.Layer("VK_LAYER_T", "implicit", "l")], lambda: True) == layers.Blame((), "")
 
 
 def test_without_a_foreign_layer_nothing_is_tried():
     own = layers.Layer("VK_LAYER_VKMAPCTL_test", "explicit", "l")
     asked = layers.Layer("VK_LAYER_KHRONOS_validation", "explicit", "l")
-    assert layers.blame([own, asked], lambda: 1 / 0, asked=[asked.name]) == layers.Blame(False, "")
+    assert layers.blame([own, asked], lambda: 1 / 0, asked=[asked.name]) == layers.Blame((), "")

@@ -5,6 +5,7 @@ from builders import FULLY_PLACED, a_device, a_gpu
 from msgspec.structs import replace
 
 from vkmapctl.figures.proved import entry_points, probe_of
+from vkmapctl.model.base import Note
 from vkmapctl.model.device import Placed, Proof
 from vkmapctl.model.measured import Cause
 from vkmapctl.rules import MAP_CALLS
@@ -71,3 +72,8 @@ def test_placed_features_that_contradict_each_other(placed, expected):
 )
 def test_one_failed_proof_is_the_device_s_status(proofs, status):
     assert probe_of(a_device(), ALL, proofs).status == status
+
+
+def test_a_remark_on_a_proof_that_holds_is_a_warning():
+    found = probe_of(a_device(), ALL, [Proof("reserve", "ok", remark="it still shows the object")])
+    assert (found.status, found.notes) == ("ok", (Note("live-proof", "reserve: it still shows the object"),))

@@ -18,6 +18,7 @@ from vkmapctl.model.base import Note
 from vkmapctl.model.bins import edge
 from vkmapctl.model.documents import SCHEMA, Tool, indented, to_json
 from vkmapctl.model.measured import Bins
+from vkmapctl.report import export
 from vkmapctl.saved.files import Sink, load
 
 RUN = a_run(a_row(), a_row(api="v1", status="failed", reason="VK_ERROR_MEMORY_MAP_FAILED in map (step 0)"))
@@ -65,6 +66,61 @@ def test_an_existing_file_is_kept_without_force(tmp_path):
     sink = Sink(path, force=True)
     assert path.read_text() == "precious"
     sink.save(RUN)
+    assert load(path) == RUN
+
+
+def test_a_rerun_replaces_what_an_earlier_run_wrote(tmp_path):
+    """A workspace that CI keeps: the old document stays until there is a new one, and its mode after that."""
+    path = tmp_path / "run.json"
+    Sink(path, force=False).save(a_run())
+    path.chmod(0o600)
+    sink = Sink(path, force=False)
+    assert load(path) == a_run()
+    sink.save(RUN)
+    assert (sink.error, load(path), stat.S_IMODE(path.stat().st_mode)) == (None, RUN, 0o600)
+
+
+REPORTS = {
+    "json": to_json(RUN),
+    **{form: export(RUN, form) for form in ("junit", "md", "html")},
+}
+
+
+@pytest.mark.parametrize("form", REPORTS)
+def test_a_report_is_known_by_its_head_also_one_that_broke_off(tmp_path, form):
+    path = tmp_path / "report"
+    path.write_bytes(REPORTS[form][: len(REPORTS[form]) // 2])
+    sink = Sink(path, force=False, form=form)
+    sink.write(b"new")
+    assert (sink.error, path.read_bytes()) == (None, b"new")
+
+
+@pytest.mark.parametrize("form", REPORTS)
+def test_a_report_of_another_form_and_any_other_file_is_kept(tmp_path, form):
+    """`--junit baseline.json` must not cost the baseline."""
+    others = [data for other, data in REPORTS.items() if other != form]
+    path = tmp_path / "report"
+    for data in [
+        *others,
+        b"",
+        b"# vkmapper",
+        b'{"schema": "mine"}',
+        b"<testsuites name='pytest tests'/>",
+        b"\n" + REPORTS["md"],
+    ]:
+        path.write_bytes(data)
+        with pytest.raises(UsageProblem, match="exists"):
+            Sink(path, force=False, form=form)
+        assert path.read_bytes() == data
+
+
+def test_of_two_reruns_at_once_the_second_says_so(tmp_path):
+    path = tmp_path / "run.json"
+    Sink(path, force=False).save(a_run())
+    first, second = Sink(path, force=False), Sink(path, force=False)
+    first.save(RUN)
+    second.save(a_run())
+    assert "replaced by another program" in second.error.message
     assert load(path) == RUN
 
 

@@ -13,18 +13,36 @@ if TYPE_CHECKING:
     from vkmapctl.reports.elements import Element
 
 PLAIN_WIDTH = 10_000  # without a terminal nothing is wrapped or cut
+_wanted_color = "auto"
 LONGEST_LINE = 2000  # characters of an error or a hint: a driver's or a file's own words may be longer
 
 
+def choose_color(wanted: str) -> None:
+    """What --color says: `always`, `never`, or `auto`, which leaves it to the environment and the terminal."""
+    global _wanted_color
+    _wanted_color = wanted
+
+
+def colors() -> bool | None:
+    """Whether there are colours; None: on a terminal. A flag wins over NO_COLOR, and that over FORCE_COLOR."""
+    if _wanted_color != "auto":
+        return _wanted_color == "always"
+    if os.environ.get("NO_COLOR"):
+        return False
+    return True if os.environ.get("FORCE_COLOR") else None
+
+
 def make(*, stderr: bool = False, color: bool = True) -> Any:
-    """A rich console as wide as the terminal."""
+    """A rich console as wide as the terminal. color: not where --no-color is."""
     from rich.console import Console
 
-    no_color = not color or "NO_COLOR" in os.environ
+    forced = color and colors()
+    no_color = not color or forced is False
     return Console(
         stderr=stderr,
+        force_terminal=forced or None,
         no_color=no_color,
-        color_system=None if no_color else "auto",
+        color_system=None if no_color else "standard" if forced else "auto",
         highlight=False,
         markup=False,
         emoji=False,
@@ -35,12 +53,15 @@ def make(*, stderr: bool = False, color: bool = True) -> Any:
 def print_view(view: Iterable["Element"], *, stderr: bool = False, color: bool = True) -> None:
     """Prints elements one below the other: drawn on a terminal, as plain lines elsewhere and where rich is too slow.
 
+    What must have colours is drawn elsewhere too, as wide as the terminal that the program was started from, or
+    COLUMNS.
+
     Raises UsageProblem where standard output cannot be written; a standard error that cannot costs what it would show.
     """
     from vkmapctl.reports import plain
 
     stream = sys.stderr if stderr else sys.stdout
-    screen = make(stderr=stderr, color=color) if stream.isatty() else None
+    screen = make(stderr=stderr, color=color) if stream.isatty() or (color and colors()) else None
     with suppress(OSError) if stderr else _writing():
         for element in view:
             if screen and not plain.is_large(element):

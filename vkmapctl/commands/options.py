@@ -5,13 +5,27 @@ from typing import Any
 
 import click
 
-from vkmapctl.commands import params
+from vkmapctl.commands import console, params
+
+
+def color_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--color and --no-color, of all that prints tables."""
+    no_color = click.option("--no-color", is_flag=True, help="No colours; NO_COLOR does the same.")
+    color = click.option(
+        "--color",
+        type=click.Choice(["always", "never", "auto"]),
+        default="auto",
+        expose_value=False,
+        callback=lambda context, option, value: console.choose_color(value),
+        help="Colours: on a terminal (auto), or wherever the output goes, as FORCE_COLOR has it.",
+    )
+    return no_color(color(command))
 
 
 def common_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The flags that every command has."""
     for option in (
-        click.option("--no-color", is_flag=True, help="No colours; NO_COLOR does the same."),
+        color_options,
         click.option("--quiet", is_flag=True, help="Print the result alone: no progress."),
         click.option("--force", is_flag=True, help="Overwrite a file that is already there."),
         click.option(
@@ -51,6 +65,7 @@ def gate_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+junit_option = click.option("--junit", type=click.Path(), metavar="FILE", help="Write JUnit XML too.")
 timeout_option = click.option(
     "--timeout",
     type=params.DURATION,

@@ -1,5 +1,6 @@
 """What the commands do alike with their result: progress, the file of --save, tables or JSON, the exit code."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,6 +36,25 @@ def sink_of(output: dict[str, Any]) -> Any:
     return Sink(Path(output["save"]), force=output["force"])
 
 
+def junit_of(output: dict[str, Any]) -> tuple[Any, Callable[[Any], None]]:
+    """The file of --junit, checked before anything is measured, and what writes a document to it.
+
+    Raises UsageProblem for the file of --save.
+    """
+    path = output.pop("junit")
+    if path is None:
+        return None, lambda document: None
+    if output["save"] and os.path.realpath(path) == os.path.realpath(output["save"]):
+        raise UsageProblem(f"--save and --junit name one file: {path}", "give each a name of its own")
+    from pathlib import Path
+
+    from vkmapctl.reports.junit import to_junit
+    from vkmapctl.saved.files import Sink
+
+    sink = Sink(Path(path), force=output["force"], form="junit")
+    return sink, lambda document: sink.write(to_junit(document))
+
+
 def printer(output: dict[str, Any]) -> Any:
     """What makes a document's tables, None where nobody wants them."""
     if output["as_json"] and output["quiet"]:
@@ -45,9 +65,12 @@ def printer(output: dict[str, Any]) -> Any:
 
 
 class Kept:
-    """A run's document as it grows, and where it is kept. junit: writes it as JUnit XML too."""
+    """A run's document as it grows, and where it is kept. junit: writes it as JUnit XML too.
 
-    def __init__(self, sink: Any, junit: Callable[[Any], None] | None) -> None:
+    That is done before anything is measured, so that no earlier run's is taken for this one's, and at the end.
+    """
+
+    def __init__(self, sink: Any, junit: Callable[[Any], None]) -> None:
         self._sink, self._junit = sink, junit
         self.begun: Any = None
         self.latest: Any = None
@@ -64,16 +87,17 @@ class Kept:
             if first and self._sink.error:
                 self.latest = self.begun = None
                 raise self._sink.error
+        if first:
+            self._junit(document)
 
     def end(self, document: Any) -> None:
         """What it was when it broke off."""
         self.save(document)
-        if self._junit:
-            self._junit(document)
+        self._junit(document)
 
 
 @contextmanager
-def kept(output: dict[str, Any], sink: Any, junit: Callable[[Any], None] | None = None) -> Iterator[Kept]:
+def kept(output: dict[str, Any], sink: Any, junit: Callable[[Any], None] = lambda document: None) -> Iterator[Kept]:
     """Keeps the document of a run, whatever becomes of it.
 
     Where the file is lost at the first save, nothing is measured. Where the run breaks later, what it had by then is

@@ -7,12 +7,20 @@ import click
 
 from vkmapctl import __version__
 from vkmapctl.commands import params
-from vkmapctl.commands.options import common_options, gate_options, layer_options, test_layer, timeout_option
-from vkmapctl.commands.output import command_line, conclude, kept, printer, sink_of
+from vkmapctl.commands.options import (
+    common_options,
+    gate_options,
+    junit_option,
+    layer_options,
+    test_layer,
+    timeout_option,
+)
+from vkmapctl.commands.output import command_line, conclude, junit_of, kept, printer, sink_of
 from vkmapctl.inside import fork, server
 
 
 @click.command(cls=params.Command)
+@junit_option
 @gate_options
 @timeout_option
 @layer_options
@@ -28,6 +36,7 @@ def probe(
     **output: Any,
 ) -> int:
     """Show each device's mapping features, and prove them live."""
+    junit_sink, junit = junit_of(output)
     sink = sink_of(output)
     layer = test_layer(emulate, inject, validate)
     started = fork.start(partial(server.serve, layer=layer))  # the driver loads while the rest is imported
@@ -35,7 +44,7 @@ def probe(
 
     if printer(output):
         from vkmapctl.reports import plain, probe  # noqa: F401
-    with kept(output, sink) as run:
+    with kept(output, sink, junit) as run:
         report = prober.probe(
             selector=device,
             requirements=requirements,
@@ -49,4 +58,5 @@ def probe(
         )
     if sink:
         sink.save(report)
-    return conclude(report, output, sink)
+    junit(report)
+    return conclude(report, output, sink, junit_sink)

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from vkmapctl.commands import params
+from vkmapctl.commands.options import color_options
 from vkmapctl.commands.output import show_plots
 from vkmapctl.errors import ExitCode, UsageProblem
 from vkmapctl.reports import FORMATS
@@ -22,7 +23,7 @@ def report() -> None:
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print the document as JSON.")
 @click.option("--plot", is_flag=True, help="Draw the distributions and size sweeps too.")
-@click.option("--no-color", is_flag=True, help="No colours; NO_COLOR does the same.")
+@color_options
 def show(run: Path, as_json: bool, plot: bool, no_color: bool) -> int:
     """Show a saved document as it was first shown."""
     from vkmapctl import report as reports
@@ -65,7 +66,7 @@ def show(run: Path, as_json: bool, plot: bool, no_color: bool) -> int:
 )
 @click.option("--allow", type=click.Choice(GROUPS), multiple=True, help="Compare although this differs. Repeatable.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option("--no-color", is_flag=True, help="No colours; NO_COLOR does the same.")
+@color_options
 def compare(
     base: Path,
     others: tuple[Path, ...],
@@ -114,7 +115,7 @@ def export(run: Path, wanted: str, output: Path | None, force: bool) -> int:
     from vkmapctl.saved.files import Sink, load
 
     document = load(run)
-    sink = Sink(output, force=force) if output else None
+    sink = Sink(output, force=force, form=wanted) if output else None
     data = exported(document, wanted)
     if sink:
         sink.write(data)

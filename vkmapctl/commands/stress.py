@@ -6,8 +6,15 @@ from typing import Any
 import click
 
 from vkmapctl import __version__
-from vkmapctl.commands.options import common_options, gate_options, layer_options, test_layer, timeout_option
-from vkmapctl.commands.output import command_line, conclude, kept, show_plots, sink_of
+from vkmapctl.commands.options import (
+    common_options,
+    gate_options,
+    junit_option,
+    layer_options,
+    test_layer,
+    timeout_option,
+)
+from vkmapctl.commands.output import command_line, conclude, junit_of, kept, show_plots, sink_of
 from vkmapctl.commands.params import Command, Parsed
 from vkmapctl.plans.options import FLAGS, KEYS, Option
 
@@ -19,6 +26,8 @@ def _flag(option: Option) -> Any:
         how: dict[str, Any] = {"is_flag": True}
     elif kind.choices:
         how = {"type": click.Choice(kind.choices)}
+        if kind.bare:
+            how |= {"is_flag": False, "flag_value": kind.bare}
     else:
         how = {"type": Parsed(option.name, kind.values), "metavar": kind.metavar, "multiple": option.repeatable}
         if kind.bare:
@@ -57,6 +66,7 @@ def typed(context: click.Context) -> dict[str, list[Any]]:
     is_flag=True,
     help="With several devices: measure each alone, then all at once, and show what sharing costs.",
 )
+@junit_option
 @gate_options
 @timeout_option
 @layer_options
@@ -90,8 +100,9 @@ def stress(
     asked = typed(context)
     thresholds = asked.pop("fail_if", [])
     wanted = workload_file.load(workload or "quick", asked)
+    junit_sink, junit = junit_of(output)
     sink = sink_of(output)
-    with kept(output, sink) as keeper:
+    with kept(output, sink, junit) as keeper:
         run = Stress(
             wanted,
             selector="all" if together and device is None else device,
@@ -107,7 +118,8 @@ def stress(
             version=__version__,
             together=together,
         ).run()
-    code = conclude(run, output, sink)
+    junit(run)
+    code = conclude(run, output, sink, junit_sink)
     if plot:
         show_plots(run, color=not output["no_color"], stderr=output["as_json"])
     return code

@@ -1,21 +1,27 @@
 """`vkmapctl verify`."""
 
-import os
 from typing import Any
 
 import click
 
 from vkmapctl import __version__
-from vkmapctl.commands.options import common_options, gate_options, layer_options, test_layer, timeout_option
-from vkmapctl.commands.output import command_line, conclude, kept, progress, sink_of
+from vkmapctl.commands.options import (
+    common_options,
+    gate_options,
+    junit_option,
+    layer_options,
+    test_layer,
+    timeout_option,
+)
+from vkmapctl.commands.output import command_line, conclude, junit_of, kept, progress, sink_of
 from vkmapctl.commands.params import Command
-from vkmapctl.errors import ExitCode, UsageProblem
+from vkmapctl.errors import ExitCode
 
 
 @click.command(cls=Command)
 @click.option("--list", "list_checks", is_flag=True, help="List the checks and run none.")
 @click.option("--check", "identifiers", multiple=True, metavar="ID", help="Run this check only. Repeatable.")
-@click.option("--junit", type=click.Path(), metavar="FILE", help="Write JUnit XML too.")
+@junit_option
 @click.option(
     "--quirk",
     "quirks",
@@ -44,7 +50,6 @@ from vkmapctl.errors import ExitCode, UsageProblem
 def verify(
     list_checks: bool,
     identifiers: tuple[str, ...],
-    junit: str | None,
     quirks: tuple[str, ...],
     known_failures: tuple[str, ...],
     known_failures_file: str | None,
@@ -63,18 +68,9 @@ def verify(
 
     if list_checks:
         return _list_checks(output)
-    if junit and output["save"] and os.path.realpath(junit) == os.path.realpath(output["save"]):
-        raise UsageProblem(f"--save and --junit name one file: {junit}", "give each a name of its own")
-    junit_sink = sink_of({**output, "save": junit})
+    junit_sink, junit = junit_of(output)
     sink = sink_of(output)
-
-    def junit_too(report: Any) -> None:
-        if junit_sink:
-            from vkmapctl.reports.export import verify_junit
-
-            junit_sink.write(verify_junit(report))
-
-    with kept(output, sink, junit_too) as run:
+    with kept(output, sink, junit) as run:
         report = verifier.verify(
             selector=device,
             identifiers=identifiers,
@@ -91,7 +87,7 @@ def verify(
             begin=run.begin,
             save=run.save,
         )
-    junit_too(report)
+    junit(report)
     return conclude(report, output, sink, junit_sink)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from vkmapctl.commands import console
-from vkmapctl.commands.options import layer_options, test_layer, timeout_option
+from vkmapctl.commands.options import color_options, layer_options, test_layer, timeout_option
 from vkmapctl.commands.params import Group
 from vkmapctl.errors import ExitCode
 
@@ -57,7 +57,7 @@ def schema() -> int:
 @click.option("--device", metavar="SELECTOR", help="Index, part of the name, UUID prefix, driver name, or 'all'.")
 @click.option("--offline", is_flag=True, help="Check the file alone, without a driver: sizes and types stay open.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as one JSON document.")
-@click.option("--no-color", is_flag=True, help="No colours; NO_COLOR does the same.")
+@color_options
 @timeout_option
 @layer_options
 def check(

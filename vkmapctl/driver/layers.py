@@ -8,6 +8,7 @@ are named by a manifest as well.
 
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
@@ -37,6 +38,7 @@ _LINKED = {
 }
 _OWN_NAMES = "VK_LAYER_VKMAPCTL"
 _OWN = os.path.join(os.path.dirname(os.path.dirname(__file__)), "layer")  # see inside/layer
+_SURE = 3  # times that a layer was found guilty; then one try without it is enough
 
 
 class Layer(Data, frozen=True):
@@ -198,9 +200,12 @@ def without(layers: Iterable[Layer], environment: Mapping[str, str] = os.environ
 
 
 class Blame(NamedTuple):
-    """Whose fault a failure is. layers: theirs, not the driver's; text: which of the two, empty where no layer was."""
+    """Whose fault a failure is. layers: the names of those at fault, empty where it is the driver or nobody.
 
-    layers: bool
+    text: which of the two, empty where no layer was, or where it did not happen again.
+    """
+
+    layers: tuple[str, ...]
     text: str
 
 
@@ -211,13 +216,62 @@ def blame(layers: Iterable[Layer], works: Callable[[], bool], *, asked: Collecti
     """
     left_out = foreign(layers, asked)
     if not left_out:
-        return Blame(False, "")
+        return Blame((), "")
     if not _works_without(left_out, works):
-        return Blame(False, f"without {_listed(left_out)} it fails alike: it is the driver")
+        return Blame((), f"without {_listed(left_out)} it fails alike: it is the driver")
     if works():
-        return Blame(False, "")
+        return Blame((), "")
     guilty = [one for one in left_out if len(left_out) > 1 and _works_without([one], works)]
-    return Blame(True, f"without {_listed(guilty or left_out)} it works: the layer is at fault, not the driver")
+    return _guilty(guilty or left_out)
+
+
+class Blaming:
+    """The same for the many failures of one run, at a bounded cost.
+
+    Layers that were guilty three times are left out once more, and not tried with again; where it hung, after the
+    first time. A driver that hangs without them too is not waited for a second time.
+    """
+
+    def __init__(self, asked: Collection[str] = ()) -> None:
+        self._asked = asked
+        self._found: Counter[tuple[str, ...]] = Counter()
+        self._hangs_alike = False
+
+    def blame(self, layers: Iterable[Layer], works: Callable[[], bool], *, hung: bool = False) -> Blame:
+        """See `blame`. hung: it is a hang, which takes its time to try."""
+        left_out = foreign(layers, self._asked)
+        if hung and self._hangs_alike:
+            return Blame((), f"not tried without {_listed(left_out)}: a hang before was the driver's")
+        usual = self._usual(left_out, times=1 if hung else _SURE)
+        if usual and _works_without(usual, works):
+            found = _guilty(usual)
+        else:
+            found = blame(left_out, works)
+        if found.layers:
+            self._found[found.layers] += 1
+        self._hangs_alike |= hung and bool(found.text) and not found.layers
+        return found
+
+    def _usual(self, layers: Sequence[Layer], *, times: int) -> list[Layer]:
+        """The layers that were found guilty together most often, and so many times at least."""
+        for names, count in self._found.most_common(1):
+            if count >= times:
+                return [one for one in layers if one.name in names]
+        return []
+
+
+def _guilty(layers: Sequence[Layer]) -> Blame:
+    text = f"without {_listed(layers)} it works: the layer is at fault, not the driver"
+    return Blame(tuple(one.name for one in layers), text)
+
+
+def fault_notes(broken: Sequence[Collection[str]]) -> list[Note]:
+    """A warning where layers are at fault for rows. broken: which layers, of each row that did not end well."""
+    names = list(dict.fromkeys(name for one in broken for name in one))
+    if not names:
+        return []
+    text = f"{sum(map(bool, broken))} of {len(broken)} rows that did not end well work without {', '.join(names)}"
+    return [Note("layer-at-fault", f"{text}: no fault of the driver")]
 
 
 def _works_without(layers: Sequence[Layer], works: Callable[[], bool]) -> bool:

@@ -33,7 +33,11 @@ def of_fault(fault: Fault, result: str, place: Place, mismatch: Mismatch | None,
 
 
 def words(cause: Cause) -> str:
-    """One line."""
+    """One line: what was seen, and whose fault it is where a layer could be blamed."""
+    return f"{_seen(cause)}; {cause.blame}" if cause.blame else _seen(cause)
+
+
+def _seen(cause: Cause) -> str:
     if cause.kind == "call-failed" and cause.result:
         return f"{cause.result} in {cause.call}{_where(cause)}"
     if cause.mismatch:

@@ -106,12 +106,22 @@ def page_costs(rows: Iterable[Row]) -> list[str]:
         cost = row.first_touch_ns_per_page
         if row.status != "ok" or cost is None:
             continue
-        faults = row.page_faults.get("minor", 0), row.page_faults.get("major", 0)
-        lines.append(
-            f"{row.job}: the first touch of a page costs {units.duration(cost)}; "
-            f"{units.count(faults[0])} minor and {units.count(faults[1])} major faults in both passes"
-        )
+        lines.append(f"{row.job}: the first touch of a page costs {units.duration(cost)}; {_faults(row)}")
     return lines
+
+
+def _faults(row: Row) -> str:
+    first = row.first_touch
+    if first is None:  # a file of vkmapctl 0.1
+        minor, major = row.page_faults.get("minor", 0), row.page_faults.get("major", 0)
+        return f"{units.count(minor)} minor and {units.count(major)} major faults in both passes"
+    faults = first.minor_faults + first.major_faults
+    text = f"{units.count(first.faults_per_mapping)} faults a mapping"
+    if faults:
+        text += f", {units.count(first.pages / faults)} pages a fault"
+    if first.huge_bytes:
+        text += f", {first.huge_bytes / first.looked_bytes:.0%} on huge pages"
+    return text
 
 
 def bandwidths(rows: Sequence[Row]) -> list[str]:

@@ -10,6 +10,8 @@ from vkmapctl.model.base import Note
 from vkmapctl.model.device import Device, EntryPoint, Probe, Proof
 from vkmapctl.rules import MAP_CALLS, MAP_MEMORY2, MAP_PLACED
 
+REMARK = "live-proof"
+
 
 def probe_of(device: Device, resolves: Mapping[str, bool], proofs: Sequence[Proof]) -> Probe:
     """A device's part of the report. resolves: for each map2 name, whether vkGetDeviceProcAddr gives a pointer."""
@@ -20,7 +22,10 @@ def probe_of(device: Device, resolves: Mapping[str, bool], proofs: Sequence[Proo
         device=device,
         entry_points=points,
         proofs=told,
-        notes=tuple(_disagreements(device, points)),
+        notes=(
+            *_disagreements(device, points),
+            *(Note(REMARK, f"{one.by}: {one.remark}") for one in told if one.remark),
+        ),
         status=outcomes.worst(proof.status for proof in failed),
         reason="; ".join(f"{proof.by}: {proof.detail}" for proof in failed),
     )

@@ -33,6 +33,21 @@ def prove(device: OpenDevice, facts: Facts) -> dict[str, Any]:
     return {"resolves": {name: device.function(name) != 0 for name in _NAMES}, "proofs": proofs}
 
 
+def pointer_types(device: OpenDevice, facts: Facts) -> list[int] | None:
+    """The memory types that take a pointer to a page of this process; None where the device imports none."""
+    limits = facts["host_import"]
+    if limits is None:
+        return None
+    alignment = limits["min_imported_host_pointer_alignment"]
+    begin = addresses.map_pages(2 * max(alignment, addresses.PAGE), addresses.READ_WRITE)
+    try:
+        return device.pointer_types(-(-begin // alignment) * alignment)
+    except CallFailed:
+        return []
+    finally:
+        addresses.unmap_pages(begin, 2 * max(alignment, addresses.PAGE))
+
+
 class Wrong(Exception):
     """What is not as it must be: a cause, in the shape of model.measured.Cause."""
 
@@ -46,14 +61,14 @@ def _proof(device: OpenDevice, facts: Facts, *, by: str, api: Api) -> dict[str, 
     if not types:
         detail = no_usable_type((one["flags"], one["barred"]) for one in facts["memory_types"])
         return {"by": by, "status": "unsupported", "detail": detail}
-    ours = by in ("placed", "reserve")
+    ours, remark = by in ("placed", "reserve"), ""
     size = SIZE + _placed_alignment(facts) if ours else SIZE  # no multiple of 64 KiB, in which some drivers place
     try:
         memory = device.allocate(types[0]["index"], size)
         try:
             attempt = _Attempt(device, facts, api, memory, size, coherent="Co" in types[0]["flags"])
             if ours:
-                _at_our_address(attempt, reserve=by == "reserve")
+                remark = _at_our_address(attempt, reserve=by == "reserve")
             else:
                 attempt.write()
                 attempt.unmap()
@@ -67,7 +82,7 @@ def _proof(device: OpenDevice, facts: Facts, *, by: str, api: Api) -> dict[str, 
         cause = {"kind": "call-failed", "call": error.call, "result": error.result, "text": error.message}
         return {"by": by, "status": "failed", "cause": cause}
     detail = f"{size} bytes written through one mapping, read back through the next"
-    return {"by": by, "status": "ok", "detail": detail}
+    return {"by": by, "status": "ok", "detail": detail, "remark": remark}
 
 
 def _placed_alignment(facts: Facts) -> int:
@@ -128,25 +143,30 @@ class _Attempt:
             raise Wrong("call-failed", call=call, result=result_name(result))
 
 
-def _at_our_address(attempt: _Attempt, *, reserve: bool) -> None:
+def _at_our_address(attempt: _Attempt, *, reserve: bool) -> str:
     """The same in a range of our own between guards, which must stay taken after an unmap with reserve. Raises Wrong.
 
-    A range that was lost is left alone: what stands in it, or beside it, may now be another's.
+    A range that was lost is left alone: what stands in it, or beside it, may now be another's. Returns what is worth
+    a remark: a reserved range that still shows the object, which no rule forbids.
     """
     from vkmapctl.machine import ranges  # here: few drivers place maps, and it takes its time to import
 
     taken = ranges.take(attempt.size, alignment=attempt.placed_alignment)
-    attempt.address = taken.begin
+    attempt.address, remark = taken.begin, ""
     for half in (attempt.write, attempt.read):
         half()
+        before = addresses.areas_in(taken.begin, taken.end) if reserve else []
         attempt.unmap(RESERVE if reserve else 0)
         if beside := ranges.trampled([taken]):
             raise Wrong("tramples", text=beside)
         if reserve:
+            shown = addresses.still_showing(before, addresses.areas_in(taken.begin, taken.end))
+            remark = remark or ", ".join(map(str, shown))
             _expect_reserved(attempt, taken)
         elif not addresses.map_if_free(taken.length, taken.begin):
             raise Wrong("still-mapped" if _shows_a_file(taken) else "hold-failed")
     taken.release()
+    return remark and f"the range still shows the object after an unmap with reserve: {remark}"
 
 
 def _expect_reserved(attempt: _Attempt, taken: "Range") -> None:

@@ -6,14 +6,17 @@ Every table, export, comparison, threshold and warning tells rows apart by what 
 from collections.abc import Callable, Collection, Sequence
 from typing import Literal, NamedTuple
 
+import msgspec
+
 from vkmapctl import units
 from vkmapctl.model.base import Data
-from vkmapctl.rules import Api
+from vkmapctl.rules import Allocation, Api
 
 Touch = Literal["none", "first", "write", "read", "verify"]
 UnmapOrder = Literal["same", "reverse", "random"]
 GpuLoad = Literal["none", "copy", "copy-from", "fill"]
 GpuOn = Literal["others", "mapped"]
+Imported = Literal["none", "host"]
 EFFORT = ("seed", "duration_seconds", "iterations", "warmup_seconds", "period_seconds", "script")
 
 
@@ -25,7 +28,9 @@ class Case(Data, frozen=True):
     length of a round. steps, script: of a scripted job the number of its steps, and a digest of them and their objects.
     fill: the addresses that `placed` names are used up first. together: devices that work at the same time.
     gap_seconds: slept before each cycle. gpu_load: what the device does meanwhile. gpu_on: with which memory, some of
-    its own or the mapped object's. None in seed to warmup_seconds: a file of vkmapctl 0.1 does not tell.
+    its own or the mapped object's. allocation: the kind that objects are of. imported: objects are imported from
+    a host range instead of mapped, and freed instead of unmapped. pressure: per cent of the heap's budget that other
+    allocations fill. None in seed to warmup_seconds: a file of vkmapctl 0.1 does not tell.
     """
 
     device: int
@@ -55,6 +60,9 @@ class Case(Data, frozen=True):
     gap_seconds: float = 0.0
     gpu_load: GpuLoad = "none"
     gpu_on: GpuOn = "others"
+    imported: Imported = msgspec.field(default="none", name="import")
+    allocation: Allocation = "plain"
+    pressure: int = 0
 
     @property
     def waits(self) -> bool:
@@ -115,6 +123,9 @@ ASPECTS = (
     Aspect("rate", lambda c: units.NONE if c.rate is None else f"{units.exact(c.rate)}/s", usual=units.NONE),
     Aspect("gap", lambda c: _seconds(c.gap_seconds), usual="0 s"),
     Aspect("script", lambda c: c.script and f"{c.steps} steps {c.script}", usual="", numeric=False, detail=True),
+    Aspect("allocation", lambda c: c.allocation, usual="plain", numeric=False),
+    Aspect("pressure", lambda c: f"{c.pressure}%", "under {} pressure", "0%"),
+    Aspect("import", lambda c: c.imported, "import {}", "none", numeric=False),
     Aspect("filled", lambda c: "yes" if c.fill else "no", "addresses filled", "no", numeric=False),
     Aspect("seed", lambda c: _count(c.seed), "seed {}", "1", detail=True),
     Aspect("duration", lambda c: _seconds(c.duration_seconds), "for {}", "2 s", detail=True),

@@ -1,11 +1,12 @@
 """A physical device as plain data: what it is, its memory, and what a probe proved of it."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 from vkmapctl import rules
 from vkmapctl.model.base import Data, Note, Status
 from vkmapctl.model.measured import Cause
-from vkmapctl.rules import Api
+from vkmapctl.rules import Allocation, Api
 
 
 class MemoryHeap(Data, frozen=True):
@@ -87,11 +88,21 @@ class Placed(Data, frozen=True):
     emulated: bool = False
 
 
+class HostImport(Data, frozen=True):
+    """VK_EXT_external_memory_host: the limit, in bytes. memory_types: those that take a pointer to memory which the
+    process has for itself (vkGetMemoryHostPointerPropertiesEXT); None where no driver was asked.
+    """
+
+    min_imported_host_pointer_alignment: int
+    memory_types: tuple[int, ...] | None = None
+
+
 class Device(Data, frozen=True):
     """A physical device: vulkaninfo's summary block and what mapping needs.
 
     `extensions` holds the spec versions of the extensions that matter here. `route` is how map2 is reached
-    by the specification's rules: `core` (Vulkan 1.4), `khr` (VK_KHR_map_memory2) or `none`.
+    by the specification's rules: `core` (Vulkan 1.4), `khr` (VK_KHR_map_memory2) or `none`. allocations: the kinds
+    that it has; saved runs of older versions do not tell.
     """
 
     index: int
@@ -114,6 +125,8 @@ class Device(Data, frozen=True):
     route: Literal["core", "khr", "none"]
     placed: Placed
     pci_address: str | None = None
+    host_import: HostImport | None = None
+    allocations: tuple[Allocation, ...] = ("plain",)
 
     @property
     def software(self) -> bool:
@@ -130,12 +143,28 @@ class Device(Data, frozen=True):
         """The type of that index, or the reference that stands for malloc."""
         return MALLOC_TYPE if index == MALLOC else self.memory_types[index]
 
+    def in_host_memory(self, memory_type: MemoryType) -> bool:
+        """Whether memory of that type is taken from the machine's own."""
+        if memory_type.index == MALLOC or self.software or self.type == "integrated":
+            return True
+        return not self.heaps[memory_type.heap].device_local
+
     def apis(self) -> tuple[Api, ...]:
         """The ways to map on this device, newest first."""
         return rules.apis(self.route, self.extensions)
 
     def version(self) -> tuple[int, ...]:
         return tuple(int(part) for part in self.api_version.split("."))
+
+
+def same(device: Device, devices: Iterable[Device]) -> Device | None:
+    """Which of these it is, also where it has another place among them, as a layer may give it."""
+
+    def identity(one: Device) -> tuple[str, str, str]:
+        return one.device_uuid, one.driver_uuid, one.name
+
+    alike = [one for one in devices if identity(one) == identity(device)]
+    return next((one for one in alike if one.index == device.index), alike[0] if alike else None)
 
 
 class EntryPoint(Data, frozen=True):
@@ -155,12 +184,16 @@ class EntryPoint(Data, frozen=True):
 
 
 class Proof(Data, frozen=True):
-    """One live map, write, unmap, map, read. by: through which functions, or placed, or unmapped with reserve."""
+    """One live map, write, unmap, map, read. by: through which functions, or placed, or unmapped with reserve.
+
+    remark: what a user should know of a proof that holds.
+    """
 
     by: Literal["v1", "khr", "core", "placed", "reserve"]
     status: Status
     detail: str = ""
     cause: Cause | None = None
+    remark: str = ""
 
 
 class Probe(Data, frozen=True):

@@ -64,7 +64,10 @@ class ProbeReport(Document, frozen=True, kw_only=True, tag="probe"):
 
 
 class CheckRow(Data, frozen=True):
-    """One check on one memory type of one device. memory_type None: it could not run on this device at all."""
+    """One check on one memory type of one device. memory_type None: it could not run on this device at all.
+
+    at_fault: layers without which it works, so that it is no failure of the driver's.
+    """
 
     id: str
     title: str
@@ -76,6 +79,7 @@ class CheckRow(Data, frozen=True):
     status: VerdictStatus
     detail: str
     seconds: float
+    at_fault: tuple[str, ...] = ()
 
 
 class VerifyReport(Document, frozen=True, kw_only=True, tag="verify"):

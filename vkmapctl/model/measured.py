@@ -140,7 +140,8 @@ class Cause(Data, frozen=True):
     kind: `call-failed`, `crashed`, `hung`, `interrupted`, `cut-short`, `refused`, `unsupported`, `leak`, `validation`,
     or the name of what was wrong: `null-pointer`, `moved`, `mismatch`, … call: the function; result: the VkResult's
     name; step, object, iteration: of the loop's program. text: what the process's end, a leak or a layer's message
-    says of itself; said: the driver's own last line.
+    says of itself; said: the driver's own last line. at_fault: layers without which it works; blame: what trying once
+    more without them has shown.
     """
 
     kind: str
@@ -152,6 +153,8 @@ class Cause(Data, frozen=True):
     mismatch: Mismatch | None = None
     text: str = ""
     said: str = ""
+    at_fault: tuple[str, ...] = ()
+    blame: str = ""
 
 
 class Row(Case, frozen=True, kw_only=True):

@@ -5,8 +5,9 @@ from typing import Any
 import msgspec
 
 from vkmapctl.model.base import Data, Note
-from vkmapctl.model.case import Case, GpuLoad, GpuOn, Touch, UnmapOrder
-from vkmapctl.model.script import AnyStep
+from vkmapctl.model.case import Case, GpuLoad, GpuOn, Imported, Touch, UnmapOrder
+from vkmapctl.model.script import AnyStep, Import, walk
+from vkmapctl.rules import Allocation
 
 
 class Workload(Data, frozen=True):
@@ -47,12 +48,20 @@ class Workload(Data, frozen=True):
     gap_seconds: float = 0.0
     gpu_load: GpuLoad = "none"
     gpu_on: GpuOn = "others"
+    imported: Imported = msgspec.field(default="none", name="import")
+    allocation: Allocation = "plain"
+    pressure: int = 0
 
     def asked(self) -> dict[str, Any]:
         """What is asked of each of its rows, by the names that Case has for it; where and how much is not in it."""
         alike = {name: getattr(self, name) for name in Case.__struct_fields__ if hasattr(self, name)}
         del alike["api"], alike["memory_type"]  # words here, and what they mean on a device there
         return alike | {"part": self.name, "duration_seconds": self.seconds, "steps": len(self.steps)}
+
+    @property
+    def imports(self) -> bool:
+        """Whether objects are imported from host memory, as asked for or by steps."""
+        return self.imported == "host" or any(isinstance(step, Import) for _, step in walk(self.steps))
 
     def parts(self) -> tuple["Workload", ...]:
         """The sets of flags to measure, one after the other."""
@@ -63,7 +72,8 @@ class Job(Case, frozen=True, kw_only=True):
     """One row to measure: a workload resolved for one device, one memory type, one range and one api.
 
     job: its label, unlike any other's in the run. scripted, draws, object_sizes: of a script, else empty. fitted: its
-    size is one that was to fit, so that a driver which finds no memory for it has not failed.
+    size is one that was to fit, so that a driver which finds no memory for it has not failed. pressure_bytes: what
+    other allocations are to take of its heap.
     """
 
     job: str = ""
@@ -74,6 +84,12 @@ class Job(Case, frozen=True, kw_only=True):
     draws: int | None = None
     object_sizes: tuple[int, ...] = ()
     fitted: bool = False
+    pressure_bytes: int = 0
+
+    @property
+    def imports(self) -> bool:
+        """Whether objects of it are imported from host memory, as asked for or by steps."""
+        return self.imported == "host" or any(isinstance(step, Import) for _, step in walk(self.scripted))
 
     @property
     def object_count(self) -> int:

@@ -30,6 +30,11 @@ def check_load(job: Job) -> None:
         return
     if job.memory_type == MALLOC:
         raise UsageProblem("malloc's memory is not the device's to work on", "use --gpu-on others")
+    if job.imported != "none" or job.allocation != "plain":
+        raise UsageProblem(
+            "--gpu-on mapped binds a transfer buffer to the object, which has to be plain memory of the device's own",
+            "use --gpu-on others, or leave --import and --allocation out",
+        )
     if job.live * job.threads > MOST_OBJECTS:
         raise UsageProblem(f"--gpu-on mapped works on at most {MOST_OBJECTS} objects", "lower --live or --threads")
     if job.allocation_size < _LEAST:

@@ -13,6 +13,7 @@ from vkmapctl.text import LONGEST_NAME, clean
 LONGEST_PAUSE_SECONDS = 10.0  # a thread that sleeps cannot be told to stop
 MOST_OBJECTS = 100_000
 SLOWEST_RATE, FASTEST_RATE = 0.001, 1e9
+MOST_PRESSURE = 100  # per cent
 _LARGEST = (1 << 63) - 1
 
 
@@ -73,13 +74,13 @@ def _of_one(read: Callable[[Any], Any], schema: dict[str, Any], metavar: str = "
     return Kind(lambda value: [read(value)], schema, metavar, limits)
 
 
-def _words(*known: str) -> Kind:
+def _words(*known: str, bare: str | None = None) -> Kind:
     def values(value: Any) -> list[Any]:
         if value not in known:
             raise ValueError(f"'{value}' is unknown{nearest(str(value), known)}; known: {', '.join(known)}")
         return [value]
 
-    return Kind(values, {"enum": list(known)}, choices=known)
+    return Kind(values, {"enum": list(known)}, choices=known, bare=bare)
 
 
 def _whole(low: int, high: int, *, ranges: bool = False) -> Kind:
@@ -151,6 +152,13 @@ def _place(value: Any) -> str | None:
     return str(value)
 
 
+def _pressure(value: Any) -> int:
+    text = str(value).strip().removesuffix("%").strip()
+    if isinstance(value, bool) or not text.isdecimal() or len(text) > 3 or int(text) > MOST_PRESSURE:
+        raise ValueError(f"{value!r} is not a share from 0% to {MOST_PRESSURE}%")
+    return int(text)
+
+
 def _rate(value: Any) -> float | None:
     try:
         rate = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else -1.0
@@ -182,6 +190,7 @@ _OFFSETS = _of_one(_offset, _BYTES, "OFFSET")
 _MAP_SIZES = _of_one(_map_size, _SOME_BYTES, "SIZE")
 _MEMORY_TYPES = _of_one(_memory_type, {"type": ["integer", "string"], "minimum": 0, "minLength": 1}, "INDEX|FLAGS|all")
 _PLACES = _of_one(_place, {"type": ["boolean", "string"]}, "[any|low4g|low2g|ADDRESS]")._replace(bare="any")
+_PRESSURE = _of_one(_pressure, {"type": ["integer", "string"], "minimum": 0, "maximum": MOST_PRESSURE}, "PERCENT")
 _RATE = _of_one(_rate, {"type": "number", "minimum": 0, "maximum": FASTEST_RATE}, "N", _RATES)
 _CONDITIONS = _of_one(_condition, {"type": "string"}, "CONDITION")
 _SWITCH = _of_one(_boolean, {"type": "boolean"})._replace(bare=True)
@@ -201,6 +210,8 @@ TOUCHES = _words("none", "first", "write", "read", "verify")
 UNMAP_ORDERS = _words("same", "reverse", "random")
 GPU_LOADS = _words("none", "copy", "copy-from", "fill")
 GPU_PLACES = _words("others", "mapped")
+IMPORTS = _words("none", "host", bare="host")
+ALLOCATIONS = _words("plain", "dedicated", "export", "device-address")
 
 OPTIONS = (
     Option("name", _of_one(_name, {"type": "string"}), "shown beside each row of the job", flag=False),
@@ -226,6 +237,20 @@ OPTIONS = (
     Option(
         "reserve", _SWITCH, "unmap with the reserve flag, and check that the range stays taken",
         default=False, with_steps=False,
+    ),
+    Option(
+        "allocation", ALLOCATIONS,
+        "kind of allocation: dedicated to a buffer, exportable as a file descriptor, or with a device address",
+        default="plain",
+    ),
+    Option(
+        "pressure", _PRESSURE,
+        "fill the memory type's heap with other allocations to this share of its budget, such as 90%", default="0%",
+    ),
+    Option(
+        "import", IMPORTS,
+        "import each object from host memory (host, or no value) and free it, instead of map and unmap",
+        default="none", stored="imported", with_steps=False,
     ),
     Option("touch", TOUCHES, "what is done to the mapped bytes", default="none", with_steps=False),
     Option(

@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterable
 
 from vkmapctl.model.documents import DoctorReport
-from vkmapctl.reports.common import notes_view, status_text
+from vkmapctl.reports.common import machine_text, notes_view, status_text
 from vkmapctl.reports.elements import Element, Fitted, Text
 
 _ABOUT, _VERDICT = 24, 5
@@ -36,7 +36,7 @@ def _heads(report: DoctorReport) -> Iterable[Text]:
             yield Text(f"    {one.device.driver_name} {one.device.driver_info}, Vulkan {one.device.api_version}")
     host = report.host
     where = f", in {host['container']}" if host.get("container") else ""
-    yield Text(f"  loader {report.loader or '-'}, kernel {host.get('kernel')}, {host.get('cpu_model')}{where}")
+    yield Text(f"  loader {report.loader or '-'}, {machine_text(host)}{where}")
 
 
 def _answers(report: DoctorReport, width: int) -> Iterable[Text]:

@@ -1,16 +1,17 @@
-"""A saved run in other formats: Markdown, CSV, JUnit. Each is a function from plain data to bytes."""
+"""A saved run in other formats: Markdown, CSV. Each is a function from plain data to bytes."""
 
 import csv
 import io
 from collections.abc import Iterable, Sequence
 
+from vkmapctl.figures.answers import answer
 from vkmapctl.figures.findings import findings
-from vkmapctl.model.case import Case, memory_label
-from vkmapctl.model.documents import Run, VerifyReport
+from vkmapctl.model.case import Case
+from vkmapctl.model.documents import Run
 from vkmapctl.model.measured import TIMED, Row
-from vkmapctl.reports import columns, junit
+from vkmapctl.reports import columns
 from vkmapctl.reports.columns import FIGURES, FLOOR_MARK, PERCENTILES
-from vkmapctl.reports.common import KINDS, check_label, machine_text
+from vkmapctl.reports.common import machine_text
 
 _ASKED = tuple(name for name in Case.__struct_fields__ if name != "memory_flags")
 _RATIOS = ("ratio_to_v1", "ratio_to_idle")  # each with its interval
@@ -56,6 +57,9 @@ def _csv_cell(value: object) -> object:
 def to_markdown(run: Run) -> bytes:
     """Machine, tables and findings, for an issue or a merge request."""
     lines = ["# vkmapctl stress", ""]
+    answered = answer(run)
+    if answered:
+        lines += [f"{md(run.workload.question)} **{md(answered)}**", ""]
     for device in run.devices:
         emulated = ", placed maps emulated by vkmapctl's test layer" if device.placed.emulated else ""
         lines.append(
@@ -105,60 +109,3 @@ def md(text: str) -> str:
     for char in "\\|<>*_`[]":
         text = text.replace(char, f"\\{char}")
     return text.replace("://", ":\\//").replace("www.", "www\\.").replace("\n", " ")
-
-
-def to_junit(run: Run) -> bytes:
-    """A case for each row, and one for each threshold that was missed."""
-    names = {device.index: device.name for device in run.devices}
-    cases = [
-        junit.Case(
-            suite=f"vkmapctl stress: {names.get(row.device, row.device)}",
-            name=row.job,
-            kind=KINDS[row.status],
-            text=row.reason,
-            output=_junit_text(row),
-            seconds=row.seconds,
-        )
-        for row in run.results
-    ]
-    cases += [
-        junit.Case("vkmapctl stress: thresholds", note.message.partition(": it is ")[0], "failure", note.message)
-        for note in run.warnings
-        if note.code == "threshold"
-    ]
-    if not cases:
-        cases = [
-            junit.Case("vkmapctl stress", "run", "error", run.reason or f"outcome {run.outcome}, no row was measured")
-        ]
-    return junit.document("vkmapctl stress", cases)
-
-
-def _junit_text(row: Row) -> str:
-    rate = next(one for one in FIGURES if one.key == "pairs_per_second")
-    shown = {one.key: i for i, one in enumerate(PERCENTILES)}
-    parts = [f"pairs/s {rate.text(row)}"]
-    for _, call, latency in columns.distributions(row):
-        cells = columns.percentiles(latency)
-        parts.append(f"{call} p50 {cells[shown['p50_ns']]}, p99 {cells[shown['p99_ns']]}")
-    return f"{memory_label(row)}, {row.api}; {'; '.join(parts)}"
-
-
-def verify_junit(report: VerifyReport) -> bytes:
-    """Skips carry their reasons; a quality finding passes and says what it saw."""
-    names = {device.index: device.name for device in report.devices}
-    cases = [
-        junit.Case(
-            suite=f"vkmapctl verify: {names[row.device]}",
-            name=f"{row.id} {row.title}" + ("" if row.memory_type is None else f" [{check_label(row)}]"),
-            kind=KINDS[row.status],
-            text=row.detail,
-            output=f"rule: {row.rule}\n{row.status}: {row.detail}".rstrip(": "),
-            seconds=row.seconds,
-        )
-        for row in report.results
-    ]
-    if not cases:
-        cases = [
-            junit.Case("vkmapctl verify", "run", "error", report.reason or f"outcome {report.outcome}, nothing ran")
-        ]
-    return junit.document("vkmapctl verify", cases)

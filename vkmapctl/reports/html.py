@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vkmapctl import units
+from vkmapctl.figures.answers import answer
 from vkmapctl.figures.findings import findings, sharing, sweep_labels, sweeps
 from vkmapctl.model import bins
 from vkmapctl.model.case import memory_label
@@ -56,6 +57,7 @@ def to_html(run: Run) -> bytes:
         title=f"vkmapctl: {', '.join(device.name for device in run.devices)}",
         charts=[chart for make in (_scaling, _bandwidth, _distributions, _percentiles) for chart in make(run)],
         sheets=[_throughput(run), _latency(run), *_sharing(run)],
+        answer=answer(run),
         findings=findings(run.results),
         reasons=[row for row in run.results if row.status != "ok"],
         machine=_machine(run),

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from vkmapctl import units
+from vkmapctl.figures.answers import answer
 from vkmapctl.figures.findings import findings
 from vkmapctl.model.documents import Run
 from vkmapctl.model.measured import Latency, Row
@@ -24,6 +25,9 @@ def _heading(text: str) -> Text:
 def run_view(run: Run) -> list[Element]:
     """A whole stress run, as printed at its end and by `report show`."""
     view: list[Element] = [*_run_head(run)]
+    answered = answer(run)
+    if answered:
+        view += [Text(f"\n{run.workload.question}"), Text(f"  {answered}", style="bold")]
     if run.results:
         view.append(result_tables(run))
         if any(latency.at_floor for row in run.results for latency in row.latencies().values()):

@@ -44,7 +44,9 @@ def catalogue_view(rows: Sequence[tuple[str, str, str, str, str]]) -> Iterable[E
 
 def selftest_view(report: SelftestReport) -> Iterable[Element]:
     """Fault, what should notice it, whether it did, and how."""
-    yield from device_head(report.device, "")
+    if report.layers:
+        yield Text(f"active layers: {', '.join(report.layers)}")
+    yield from device_head(report.device, report.loader)
     listing = table("fault", "injected", "caught by", "caught", "how", numeric_from=99)
     for trial in report.trials:
         caught = {True: Text("yes", style="green"), False: Text("NO", style="bold red"), None: Text(NONE)}

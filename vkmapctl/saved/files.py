@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +18,14 @@ from vkmapctl.saved.reading import read_bytes
 LARGEST_BYTES = 128 << 20  # some 23,000 rows
 TRIED_BYTES = 64 << 10  # more than most documents: a full disk is found before the measuring
 
+HEAD_BYTES = 512
+OURS = {  # how a file begins that this program wrote, by its form
+    "json": re.compile(rb'\{\s*"kind": "\w+",\s*"schema": "vkmapctl/'),
+    "junit": re.compile(rb"<\?xml [^>]*>\s*<testsuites name=\"vkmapctl "),
+    "md": re.compile(rb"# vkmapctl "),
+    "html": re.compile(rb'<!doctype html>\s*<html[^>]*>\s*<head>\s*<meta name="generator" content="vkmapctl'),
+}
+
 
 class Sink:
     """A file to be written, checked before any measuring starts.
@@ -25,11 +34,11 @@ class Sink:
     raised, so that what was measured can still be printed: `error` says why the latest document is not on the disk.
 
     A document is written to a file beside it, which is locked meanwhile, and takes its place whole. Without `force`
-    only a file of this sink's own is ever replaced; with it, a link stays and the file that it leads to is replaced,
-    and its mode is kept.
+    only a file of this sink's own is ever replaced, or one that is there as it begins and was written by an earlier run
+    in the same form, one of OURS; with it, a link stays and the file that it leads to is replaced. Its mode is kept.
     """
 
-    def __init__(self, path: Path, *, force: bool) -> None:
+    def __init__(self, path: Path, *, force: bool, form: str = "json") -> None:
         self._path, self._force = path, force
         self._written: int | None = None  # the file of ours that is there, open so that no other gets its inode
         self.error: UsageProblem | None = None
@@ -39,7 +48,9 @@ class Sink:
             if path.exists() and not path.is_file():
                 raise UsageProblem(f"{path} is no ordinary file", "give the name of a file")
             if os.path.lexists(path) and not force:
-                raise self._taken()
+                self._written = _open_ours(path, form)
+                if self._written is None:
+                    raise self._taken()
             self._target = path.resolve() if force else path
             self._part = self._target.with_name(f".{self._target.name}.part")
             self._write(bytes(TRIED_BYTES))
@@ -142,6 +153,20 @@ class Sink:
 
     def _taken(self) -> UsageProblem:
         return UsageProblem(f"{self._path} exists", "choose another name, or --force to overwrite it")
+
+
+def _open_ours(path: Path, form: str) -> int | None:
+    """An ordinary file, open, that this program wrote in that form, to its end or not; None for any other."""
+    if form not in OURS:
+        return None
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    if stat.S_ISREG(os.fstat(handle).st_mode) and OURS[form].match(os.read(handle, HEAD_BYTES)):
+        return handle
+    os.close(handle)
+    return None
 
 
 def _identity(one: os.stat_result) -> tuple[int, int]:

@@ -29,7 +29,8 @@ from vkmapctl.plans.script import ranges_of
 from vkmapctl.worker.gpu_work import load_of
 from vkmapctl.worker.leaks import Leaks, process_usage
 from vkmapctl.worker.load import Load
-from vkmapctl.worker.objects import allocated, scripted_cycle
+from vkmapctl.worker.objects import allocated, host_memory_of, scripted_cycle
+from vkmapctl.worker.pressure import pressed
 
 ROUNDS = 10
 MAPPINGS_SLACK = 64  # a driver's own pools and caches
@@ -80,6 +81,7 @@ class Measuring:
         mappings = len(areas())
         self._ranges = []
         with ExitStack() as held:
+            pressure_notes = held.enter_context(pressed(self._device(jobs[0].device), jobs[0]))
             turns = [
                 Turn(job, programs, results, load)
                 for job, (programs, load), results in zip(jobs, self._programs(jobs, held), self.results, strict=False)
@@ -94,7 +96,7 @@ class Measuring:
             tramples = Cause("tramples", text=beside) if beside else None
             found = tuple(turn.cause() or tramples for turn in turns)
             gpu = tuple(turn.gpu for turn in turns)
-        notes = [*self._layer_notes(jobs), *_gap_notes(turns)]
+        notes = [*self._layer_notes(jobs), *_gap_notes(turns), *pressure_notes]
         left = len(areas()) - mappings
         if left > MAPPINGS_SLACK:
             text = f"{jobs[0].job}: {left} mappings more in the process than before the job"
@@ -150,15 +152,18 @@ class Measuring:
                 objects = held.enter_context(allocated(device, first))
                 if first.scripted:
                     addresses = {}
+                    hosts = held.enter_context(host_memory_of(device, first))
+                    self._ranges += hosts.values()
                     for name, wanted in ranges_of(first.scripted).items():
                         one = reserve_for(wanted.wanted, wanted.size)
                         held.callback(one.release_guards)
                         chosen.callback(one.release_middle)  # the steps themselves take it
                         self._ranges.append(one)
                         addresses[name] = one.begin
-                    threads.append((objects, [scripted_cycle(first, facts, addresses, thread)]))
+                    threads.append((objects, [scripted_cycle(first, facts, addresses, hosts, thread)]))
                     continue
-                places = held.enter_context(_placed_at(first)) if first.placed else []
+                imported = [*held.enter_context(host_memory_of(device, first)).values()]
+                places = imported or (held.enter_context(_placed_at(first)) if first.placed else [])
                 self._ranges += places
                 threads.append((objects, cycles_of(first, facts, [one.begin for one in places], thread)))
             if first.fill:
@@ -166,7 +171,9 @@ class Measuring:
         loaded = next((job for job in jobs if job.gpu_load != "none"), None)
         load = None
         if loaded:
-            load = held.enter_context(load_of(device, loaded, [one for objects, _ in threads for one in objects]))
+            load = held.enter_context(
+                load_of(device, loaded, [(one.memory, one.size) for objects, _ in threads for one in objects])
+            )
         programs = []
         for job in jobs:
             functions = self._functions(device, job)

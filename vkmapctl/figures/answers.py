@@ -1,0 +1,239 @@
+"""What a preset asks, answered in one line from its rows. Pure."""
+
+from collections.abc import Callable, Sequence
+
+from vkmapctl import units
+from vkmapctl.figures.findings import scalings
+from vkmapctl.model.case import memory_label
+from vkmapctl.model.device import MALLOC
+from vkmapctl.model.documents import Run
+from vkmapctl.model.loop import CALLS
+from vkmapctl.model.measured import Row
+
+Rows = Sequence[Row]
+ALIKE = 1.1  # costs that lie less than a tenth apart are called the same
+CANNOT_TELL = "cannot tell: "
+
+
+def answer(run: Run) -> str:
+    """The line, which begins with `cannot tell: ` where the rows do not say; empty where no preset asks."""
+    answers = _ANSWERS.get(run.workload.name)
+    if not run.workload.question or answers is None or not run.results:
+        return ""
+    bad = [row for row in run.results if row.status not in ("ok", "unsupported", "not-run")]
+    if bad:
+        return f"no: {bad[0].job}: {bad[0].reason or bad[0].status}"
+    missing = [row for row in run.results if row.status != "ok"]
+    good = [row for row in run.results if row.status == "ok"]
+    if not good:
+        return f"{CANNOT_TELL}{missing[0].reason}"
+    told = answers(good)
+    return f"{told}; left out: {missing[0].job}: {missing[0].reason}" if missing else told
+
+
+def cost(row: Row, call: str) -> str:
+    """`30 ns`, or `less than 30 ns` where the clock is most of it."""
+    latency = row.latency(call)
+    if latency is None or latency.p50_ns is None:
+        return "an unknown time"
+    return f"{'less than ' * latency.at_floor}{units.duration(latency.p50_ns)}"
+
+
+def times(ratio: float) -> str:
+    """`1.25 times`, `120 times`."""
+    return f"{ratio:.3g} times" if ratio < 1000 else f"{ratio:,.0f} times"
+
+
+def named(rows: Rows, part: str) -> list[Row]:
+    """The rows of one of the workload's jobs."""
+    return [row for row in rows if row.part == part]
+
+
+def _quick(rows: Rows) -> str:
+    made = [call for call in CALLS if all(row.latency(call) for row in rows)]
+    if not made:
+        return f"{CANNOT_TELL}no call was timed"
+    if len(rows) == 1:
+        costs = ", ".join(f"{call} {cost(rows[0], call)}" for call in made)
+        pair = f", a pair without the clock {units.duration(rows[0].ns_per_pair)}" if rows[0].ns_per_pair else ""
+        return f"yes: p50 at {units.size(rows[0].allocation_size)} is: {costs}{pair}"
+    costs = ", ".join(f"{call} {_costs(rows, call)}" for call in made)
+    return f"yes, in all {len(rows)} rows; p50: {costs}"
+
+
+def _costs(rows: Rows, call: str) -> str:
+    """`30 ns to 2.00 ms`, over the rows."""
+    by_cost = sorted(rows, key=lambda row: getattr(row.latency(call), "p50_ns", None) or 0.0)
+    low, high = cost(by_cost[0], call), cost(by_cost[-1], call)
+    return low if low == high else f"{low} to {high}"
+
+
+def _sizes(rows: Rows) -> str:
+    found = [one for one in scalings(rows) if one.call == "map"]
+    if not found:
+        return f"{CANNOT_TELL}fewer than three sizes were measured, or they lie too close together"
+    verdicts = list(dict.fromkeys(one.verdict for one in found))
+    parts = []
+    for verdict in verdicts:
+        among = [one for one in found if one.verdict == verdict]
+        where = "" if len(found) == 1 else f" for {', '.join(one.where for one in among)}"
+        one = among[0]
+        parts.append(
+            f"{verdict}{where}: {units.duration(one.low)} at {units.size(one.smallest)}, "
+            f"{units.duration(one.high)} at {units.size(one.largest)}"
+        )
+    return "; ".join(parts)
+
+
+def _spread(rows: Rows, what: Callable[[Row], str]) -> tuple[float, Row, Row] | None:
+    """How many times as much the dearest pair costs as the cheapest, and the two rows."""
+    priced = sorted((row for row in rows if row.ns_per_pair), key=lambda row: row.ns_per_pair or 0.0)
+    if len({what(row) for row in priced}) < 2:
+        return None
+    low, high = priced[0], priced[-1]
+    return (high.ns_per_pair or 0.0) / (low.ns_per_pair or 1.0), low, high
+
+
+def _offsets(rows: Rows) -> str:
+    found = _spread(rows, lambda row: str(row.offset))
+    if found is None:
+        return f"{CANNOT_TELL}it takes two offsets"
+    ratio, low, high = found
+    range_ = f"{units.duration(low.ns_per_pair or 0.0)} to {units.duration(high.ns_per_pair or 0.0)} a pair"
+    if ratio < ALIKE:
+        return f"no: {range_} at all {len(rows)} offsets"
+    return f"yes: {range_}, cheapest at offset {low.offset}, dearest at {high.offset}, {times(ratio)} apart"
+
+
+def _apis(rows: Rows) -> str:
+    compared = [row for row in rows if row.ratio_to_v1]
+    if not compared:
+        return f"{CANNOT_TELL}there is one api only, or too few rounds"
+    told = []
+    for row in compared:
+        ratio, low, high = row.ratio_to_v1 or (1.0, 1.0, 1.0)
+        verdict = "alike" if low <= 1 <= high else "dearer" if low > 1 else "cheaper"
+        told.append((verdict, f"{row.api} {ratio:.2f} ({low:.2f} to {high:.2f}) at {units.size(row.allocation_size)}"))
+    beside = ", ".join(text for _, text in told)
+    if all(verdict == "alike" for verdict, _ in told):
+        return f"no difference shows; beside vkMapMemory a pair costs: {beside}"
+    worst = max(abs(row.ratio_to_v1[0] - 1) for row in compared if row.ratio_to_v1)
+    return f"they differ by at most {worst:.0%}; beside vkMapMemory a pair costs: {beside}"
+
+
+def _live(rows: Rows) -> str:
+    priced = sorted((row for row in rows if row.ns_per_pair), key=lambda row: row.live)
+    if len(priced) < 2:
+        return f"{CANNOT_TELL}it takes two numbers of live objects"
+    few, many = priced[0], priced[-1]
+    ratio = (many.ns_per_pair or 0.0) / (few.ns_per_pair or 1.0)
+    text = (
+        f"{units.duration(few.ns_per_pair or 0.0)} a pair with {few.live} objects mapped, "
+        f"{units.duration(many.ns_per_pair or 0.0)} with {many.live}"
+    )
+    return f"{'no' if ratio < ALIKE else 'yes'}: {text}, {times(ratio)} as much"
+
+
+def _threads(rows: Rows) -> str:
+    rated = {row.threads: row.pairs_per_second for row in rows if row.pairs_per_second}
+    most = max(rated, default=0)
+    if 1 not in rated or most < 2:
+        return f"{CANNOT_TELL}it takes two CPUs that this process may use"
+    gain = rated[most] / rated[1]
+    verdict = "no" if gain >= most / ALIKE else "yes" if gain < most / 2 else "a little"
+    return f"{verdict}: {most} threads make {times(gain)} the pairs of one"
+
+
+def _first_touch(rows: Rows) -> str:
+    told = [
+        f"a page {words} ({memory_label(row)}) {units.duration(row.first_touch_ns_per_page)}{_faults(row)}"
+        for part, words in (("fresh memory", "of fresh memory"), ("mapped again", "mapped again"))
+        for row in named(rows, part)
+        if row.first_touch_ns_per_page is not None
+    ]
+    if not told:
+        return f"{CANNOT_TELL}no page was touched"
+    again = [row.first_touch for row in named(rows, "mapped again") if row.first_touch]
+    faults = [one.faults_per_mapping >= 1 for one in again]
+    verdict = "mapping again faults again: " if any(faults) else "mapping again costs no faults: " if faults else ""
+    return f"{verdict}{'; '.join(told)}"
+
+
+def _faults(row: Row) -> str:
+    first = row.first_touch
+    if first is None:
+        return ""
+    if first.faults_per_mapping < 1:
+        return ", no faults"
+    return f", {units.count(first.faults_per_mapping)} faults a mapping of {units.size(row.allocation_size)}"
+
+
+def _memory_types(rows: Rows) -> str:
+    types = [row for row in rows if row.memory_type >= 0]
+    told = []
+    for use, kind in (("written", "write"), ("read", "read")):
+        rates = {row.memory_type: _rate(row, kind) for row in sorted(rows, key=lambda row: _rate(row, kind))}
+        best = max(types, key=lambda row: _rate(row, kind), default=None)
+        if best is None or not _rate(best, kind):
+            return f"{CANNOT_TELL}nothing was {use}"
+        beside = f" (malloc {units.bandwidth(rates[MALLOC])})" if rates.get(MALLOC) else ""
+        told.append(f"to be {use} {memory_label(best)} at {units.bandwidth(_rate(best, kind))}{beside}")
+    if len({row.memory_type for row in types}) == 1:
+        told.insert(0, "there is one host-visible type")
+    return ", ".join(told)
+
+
+def _rate(row: Row, kind: str) -> float:
+    return getattr(row.touch_bytes_per_second, kind) or 0.0
+
+
+def _low4g(rows: Rows) -> str:
+    placed = [row for row in rows if row.map and row.placed]
+    if not placed:
+        return f"{CANNOT_TELL}nothing was placed"
+    by_cost = sorted(placed, key=lambda row: row.map.p50_ns or 0.0 if row.map else 0.0)
+    low, high = by_cost[0], by_cost[-1]
+    text = (
+        f"a placed map costs {cost(low, 'map')} ({units.size(low.allocation_size)}) to "
+        f"{cost(high, 'map')} ({units.size(high.allocation_size)})"
+    )
+    return f"yes: every map went where it was placed and every range stayed reserved; {text}"
+
+
+def _reserve(rows: Rows) -> str:
+    told = []
+    for row in named(rows, "placed, reserve"):
+        for without in named(rows, "placed"):
+            if without.allocation_size == row.allocation_size:
+                told.append(
+                    f"{cost(row, 'unmap')} with the flag, {cost(without, 'unmap')} without, "
+                    f"at {units.size(row.allocation_size)}"
+                )
+    if not told:
+        return f"{CANNOT_TELL}no placed map was unmapped both ways"
+    return f"yes, addresses stayed taken; an unmap costs {'; '.join(told)}"
+
+
+def _soak(rows: Rows) -> str:
+    verified, seconds = sum(row.verified_bytes for row in rows), sum(row.seconds for row in rows)
+    if not verified:
+        return f"{CANNOT_TELL}nothing was verified"
+    return (
+        f"yes: {units.size(verified)} compared in {units.duration(seconds * 1e9)} of the rate pass alone, "
+        "no byte wrong, no leak seen"
+    )
+
+
+_ANSWERS: dict[str, Callable[[Rows], str]] = {
+    "quick": _quick,
+    "size-sweep": _sizes,
+    "offset-sweep": _offsets,
+    "api-compare": _apis,
+    "live-set": _live,
+    "threads": _threads,
+    "first-touch": _first_touch,
+    "memory-types": _memory_types,
+    "low4g": _low4g,
+    "reserve-churn": _reserve,
+    "soak": _soak,
+}
