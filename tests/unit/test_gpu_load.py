@@ -15,6 +15,7 @@ from vkmapctl.errors import CallFailed, UsageProblem
 from vkmapctl.figures.compare import Limits, compare
 from vkmapctl.inside.queues import COMPUTE, GRAPHICS, TRANSFER, Family, Place, chosen
 from vkmapctl.model.measured import GpuWork
+from vkmapctl.model.script import Map, ToHost, Unmap
 from vkmapctl.model.workload import Workload
 from vkmapctl.plans.gpu import check_load, device_half
 from vkmapctl.reports import plain, stress
@@ -219,6 +220,16 @@ def test_the_refusal_says_what_to_give():
 def test_the_halves_do_not_meet(size):
     assert size // 2 <= device_half(size) < size
     assert device_half(size) % 256 == 0
+
+
+TRIP = (Map(), ToHost(), Unmap())
+
+
+@pytest.mark.parametrize("wanted", [{"memory_type": "malloc"}, {"allocation": "dedicated"}])
+def test_a_copy_by_the_device_needs_plain_memory(wanted):
+    device = a_device(allocations=("plain", "dedicated"))
+    assert "plain memory" in refusal(UsageProblem, device, steps=TRIP, sizes=(4096,), **wanted)
+    assert jobs(planned(device, steps=TRIP, sizes=(4096,)))
 
 
 # --- rows -----------------------------------------------------------------------------------------

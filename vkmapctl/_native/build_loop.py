@@ -6,10 +6,13 @@ from cffi import FFI
 
 HERE = "vkmapctl/_native"  # setuptools runs this from the project's root
 SOURCES = [
-    "loop.c", "prepare.c", "objects.c", "clock.c", "pattern.c", "histogram.c", "address.c", "provoke.c",
+    "loop.c", "prepare.c", "objects.c", "transfers.c", "clock.c", "pattern.c", "histogram.c", "address.c", "provoke.c",
     "null_driver.c",
 ]  # fmt: skip
 HEADERS = ["loop.h", "clock.h", "pattern.h", "vk_numbers.h"]
+
+
+DEFINES = ("#define VKM_BINS", "#define VKM_SHIFT")
 
 
 def declarations() -> str:
@@ -17,7 +20,7 @@ def declarations() -> str:
     lines = []
     for header in ("loop.h", "pattern.h"):
         for line in Path(HERE, header).read_text().splitlines():
-            if not line.startswith("#") or line.startswith("#define VKM_BINS"):
+            if not line.startswith("#") or line.startswith(DEFINES):
                 lines.append(line)
     return "\n".join(lines)
 
