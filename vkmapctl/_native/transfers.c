@@ -118,8 +118,9 @@ static int to_device(struct vkm_program *p, uint32_t i, struct vkm_stats *stats,
     struct vkm_object *object = &p->objects[step->object];
     unsigned char *bytes = (unsigned char *)(uintptr_t)(object->pointer + (step->offset - object->mapped_offset));
     uint64_t key = vkm_pattern_key(p->seed, step->object, ++object->round);
+    uint32_t way = vkm_write_way(p, clock, bytes, step->offset, step->size, key);
     uint64_t t0 = record ? vkm_ticks(clock) : 0;
-    vkm_pattern_write(bytes, step->offset, step->size, key);
+    vkm_pattern_write(bytes, step->offset, step->size, key, way);
     int32_t result = range_call(p, i, p->flush);
     if (!result)
         result = submit_and_wait(p, p->transfers[step->address].submits[0]);

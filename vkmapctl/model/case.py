@@ -14,9 +14,10 @@ from vkmapctl.rules import Allocation, Api
 
 Touch = Literal["none", "first", "write", "read", "verify"]
 UnmapOrder = Literal["same", "reverse", "random"]
+Imported = Literal["none", "host"]
+Access = Literal["sequential", "strided", "random"]
 GpuLoad = Literal["none", "copy", "copy-from", "fill"]
 GpuOn = Literal["others", "mapped"]
-Imported = Literal["none", "host"]
 EFFORT = ("seed", "duration_seconds", "iterations", "warmup_seconds", "period_seconds", "script")
 
 
@@ -27,10 +28,11 @@ class Case(Data, frozen=True):
     `any`, `low4g`, `low2g`, an address in hexadecimal, or None. rate: cycles per second and thread. period_seconds:
     length of a round. steps, script: of a scripted job the number of its steps, and a digest of them and their objects.
     fill: the addresses that `placed` names are used up first. together: devices that work at the same time.
-    gap_seconds: slept before each cycle. gpu_load: what the device does meanwhile. gpu_on: with which memory, some of
-    its own or the mapped object's. allocation: the kind that objects are of. imported: objects are imported from
+    gap_seconds: slept before each cycle. allocation: the kind that objects are of. imported: objects are imported from
     a host range instead of mapped, and freed instead of unmapped. pressure: per cent of the heap's budget that other
-    allocations fill. None in seed to warmup_seconds: a file of vkmapctl 0.1 does not tell.
+    allocations fill. width: bytes of each load or store, `memcpy`, `stream`, or `auto`. access: in which order.
+    gpu_load: what the device does meanwhile. gpu_on: with which memory, some of its own or the mapped object's.
+    None in seed to warmup_seconds: a file of vkmapctl 0.1 does not tell.
     """
 
     device: int
@@ -58,11 +60,13 @@ class Case(Data, frozen=True):
     fill: bool = False
     together: int = 1
     gap_seconds: float = 0.0
-    gpu_load: GpuLoad = "none"
-    gpu_on: GpuOn = "others"
     imported: Imported = msgspec.field(default="none", name="import")
     allocation: Allocation = "plain"
     pressure: int = 0
+    width: str = "auto"
+    access: Access = "sequential"
+    gpu_load: GpuLoad = "none"
+    gpu_on: GpuOn = "others"
 
     @property
     def waits(self) -> bool:
@@ -117,6 +121,8 @@ ASPECTS = (
     Aspect("placed", lambda c: c.placed or units.NONE, "placed {}", units.NONE, numeric=False),
     Aspect("reserve", lambda c: "yes" if c.reserve else "no", "reserve", "no", numeric=False),
     Aspect("touch", lambda c: c.touch, "touch {}", "none", numeric=False),
+    Aspect("width", lambda c: c.width, "width {}", "auto"),
+    Aspect("access", lambda c: c.access, usual="sequential", numeric=False),
     Aspect("threads", lambda c: str(c.threads), "{} threads", "1"),
     Aspect("live", lambda c: str(c.live), "{} live", "1"),
     Aspect("unmapped", lambda c: c.unmap_order, "unmapped in {} order", "same", numeric=False),

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from vkmapctl.model.base import Data, Note
-from vkmapctl.model.case import Case, GpuLoad, GpuOn, Imported, Touch, UnmapOrder
+from vkmapctl.model.case import Access, Case, GpuLoad, GpuOn, Imported, Touch, UnmapOrder
 from vkmapctl.model.script import AnyStep, Import, walk
 from vkmapctl.rules import Allocation
 
@@ -46,11 +46,13 @@ class Workload(Data, frozen=True):
     question: str = ""
     jobs: tuple["Workload", ...] = ()
     gap_seconds: float = 0.0
-    gpu_load: GpuLoad = "none"
-    gpu_on: GpuOn = "others"
     imported: Imported = msgspec.field(default="none", name="import")
     allocation: Allocation = "plain"
     pressure: int = 0
+    width: str = "auto"
+    access: Access = "sequential"
+    gpu_load: GpuLoad = "none"
+    gpu_on: GpuOn = "others"
 
     def asked(self) -> dict[str, Any]:
         """What is asked of each of its rows, by the names that Case has for it; where and how much is not in it."""

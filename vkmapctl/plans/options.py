@@ -15,6 +15,7 @@ MOST_OBJECTS = 100_000
 SLOWEST_RATE, FASTEST_RATE = 0.001, 1e9
 MOST_PRESSURE = 100  # per cent
 _LARGEST = (1 << 63) - 1
+WIDTHS = ("auto", "1", "2", "4", "8", "16", "32", "64", "memcpy", "stream")
 
 
 class Kind(NamedTuple):
@@ -175,6 +176,17 @@ def _condition(value: Any) -> Any:
     return parse_threshold(_text(value))
 
 
+def _widths(value: Any) -> list[Any]:
+    text = str(value)
+    if ".." in text:
+        low, high, factor = units.parse_range(text)
+        if low.isdecimal() and high.isdecimal():
+            return [one for step in units.steps_between(int(low), int(high), factor) for one in _widths(step)]
+    if text not in WIDTHS or isinstance(value, bool | float):
+        raise ValueError(f"'{text[:40]}' is no width; known: {', '.join(WIDTHS)}, and ranges of bytes such as 1..16")
+    return [text]
+
+
 def _objects(value: Any) -> int | tuple[int, ...]:
     count = len(value) if isinstance(value, list) else value
     if type(count) is not int or not 0 < count <= MOST_OBJECTS:
@@ -208,10 +220,12 @@ _STEPS = _of_one(lambda value: value, {"type": "array"})  # workload_file knows 
 APIS = _words("auto", "core", "khr", "v1", "all")
 TOUCHES = _words("none", "first", "write", "read", "verify")
 UNMAP_ORDERS = _words("same", "reverse", "random")
-GPU_LOADS = _words("none", "copy", "copy-from", "fill")
-GPU_PLACES = _words("others", "mapped")
 IMPORTS = _words("none", "host", bare="host")
 ALLOCATIONS = _words("plain", "dedicated", "export", "device-address")
+ACCESSES = _words("sequential", "strided", "random")
+_WIDTH = Kind(_widths, {"type": ["integer", "string"], "minimum": 1, "maximum": 64}, "WIDTH", ", ".join(WIDTHS))
+GPU_LOADS = _words("none", "copy", "copy-from", "fill")
+GPU_PLACES = _words("others", "mapped")
 
 OPTIONS = (
     Option("name", _of_one(_name, {"type": "string"}), "shown beside each row of the job", flag=False),
@@ -253,6 +267,16 @@ OPTIONS = (
         default="none", stored="imported", with_steps=False,
     ),
     Option("touch", TOUCHES, "what is done to the mapped bytes", default="none", with_steps=False),
+    Option(
+        "width", _WIDTH,
+        "bytes of each load of touch read and each store of touch write; memcpy copies from or to a small buffer, "
+        "stream bypasses the caches, auto writes what verify can check, by the widest; ranges such as 1..16 too",
+        default="auto",
+    ),
+    Option(
+        "access", ACCESSES, "with a width: in order, one access in each 256 bytes, or in random places",
+        default="sequential",
+    ),
     Option(
         "threads", _whole(1, 1024, ranges=True),
         "threads, each with its own objects; ranges such as 1..cpus*2 too", default=1,

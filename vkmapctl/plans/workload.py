@@ -12,6 +12,7 @@ from vkmapctl import units
 from vkmapctl.errors import Unsupported, UsageProblem
 from vkmapctl.model.base import Note
 from vkmapctl.model.device import MALLOC, MALLOC_TYPE, Device, MemoryType, Room
+from vkmapctl.model.script import Read, Verify, Write, walk
 from vkmapctl.model.workload import Job, Plan, Workload
 from vkmapctl.plans import importing, kinds, pressure
 from vkmapctl.plans.gpu import check_load, check_transfers, load_notes
@@ -39,6 +40,7 @@ def resolve(workload: Workload, device: Device, room: Room) -> Plan:
     kinds.refuse(workload, device)
     if workload.imports:
         importing.refuse(workload, device)
+    _check_access(workload)
     _refuse_missing_features(workload, device)
     apis = _apis(workload, device)
     types, left_out = _memory_types(workload, device)
@@ -53,8 +55,12 @@ def resolve(workload: Workload, device: Device, room: Room) -> Plan:
             _check_script(job, device)
             check_load(job)
             check_transfers(job)
-            notes += [*_touch_notes(job, device), *_size_notes(job, device), *importing.notes(job, device)]
-            notes += load_notes(job, device)
+            notes += [
+                *_touch_notes(job, device),
+                *_size_notes(job, device),
+                *importing.notes(job, device),
+                *load_notes(job, device),
+            ]
             maps_nothing = memory_type is MALLOC_TYPE or job.imported == "host"
             used = apis[:1] if maps_nothing else apis
             groups.append(tuple(one for api in used for one in _idle_and_busy(replace(job, api=api))))
@@ -153,6 +159,26 @@ def _refuse_missing_for_steps(workload: Workload, device: Device, where: str, hi
     ):
         if wanted and not there:
             raise Unsupported(f"{what} needs the feature {feature}, which is missing {where}", hint)
+
+
+def _check_access(workload: Workload) -> None:
+    """Raises UsageProblem for a width or an order of accesses that nothing would have."""
+    if workload.width == "auto":
+        if workload.access != "sequential":
+            raise UsageProblem(f"--access {workload.access} needs a --width", "give one, such as --width 8")
+        return
+    what, hint = f"--width {workload.width}", "leave --width out, or use --touch write or --touch read"
+    if workload.width == "memcpy" and workload.access != "sequential":
+        raise UsageProblem(f"{what} copies in order: it has no --access {workload.access}", "use --width 16")
+    if not workload.steps:
+        if workload.touch not in ("write", "read"):
+            raise UsageProblem(f"{what} means nothing with --touch {workload.touch}", hint)
+        return
+    steps = [step for _, step in walk(workload.steps)]
+    if any(isinstance(step, Verify) for step in steps):
+        raise UsageProblem(f"{what} writes nothing that a verify step could check", "leave one of the two out")
+    if not any(isinstance(step, Write | Read) for step in steps):
+        raise UsageProblem(f"{what} means nothing without a write or read step", "leave --width out")
 
 
 def _apis(workload: Workload, device: Device) -> tuple[Api, ...]:

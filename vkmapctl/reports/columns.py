@@ -107,7 +107,12 @@ def figures(rows: Sequence[Row]) -> list[Figure]:
 def distributions(row: Row) -> Iterator[tuple[str, str, Latency]]:
     """Each call whose latency was measured: its key, its title, its distribution."""
     for call, latency in row.latencies().items():
-        yield call, _TITLES.get(call, call), latency
+        yield call, call_title(call), latency
+
+
+def call_title(call: str) -> str:
+    """How one of TIMED is called in tables and charts."""
+    return _TITLES.get(call, call)
 
 
 def percentiles(latency: Latency) -> list[str]:

@@ -20,11 +20,16 @@ def compare_view(report: CompareReport) -> Iterable[Element]:
         f"\na change is more than {limits.relative:.0%} ({limits.tail:.0%} for p99 and p99.9), for single calls "
         f"also more than {units.duration(limits.absolute_ns)}, and its interval of 95 % does not hold 0"
     )
+    yield verdict_text(report)
+
+
+def verdict_text(report: CompareReport) -> Text:
+    """The line that ends the view."""
     worse = sum(len(one.worse()) for one in report.comparisons)
     rows = "1 row is" if worse == 1 else f"{worse} rows are"
     verdict = f"{rows} slower, failed or missing" if worse else "nothing is slower"
     warns = " (gate: warn)" if worse and report.gate == "warn" else ""
-    yield Text.of((verdict, "bold red" if worse else "green"), f"{warns} (exit code {report.exit_code})")
+    return Text.of((verdict, "bold red" if worse else "green"), f"{warns} (exit code {report.exit_code})")
 
 
 def _comparison_view(comparison: Comparison) -> Iterable[Element]:

@@ -74,7 +74,7 @@ class Measuring:
         results.clear()
         for kind in (Pass.RATE, Pass.LATENCY):
             run_threads([program], self.clock, results, kind, {"ns": FLOOR_NS})
-        return Calibrated(self.clock.name, reads)
+        return Calibrated(self.clock.name, reads, self.clock.step())
 
     def measure(self, jobs: Sequence[Job]) -> Measured:
         """Allocates once for the group, then runs its jobs in turns: check, warm-up, rounds of rate and latency."""
@@ -97,7 +97,7 @@ class Measuring:
             tramples = Cause("tramples", text=beside) if beside else None
             found = tuple(turn.cause() or tramples for turn in turns)
             gpu = tuple(turn.gpu for turn in turns)
-        notes = [*self._layer_notes(jobs), *_gap_notes(turns), *pressure_notes]
+        notes = [*self._layer_notes(jobs), *pressure_notes, *_gap_notes(turns)]
         left = len(areas()) - mappings
         if left > MAPPINGS_SLACK:
             text = f"{jobs[0].job}: {left} mappings more in the process than before the job"
@@ -145,6 +145,8 @@ class Measuring:
     def _programs(self, jobs: Sequence[Job], held: ExitStack) -> list[tuple[list[native.Program], Load | None]]:
         """Each job's programs, one a thread, and its load; all over the same allocations and addresses."""
         first = jobs[0]
+        if first.width != "auto" and not native.access_bytes(first.width):
+            raise Unsupported(f"this CPU has no loads and stores of --width {first.width}", "use a smaller one")
         device = self._device(first.device)
         facts = device.facts
         threads: list[tuple[Sequence[native.Object], list[list[LoopStep]], native.Queue | None]] = []
@@ -191,6 +193,8 @@ class Measuring:
                                 seed=thread_seed(job, thread),
                                 interval_ns=1e9 / job.rate if job.rate else 0.0,
                                 queue=queue,
+                                width=job.width,
+                                access=job.access,
                             ),
                             job,
                         )
