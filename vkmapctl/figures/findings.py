@@ -7,6 +7,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from vkmapctl import units
+from vkmapctl.figures.waiting import round_trips, waits
 from vkmapctl.model.case import labels, memory_label
 from vkmapctl.model.measured import Latency, Row
 
@@ -128,7 +129,7 @@ def bandwidths(rows: Sequence[Row]) -> list[str]:
     """The fastest and the slowest memory type to write and to read, where one job went through several."""
     jobs: dict[tuple[object, ...], list[Row]] = {}
     for row in rows:
-        if row.status == "ok" and row.touch in ("write", "read", "verify") and row.width == "auto":
+        if row.status == "ok" and row.touch in ("write", "read", "verify") and row.width == "auto" and row.gpu is None:
             jobs.setdefault(row.identity(but=("memory_type", "memory_flags")), []).append(row)
     lines = []
     for among in jobs.values():
@@ -202,4 +203,5 @@ def sharing(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
 
 def findings(rows: Sequence[Row]) -> list[str]:
     """Every line that a run's figures justify."""
-    return [*(one.text() for one in scalings(rows)), *bandwidths(rows), *widths(rows), *page_costs(rows)]
+    told = [*(one.text() for one in scalings(rows)), *bandwidths(rows), *widths(rows), *page_costs(rows)]
+    return [*told, *waits(rows), *round_trips(rows)]
