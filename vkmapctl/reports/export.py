@@ -15,7 +15,7 @@ from vkmapctl.reports.common import machine_text
 
 _ASKED = tuple(name for name in Case.__struct_fields__ if name != "memory_flags")
 _PARTS = ("ratio_to_v1_low", "ratio_to_v1_high", "minor_faults", "major_faults")  # of figures that have several
-_COUNTS = ("seconds", "verified_bytes", "mismatches", "missed_cycles")
+_COUNTS = ("seconds", "verified_bytes", "mismatches", "missed_cycles", "write_way")
 
 
 def to_csv(run: Run) -> bytes:
