@@ -1,12 +1,13 @@
 """`vkmapctl report`: saved documents shown again, compared, and exported."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from vkmapctl.commands import params
-from vkmapctl.commands.options import color_options
+from vkmapctl.commands.options import color_options, verbose_option
 from vkmapctl.commands.output import show_plots
 from vkmapctl.errors import ExitCode, UsageProblem
 from vkmapctl.reports import FORMATS
@@ -26,8 +27,9 @@ def report() -> None:
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print the document as JSON.")
 @click.option("--plot", is_flag=True, help="Draw the distributions and size sweeps too.")
+@verbose_option
 @color_options
-def show(run: Path, as_json: bool, plot: bool, no_color: bool) -> int:
+def show(run: Path, as_json: bool, plot: bool, verbose: bool, no_color: bool) -> int:
     """Show a saved document as it was first shown."""
     from vkmapctl import report as reports
     from vkmapctl.commands import console
@@ -38,7 +40,7 @@ def show(run: Path, as_json: bool, plot: bool, no_color: bool) -> int:
     if as_json:
         console.write_bytes(to_json(document))
         return ExitCode.OK
-    console.print_view(reports.view(document), color=not no_color)
+    console.print_view(reports.view(_explained(document), verbose=verbose), color=not no_color)
     if plot:
         show_plots(document, color=not no_color)
     return ExitCode.OK
@@ -65,7 +67,7 @@ def show(run: Path, as_json: bool, plot: bool, no_color: bool) -> int:
     type=click.Choice(["warn", "fail"]),
     default="fail",
     show_default=True,
-    help="Whether something slower, failed or missing exits with 5.",
+    help="Whether something slower, failed or missing, or a check that newly fails, exits with 5.",
 )
 @click.option("--allow", type=click.Choice(GROUPS), multiple=True, help="Compare although this differs. Repeatable.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -87,9 +89,16 @@ def compare(
 ) -> int:
     """Compare BASE with each other run, row by row.
 
+    Verify runs are compared by what newly fails or passes, whatever their devices and drivers; probes by what differs.
+
     Runs of different devices, drivers, machines or settings are refused, with what differs, unless --allow names it.
     With BASE alone, its devices are put side by side.
     """
+    from vkmapctl.saved.files import kind_of
+
+    paths = (base, *others)
+    if any(kind_of(path) not in ("stress", "") for path in paths):
+        return _compare_documents(paths, gate, as_json=as_json, color=not no_color)
     from vkmapctl.commands import comparing, console
     from vkmapctl.figures.compare import Limits, devices_side_by_side
     from vkmapctl.model.documents import to_json
@@ -128,12 +137,38 @@ def export(run: Path, wanted: str, output: Path | None, force: bool) -> int:
 
     document = load(run)
     sink = Sink(output, force=force, form=wanted) if output else None
-    data = exported(document, wanted)
+    data = exported(_explained(document), wanted)
     if sink:
         _write(sink, data)
     else:
         console.write_bytes(data)
     return ExitCode.OK
+
+
+def _compare_documents(paths: Sequence[Path], gate: Any, *, as_json: bool, color: bool) -> int:
+    """Verify runs and probes."""
+    from vkmapctl.commands import console
+    from vkmapctl.commands.comparing_documents import compared_documents
+    from vkmapctl.model.documents import to_json
+    from vkmapctl.reports.compare_documents import documents_view
+
+    found = compared_documents(paths, gate, _explained)
+    if as_json:
+        console.write_bytes(to_json(found))
+    else:
+        console.print_view(documents_view(found), color=color)
+    return found.exit_code
+
+
+def _explained(document: Any) -> Any:
+    """With what a document of an older version does not tell of its checks."""
+    from vkmapctl.model.documents import VerifyReport
+
+    if not isinstance(document, VerifyReport) or all(row.breaks for row in document.results):
+        return document
+    from vkmapctl.checks import registry
+
+    return registry.explained(document)
 
 
 def _write(sink: "Sink", data: bytes) -> None:

@@ -168,6 +168,10 @@ def _latency_metric(call: str, name: str, quantile: float) -> Metric:
     )
 
 
+def _idle_interval(row: Row) -> tuple[float, float] | None:
+    return row.ratio_to_idle and row.ratio_to_idle[1:]
+
+
 METRICS = (
     Metric("ns_per_pair", _per_pair, lambda row: None),
     *(
@@ -175,6 +179,7 @@ METRICS = (
         for call in TIMED
         for name, quantile in (("p50", 0.5), ("p99", 0.99), ("p999", 0.999))
     ),
+    Metric("ratio_to_idle", lambda row: row.ratio_to_idle and row.ratio_to_idle[0], _idle_interval),
     Metric("write", lambda row: row.touch_bytes_per_second.write, lambda row: None, higher=True),
     Metric("read", lambda row: row.touch_bytes_per_second.read, lambda row: None, higher=True),
 )

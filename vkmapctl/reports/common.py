@@ -3,10 +3,11 @@
 import shlex
 from collections.abc import Iterable, Sequence
 
+from vkmapctl import rules
 from vkmapctl.model.base import Note
 from vkmapctl.model.device import Device
 from vkmapctl.model.documents import CheckRow, Facts, Tool
-from vkmapctl.reports.elements import Element, Text
+from vkmapctl.reports.elements import Block, Element, Text
 from vkmapctl.units import NONE
 
 KINDS: dict[str, str] = {  # of each status there is, of rows, runs and checks: what it is to a JUnit reader
@@ -39,6 +40,18 @@ def status_text(status: str) -> Text:
 def check_label(row: CheckRow) -> str:
     """`#0 De Vi Co Ca`, or a dash where no memory type was involved."""
     return NONE if row.memory_type is None else " ".join((f"#{row.memory_type}", *row.memory_flags))
+
+
+def flags_text(flags: Iterable[str]) -> str:
+    """`De device-local, Vi host-visible`: what the flags mean that are shown, nothing where none is."""
+    shown = set(flags)
+    return ", ".join(f"{flag} {words}" for flag, words in rules.FLAGS.items() if flag in shown)
+
+
+def legend(flags: Iterable[str]) -> list[Element]:
+    """The same as one dim line below a table."""
+    text = flags_text(flags)
+    return [Block(Text(text, style="dim"))] if text else []
 
 
 def machine_text(host: Facts) -> str:

@@ -68,6 +68,8 @@ def _add_pair(made: Table, pair: Pair) -> None:
 
 def _figures(delta: Delta) -> tuple[str, str, str, str]:
     shown: Callable[[float], str] = units.bandwidth if delta.metric in ("write", "read") else units.duration
+    if delta.metric == "ratio_to_idle":
+        shown = "{:.2f}".format
     interval = NONE if delta.low is None or delta.high is None else f"{delta.low:+.1%} to {delta.high:+.1%}"
     return shown(delta.base), shown(delta.new), f"{delta.change:+.1%}", interval
 

@@ -10,6 +10,7 @@ from vkmapctl.reports import charts, html
 from vkmapctl.reports.charts import Interval
 from vkmapctl.reports.compare import verdict_text
 from vkmapctl.reports.elements import Block, Element, Table, Text
+from vkmapctl.reports.page import Sheet
 
 MOST_ROWS = 40  # in the chart
 
@@ -17,7 +18,7 @@ MOST_ROWS = 40  # in the chart
 class Part(NamedTuple):
     """A table under its heading, and the lines above and below it."""
 
-    sheet: html.Sheet
+    sheet: Sheet
     before: Sequence[str]
     after: list[str]
 
@@ -26,7 +27,7 @@ def to_html(report: CompareReport, view: Iterable[Element], runs: Iterable[tuple
     """The page, UTF-8. view: what the terminal shows of it."""
     verdict = verdict_text(report).plain
     several = len(report.comparisons) > 1
-    return html.page(
+    return html.rendered(
         "compare.html",
         title=html.page_title("compare", [run for _, run in runs]),
         verdict=verdict,
@@ -59,14 +60,14 @@ def _parts(view: Iterable[Element]) -> list[Part]:
     return parts
 
 
-def _sheet(table: Table, title: str) -> html.Sheet:
+def _sheet(table: Table, title: str) -> Sheet:
     titles = [column.header for column in table.columns]
     words = next((i for i, column in enumerate(table.columns) if column.right), len(titles))
     rows: list[list[str]] = []
     for line in table.rows:
         first, *others = (cell.plain if isinstance(cell, Text) else cell for cell in line.cells)
         rows.append([first or rows[-1][0] if rows else first, *others])  # a screen reader reads a line by itself
-    return html.Sheet(title, titles, rows, words)
+    return Sheet(title, titles, rows, words)
 
 
 def _medians(comparison: Comparison, several: bool) -> Iterable[html.Chart]:

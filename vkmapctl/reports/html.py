@@ -16,7 +16,8 @@ from vkmapctl.model.workload import Workload
 from vkmapctl.reports import charts, columns
 from vkmapctl.reports.charts import MOST_LINES, Bar, Line, Point, Ridge, Style
 from vkmapctl.reports.columns import FIGURES, PERCENTILES
-from vkmapctl.reports.common import command_text, machine_text
+from vkmapctl.reports.common import KINDS, command_text, machine_text
+from vkmapctl.reports.page import Sheet
 
 WIDE, NARROW = 860.0, 360.0
 SLICES = 20  # of a decade, in the distributions
@@ -33,16 +34,7 @@ class Chart(NamedTuple):
     legend: Sequence[tuple[Style, str]] = ()
 
 
-class Sheet(NamedTuple):
-    """A table of text: `words` columns to the left are text, the others figures."""
-
-    title: str
-    titles: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    words: int
-
-
-def page(template: str, **values: Any) -> bytes:
+def rendered(template: str, **given: Any) -> bytes:
     """A template of vkmapctl/templates filled in, UTF-8; all text is escaped but what the charts draw."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
@@ -52,7 +44,8 @@ def page(template: str, **values: Any) -> bytes:
     )
     environment.filters["svg"] = Markup
     environment.filters["sample"] = lambda style: Markup(charts.sample(style))
-    return environment.get_template(template).render(**values).encode()
+    environment.globals["kinds"] = KINDS
+    return environment.get_template(template).render(**given).encode()
 
 
 def page_title(verb: str, runs: Sequence[Run]) -> str:
@@ -64,7 +57,7 @@ def page_title(verb: str, runs: Sequence[Run]) -> str:
 
 def to_html(run: Run) -> bytes:
     """The page of a run."""
-    return page(
+    return rendered(
         "report.html",
         run=run,
         title=page_title("stress", [run]),
