@@ -103,11 +103,13 @@ def test_a_device_that_ran_out_of_work_is_counted():
 @pytest.mark.parametrize("call", ["vkQueueSubmit", "vkWaitForFences"])
 @pytest.mark.parametrize("after", [0, 1, 2, 3, 7])
 def test_a_lost_device_ends_the_thread_and_is_told(call, after):
-    load = Load(Device(call, after=after).ring(), nbytes=1)
+    device = Device(call, after=after)
+    load = Load(device.ring(), nbytes=1)
     with load.running():
         deadline = time.monotonic() + 10
         while load.failed is None and time.monotonic() < deadline:
             time.sleep(0.001)
+    assert device.in_flight == 0 or call == "vkWaitForFences", "the others were waited for"
     assert (load.failed.call, load.failed.result) == (f"{call} of the GPU load", "VK_ERROR_DEVICE_LOST")
     assert threads() == []
     with load.running() as ready:
