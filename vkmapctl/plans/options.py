@@ -315,7 +315,7 @@ OPTIONS = (
     Option("fail_if", _CONDITIONS, "exit with 5 if a row meets it, such as map.p99>50us", repeatable=True),
     Option("period", _durations(), "a line, and a look for leaks, so often", stored="period_seconds", flag=False),
     Option(
-        "optional", _SWITCH, "of one job of several: where the device lacks what it needs it is left out, and the others do",
+        "optional", _SWITCH, "of one job of several: left out, and told, where the device lacks what it needs",
         default=False, flag=False,
     ),
     Option("fill", _SWITCH, "take every other address that `placed` may use", default=False, flag=False),
