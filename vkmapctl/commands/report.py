@@ -46,9 +46,39 @@ def show(run: Path, as_json: bool, plot: bool, verbose: bool, no_color: bool) ->
     return ExitCode.OK
 
 
-@report.command()
+class _Compare(params.Command):
+    """`--with B1 B2 …` is `--with B1 --with B2 …`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        spread: list[str] = []
+        open_ended = False
+        for word in args:
+            if open_ended and not word.startswith("-") and spread[-1] != "--with":
+                spread.append("--with")
+            elif word.startswith("-"):
+                open_ended = word == "--with" or word.startswith("--with=")
+            spread.append(word)
+        return super().parse_args(ctx, spread)
+
+
+@report.command(cls=_Compare)
 @click.argument("base", type=click.Path(path_type=Path))
 @click.argument("others", metavar="NEW [MORE]...", type=click.Path(path_type=Path), nargs=-1)
+@click.option(
+    "--with",
+    "news",
+    metavar="NEW [MORE]...",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Runs of another build, pooled, against all runs that stand before it, pooled too.",
+)
+@click.option(
+    "--metric",
+    "metrics",
+    type=params.METRIC,
+    multiple=True,
+    help="What judges, such as map.p50; without it ns_per_pair and each call's p50. Repeatable.",
+)
 @click.option(
     "--threshold", type=params.SHARE, default="10%", show_default=True, help="Smallest relative change that counts."
 )
@@ -77,6 +107,8 @@ def show(run: Path, as_json: bool, plot: bool, verbose: bool, no_color: bool) ->
 def compare(
     base: Path,
     others: tuple[Path, ...],
+    news: tuple[Path, ...],
+    metrics: tuple[str, ...],
     threshold: float,
     absolute: float,
     tail_threshold: float,
@@ -89,10 +121,11 @@ def compare(
 ) -> int:
     """Compare BASE with each other run, row by row.
 
-    Verify runs are compared by what newly fails or passes, whatever their devices and drivers; probes by what differs.
+    With `--with`, all runs before it are taken for repetitions of one build, and all behind it of another. Verify runs
+    are compared by what newly fails or passes, whatever their devices and drivers; probes by what differs.
 
-    Runs of different devices, drivers, machines or settings are refused, with what differs, unless --allow names it.
-    With BASE alone, its devices are put side by side.
+    Runs of different devices, drivers, machines or settings are refused, with what differs, unless --allow names it;
+    another build of the same driver is none of these. With BASE alone, its devices are put side by side.
     """
     from vkmapctl.saved.files import kind_of
 
@@ -107,11 +140,13 @@ def compare(
 
     runs = [comparing.load_run(path) for path in (base, *others)]
     side_by_side = devices_side_by_side(runs)
-    if not others and not side_by_side:
+    if not others and not news and not side_by_side:
         raise UsageProblem(f"{base} holds one device: nothing to compare", "name a second run: report compare BASE NEW")
-    limits = Limits(threshold, absolute * 1e9, tail_threshold)
+    limits = Limits(threshold, absolute * 1e9, tail_threshold, metrics)
+    if news:
+        runs = [comparing.pooled(runs, allow), comparing.pooled([comparing.load_run(path) for path in news], allow)]
     found = comparing.compared(runs, limits, gate, allow)
-    view = [*tables.compare_view(found)] if others else []
+    view = [*tables.compare_view(found)] if found.comparisons else []
     view += [*tables.devices_view(side_by_side)] if side_by_side else []
     if output:
         from vkmapctl.reports.compare_page import to_html

@@ -3,7 +3,9 @@
 from collections.abc import Callable, Sequence
 
 from vkmapctl import units
+from vkmapctl.figures.allocating import cost, costs, imports, pressures
 from vkmapctl.figures.findings import scalings
+from vkmapctl.figures.waiting import TRIPS, Beside, beside_idle, trip
 from vkmapctl.model.case import memory_label
 from vkmapctl.model.device import MALLOC
 from vkmapctl.model.documents import Run
@@ -29,14 +31,6 @@ def answer(run: Run) -> str:
         return f"{CANNOT_TELL}{missing[0].reason}"
     told = answers(good)
     return f"{told}; left out: {missing[0].job}: {missing[0].reason}" if missing else told
-
-
-def cost(row: Row, call: str) -> str:
-    """`30 ns`, or `less than 30 ns` where the clock is most of it."""
-    latency = row.latency(call)
-    if latency is None or latency.p50_ns is None:
-        return "an unknown time"
-    return f"{'less than ' * latency.at_floor}{units.duration(latency.p50_ns)}"
 
 
 def times(ratio: float) -> str:
@@ -144,10 +138,19 @@ def _threads(rows: Rows) -> str:
     return f"{verdict}: {most} threads make {times(gain)} the pairs of one"
 
 
+_TOUCHED = {
+    "fresh memory": "of fresh memory",
+    "fresh malloc": "of fresh memory",
+    "mapped again": "mapped again",
+    "placed again": "placed again",
+    "imported": "imported",
+}
+
+
 def _first_touch(rows: Rows) -> str:
     told = [
         f"a page {words} ({memory_label(row)}) {units.duration(row.first_touch_ns_per_page)}{_faults(row)}"
-        for part, words in (("fresh memory", "of fresh memory"), ("mapped again", "mapped again"))
+        for part, words in _TOUCHED.items()
         for row in named(rows, part)
         if row.first_touch_ns_per_page is not None
     ]
@@ -225,6 +228,92 @@ def _soak(rows: Rows) -> str:
     )
 
 
+def _allocation(rows: Rows) -> str:
+    plain = [row for row in named(rows, "life") if row.allocation == "plain"]
+    if not plain:
+        return f"{CANNOT_TELL}no object was allocated"
+    told = [f"p50 at {units.size(row.allocation_size)} is: {costs(row)}" for row in _ends(plain)]
+    many = named(rows, "beside 1000")
+    if many:
+        told.append(f"beside 1,000 other objects: {costs(many[0])}")
+    part = [row for row in named(rows, "part of a block") if row.map_size is not None]
+    if part:
+        told.append(f"mapping {units.size(part[0].map_size or 0)} of one block: {cost(part[0], 'map')}")
+    return "; ".join(told)
+
+
+def _ends(rows: Rows) -> list[Row]:
+    """The smallest and the largest, or the only one."""
+    by_size = sorted(rows, key=lambda row: row.allocation_size)
+    return by_size if len(by_size) < 2 else [by_size[0], by_size[-1]]
+
+
+def _host_import(rows: Rows) -> str:
+    sizes = {row.allocation_size for row in _ends([row for row in rows if row.imported == "host"])}
+    found = imports([row for row in rows if row.allocation_size in sizes])
+    return "; ".join(found) or f"{CANNOT_TELL}no import stands beside a map of the same size"
+
+
+def _pressure(rows: Rows) -> str:
+    largest = max(row.allocation_size for row in rows)
+    found = pressures([row for row in rows if row.allocation_size == largest])
+    return "; ".join(found) or f"{CANNOT_TELL}no row under pressure stands beside one without"
+
+
+def _busy_gpu(rows: Rows) -> str:
+    pairs = beside_idle(rows)
+    if not pairs:
+        return f"{CANNOT_TELL}no row was measured both ways"
+    waiting = [one for one in pairs if one.waiting]
+    if not waiting:
+        return f"no, nothing waits; time per pair beside idle: {', '.join(_beside(one) for one in pairs)}"
+    told = "; ".join(f"{one.busy.part or one.busy.job}: {' and '.join(one.waiting)}" for one in waiting)
+    others = [_beside(one) for one in pairs if one not in waiting]
+    return f"yes: {told}" + (f"; time per pair of the others beside idle: {', '.join(others)}" if others else "")
+
+
+def _beside(one: Beside) -> str:
+    ratio = one.busy.ratio_to_idle
+    name = one.busy.part or one.busy.job
+    return f"{name} {ratio[0]:.2f} ({ratio[1]:.2f} to {ratio[2]:.2f})" if ratio else f"{name} not known"
+
+
+def _round_trip(rows: Rows) -> str:
+    told = [
+        f"{', '.join(f'{words} {cost(row, call)}' for call, words in TRIPS.items() if trip(row, call))} "
+        f"through {memory_label(row)}"
+        for row in rows
+        if any(trip(row, call) for call in TRIPS)
+    ]
+    return f"p50 of a small copy: {'; '.join(told)}" if told else f"{CANNOT_TELL}no round trip was made"
+
+
+def _copies(call: str) -> Callable[[Rows], str]:
+    """Of whole objects: the best type for the smallest and for the largest, with the worst one beside it."""
+
+    def told(rows: Rows) -> str:
+        made = [row for row in rows if trip(row, call)]
+        sizes = sorted({row.allocation_size for row in made})
+        if not sizes:
+            return f"{CANNOT_TELL}no round trip was made"
+        parts = []
+        for size in dict.fromkeys((sizes[0], sizes[-1])):
+            among = sorted((row for row in made if row.allocation_size == size), key=lambda row: _median(row, call))
+            best, worst = among[0], among[-1]
+            rate = units.bandwidth(size / _median(best, call) * 1e9)
+            text = f"{units.size(size)} in {cost(best, call)} ({rate}) through {memory_label(best)}"
+            if worst is not best:
+                text += f", {cost(worst, call)} through {memory_label(worst)}"
+            parts.append(text)
+        return "; ".join(parts)
+
+    return told
+
+
+def _median(row: Row, call: str) -> float:
+    return max(getattr(row.latency(call), "p50_ns", None) or 0.0, 1.0)
+
+
 _ANSWERS: dict[str, Callable[[Rows], str]] = {
     "quick": _quick,
     "size-sweep": _sizes,
@@ -237,4 +326,11 @@ _ANSWERS: dict[str, Callable[[Rows], str]] = {
     "low4g": _low4g,
     "reserve-churn": _reserve,
     "soak": _soak,
+    "allocation": _allocation,
+    "host-import": _host_import,
+    "pressure": _pressure,
+    "busy-gpu": _busy_gpu,
+    "round-trip": _round_trip,
+    "readback": _copies("to-host"),
+    "upload": _copies("to-device"),
 }

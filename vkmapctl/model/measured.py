@@ -158,6 +158,17 @@ class Cause(Data, frozen=True):
     blame: str = ""
 
 
+class Repeat(Data, frozen=True):
+    """What one process found of a row: ns per pair of its median round, percentiles by call, bandwidths, ratios."""
+
+    ns_per_pair: float | None = None
+    p50_ns: dict[str, float] = msgspec.field(default_factory=dict)
+    p99_ns: dict[str, float] = msgspec.field(default_factory=dict)
+    p999_ns: dict[str, float] = msgspec.field(default_factory=dict)
+    touch_bytes_per_second: TouchRate = TouchRate()
+    ratio_to_idle: float | None = None
+
+
 class Row(Case, frozen=True, kw_only=True):
     """One job's result.
 
@@ -166,7 +177,8 @@ class Row(Case, frozen=True, kw_only=True):
     while the device was idle. gpu: what the device did. With a `rate`, `response` counts each cycle from the moment it
     was due to its end. write_way: how the pattern of `--touch write` or `verify` was stored, chosen by measuring, empty
     where none was. first_touch_ns_per_page: of a job that writes one byte of each page. reason: the cause, or the
-    refusal, in words.
+    refusal, in words. repeats: what each process found, of a row that several have measured; the other figures are
+    those of all of them together.
     """
 
     job: str
@@ -194,6 +206,7 @@ class Row(Case, frozen=True, kw_only=True):
     write_way: str = ""
     ratio_to_idle: tuple[float, float, float] | None = None
     gpu: GpuWork | None = None
+    repeats: tuple[Repeat, ...] = ()
 
     def latency(self, call: str) -> Latency | None:
         """Of one of TIMED; None where it was not timed."""

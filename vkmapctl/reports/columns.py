@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from vkmapctl import units
+from vkmapctl.figures.pooling import repeats_of, scatter
 from vkmapctl.model.case import ASPECTS as _ASPECTS
 from vkmapctl.model.case import Aspect, varying
 from vkmapctl.model.measured import FirstTouch, Latency, Row
@@ -58,6 +59,8 @@ FIGURES = (
     Figure("pairs", "pairs", lambda row: row.pairs, units.count, spare=True),
     Figure("pairs/s", "pairs_per_second", lambda row: row.pairs_per_second, units.count),
     Figure("per pair", "ns_per_pair", lambda row: row.ns_per_pair, units.duration),
+    Figure("processes", "processes", lambda row: len(repeats_of(row)), str, "1", spare=True),
+    Figure("apart", "process_scatter", scatter, "{:.1%}".format, NONE),
     Figure("to v1", "ratio_to_v1", lambda row: row.ratio_to_v1, _ratio, NONE, folds=True),
     Figure("to idle", "ratio_to_idle", lambda row: row.ratio_to_idle, _ratio, NONE, folds=True),
     Figure("GPU", "gpu_bytes_per_second", lambda row: row.gpu and row.gpu.bytes_per_second, units.bandwidth, NONE),
