@@ -90,7 +90,8 @@ def compile_reference(folder: Path, sources: Sequence[str], output: str, *flags:
     return target
 
 
-NAMES = ("pairs1", "pairs2", "clocked1", "clocked2", "ways", "together", "median", "memset", "memcpy", "memcmp", "deep")
+NAMES = ("pairs1", "pairs2", "clocked1", "clocked2", "ways", "together", "median", "memset", "memcpy", "memcmp", "deep",
+         "lives", "life_pairs", "flushes")  # fmt: skip
 
 
 class Reference:
@@ -124,6 +125,9 @@ class Machine:
             self.device.function("vkFlushMappedMemoryRanges"),
             self.device.function("vkInvalidateMappedMemoryRanges"),
             1 if api == "v1" else 2,
+            self.device.function("vkAllocateMemory"),
+            self.device.function("vkFreeMemory"),
+            self.memory_type.index,
         )
 
     @contextmanager
