@@ -37,6 +37,7 @@ IN_PROCESS: tuple[InProcess, ...] = (
     loops.latency,
     bindings.python_loops,
     loops.touch,
+    loops.widths,
     loops.threads,
     ways.ways,
     lives.lives,

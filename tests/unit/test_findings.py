@@ -148,7 +148,8 @@ def by_width(kind="read", **rates):
         (
             "read",
             {"w1": 0.5, "w4": 1, "w16": 11, "stream": 12},
-            "reads reach 90% of their best (12.0 GB/s, stream) from 16 bytes a load on; 1-byte loads are 24 times slower",
+            "reads reach 90% of their best (12.0 GB/s, stream) from 16 bytes a load on; "
+            "1-byte loads are 24 times slower",
         ),
         (
             "write",
