@@ -125,6 +125,9 @@ class Machine:
             self.device.function("vkFlushMappedMemoryRanges"),
             self.device.function("vkInvalidateMappedMemoryRanges"),
             1 if api == "v1" else 2,
+            self.device.function("vkAllocateMemory"),
+            self.device.function("vkFreeMemory"),
+            self.memory_type.index,
         )
 
     @contextmanager

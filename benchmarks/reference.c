@@ -104,6 +104,62 @@ uint64_t reference_clocked2(map2_fn *map, unmap2_fn *unmap, uint64_t device, uin
     return pairs;
 }
 
+/* The ticks of each allocation and each free. With a pointer, the host's memory there is imported.
+ * Returns the pairs, 0 if a call failed.
+ */
+uint64_t reference_lives(allocate_fn *allocate, free_fn *release, uint64_t device, uint64_t size, uint32_t memory_type,
+                         void *pointer, uint32_t kind, uint64_t *allocations, uint64_t *frees, uint64_t pairs)
+{
+    const struct import_info import_info = {1000178000, NULL, 0x80, pointer};
+    const struct allocate_info info = {5, pointer ? &import_info : NULL, size, memory_type};
+    for (uint64_t i = 0; i < pairs; i++) {
+        uint64_t memory = 0;
+        uint64_t begin = ticks(kind);
+        int32_t result = allocate(device, &info, NULL, &memory);
+        allocations[i] = ticks(kind) - begin;
+        if (result)
+            return 0;
+        begin = ticks(kind);
+        release(device, memory, NULL);
+        frees[i] = ticks(kind) - begin;
+    }
+    return pairs;
+}
+
+/* ns for `pairs` allocations, each freed at once, 0 if a call failed. pointer as above. */
+uint64_t reference_life_pairs(allocate_fn *allocate, free_fn *release, uint64_t device, uint64_t size,
+                              uint32_t memory_type, void *pointer, uint64_t pairs)
+{
+    const struct import_info import_info = {1000178000, NULL, 0x80, pointer};
+    const struct allocate_info info = {5, pointer ? &import_info : NULL, size, memory_type};
+    uint64_t begin = now_ns();
+    for (uint64_t i = 0; i < pairs; i++) {
+        uint64_t memory = 0;
+        if (allocate(device, &info, NULL, &memory))
+            return 0;
+        release(device, memory, NULL);
+    }
+    return now_ns() - begin;
+}
+
+/* The ticks of each flush of a mapped allocation's first bytes. Returns the flushes, 0 if a call failed. */
+uint64_t reference_flushes(ranges_fn *flush, map1_fn *map, unmap1_fn *unmap, uint64_t device, uint64_t memory,
+                           uint64_t size, uint32_t kind, uint64_t *samples, uint64_t times)
+{
+    const struct range_info info = {6, NULL, memory, 0, size};
+    void *data = NULL;
+    if (map(device, memory, 0, UINT64_MAX, 0, &data))
+        return 0;
+    int32_t result = 0;
+    for (uint64_t i = 0; i < times && !result; i++) {
+        uint64_t begin = ticks(kind);
+        result = flush(device, 1, &info);
+        samples[i] = ticks(kind) - begin;
+    }
+    unmap(device, memory);
+    return result ? 0 : times;
+}
+
 /* The ticks of each map and each unmap. With an address, placed there: an unmap then keeps the range reserved, or the
  * range is taken back outside the clock. Returns the pairs, 0 if a call failed.
  */

@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import bindings
 import commands
 import growth
+import lives
 import loops
 import ways
 from machine import FULL, QUICK, Effort, Figures, Machine, Missing, opened
@@ -39,6 +40,7 @@ IN_PROCESS: tuple[InProcess, ...] = (
     loops.widths,
     loops.threads,
     ways.ways,
+    lives.lives,
 )
 WHOLE_COMMANDS: tuple[WholeCommand, ...] = (commands.stress_command, commands.start_up, commands.memory)
 
