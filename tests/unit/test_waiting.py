@@ -99,7 +99,6 @@ def asked(name, *rows):
             [*pair(6e6, part="alloc"), *pair(part="map")],
             "yes: alloc: map; time per pair of the others beside idle: map 1.03 (0.98 to 1.08)",
         ),
-        ("busy-gpu-placed", pair(6e6), "yes: map: map"),
         ("busy-gpu", pair(ratio=None), "no, nothing waits; time per pair beside idle: map not known"),
         (
             "round-trip",

@@ -138,10 +138,19 @@ def _threads(rows: Rows) -> str:
     return f"{verdict}: {most} threads make {times(gain)} the pairs of one"
 
 
+_TOUCHED = {
+    "fresh memory": "of fresh memory",
+    "fresh malloc": "of fresh memory",
+    "mapped again": "mapped again",
+    "placed again": "placed again",
+    "imported": "imported",
+}
+
+
 def _first_touch(rows: Rows) -> str:
     told = [
         f"a page {words} ({memory_label(row)}) {units.duration(row.first_touch_ns_per_page)}{_faults(row)}"
-        for part, words in (("fresh memory", "of fresh memory"), ("mapped again", "mapped again"))
+        for part, words in _TOUCHED.items()
         for row in named(rows, part)
         if row.first_touch_ns_per_page is not None
     ]
@@ -321,7 +330,6 @@ _ANSWERS: dict[str, Callable[[Rows], str]] = {
     "host-import": _host_import,
     "pressure": _pressure,
     "busy-gpu": _busy_gpu,
-    "busy-gpu-placed": _busy_gpu,
     "round-trip": _round_trip,
     "readback": _copies("to-host"),
     "upload": _copies("to-device"),
