@@ -162,11 +162,18 @@ class Machine:
         return self.laid_out(api, objects, steps, width)
 
     def laid_out(
-        self, api: str, objects: Sequence[tuple[int, int]], steps: Sequence[native.LoopStep], width: str = "auto"
+        self,
+        api: str,
+        objects: Sequence[native.Object | tuple[int, int]],
+        steps: Sequence[native.LoopStep],
+        width: str = "auto",
+        queue: native.Queue | None = None,
     ) -> native.Program:
-        """Any steps over these objects."""
+        """Any steps over these objects. queue: for those in which the device copies."""
         alignment = self.facts.limits.min_memory_map_alignment
-        return native.Program(self.functions(api), objects, [steps], map_alignment=alignment, seed=1, width=width)
+        return native.Program(
+            self.functions(api), objects, [steps], map_alignment=alignment, seed=1, width=width, queue=queue
+        )
 
 
 @contextmanager

@@ -19,6 +19,10 @@
 
 typedef uint64_t deep_fn(uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f, uint64_t g);
 
+typedef int32_t submit_fn(uint64_t queue, uint32_t count, const void *infos, uint64_t fence);
+typedef int32_t wait_fn(uint64_t device, uint32_t count, const uint64_t *fences, uint32_t all, uint64_t timeout);
+typedef int32_t reset_fn(uint64_t device, uint32_t count, const uint64_t *fences);
+
 enum { HOLD = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE };
 
 static uint64_t now_ns(void)
@@ -186,6 +190,26 @@ uint64_t reference_ways(map2_fn *map, unmap2_fn *unmap, uint64_t device, uint64_
             return 0;
     }
     return pairs;
+}
+
+/* The ticks of each copy to the host: submitted, waited for, compared with `expected`, of which the second info brings
+ * the bytes from 64 on. Returns the trips, fewer if a call failed or bytes were wrong.
+ */
+uint64_t reference_to_host(submit_fn *submit, wait_fn *wait, reset_fn *reset, uint64_t device, uint64_t queue,
+                           const uint64_t *infos, uint64_t fence, const unsigned char *bytes,
+                           const unsigned char *expected, uint64_t size, uint32_t kind, uint64_t *samples,
+                           uint64_t trips)
+{
+    for (uint64_t i = 0; i < trips; i++) {
+        uint64_t turn = i & 1, begin = ticks(kind);
+        if (submit(queue, 1, (const void *)(uintptr_t)infos[turn], fence) || wait(device, 1, &fence, 1, UINT64_MAX) ||
+            memcmp(bytes, expected + 64 * turn, size))
+            return i;
+        samples[i] = ticks(kind) - begin;
+        if (reset(device, 1, &fence))
+            return i;
+    }
+    return trips;
 }
 
 /* Waits until as many threads are here. */

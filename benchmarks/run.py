@@ -21,6 +21,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 
 import bindings
+import busy
 import commands
 import growth
 import lives
@@ -41,6 +42,8 @@ IN_PROCESS: tuple[InProcess, ...] = (
     loops.threads,
     ways.ways,
     lives.lives,
+    busy.pairs,
+    busy.trips,
 )
 WHOLE_COMMANDS: tuple[WholeCommand, ...] = (commands.stress_command, commands.start_up, commands.memory)
 
