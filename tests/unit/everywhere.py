@@ -8,11 +8,12 @@ from unittest import mock
 
 from builders import a_device, a_gpu
 from damage import SWEEP
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from rich.console import Console
 
 from vkmapctl import preview, report
 from vkmapctl.figures.compare import CompareReport, Limits, compare, devices_side_by_side
-from vkmapctl.model.documents import SCHEMA, DoctorReport, Run, VerifyReport, to_json
+from vkmapctl.model.documents import SCHEMA, DoctorReport, ProbeReport, Run, VerifyReport, to_json
 from vkmapctl.reports import FORMATS, plot
 from vkmapctl.reports.compare import compare_view, devices_view
 from vkmapctl.reports.doctor import doctor_markdown
@@ -40,11 +41,22 @@ def made_of(document):
         for width in WIDTHS:
             made[f"{name} {width}"] = shown(view, width)
             made[f"{name} {width}, plain"] = "\n".join(line for one in view for line in lines_of(one, width))
-    for form in FORMATS if isinstance(document, Run) else ["junit"] * isinstance(document, VerifyReport):
+    for form in forms_of(document):
         made[form] = report.export(document, form).decode()
     if "junit" in made:
         ET.fromstring(made["junit"])
+    if "openmetrics" in made:
+        list(openmetrics(made["openmetrics"]))
     return made
+
+
+def forms_of(document):
+    """What it can be exported to."""
+    if isinstance(document, Run):
+        return [form for form in FORMATS if form != "pyperf" or any(row.rounds_ns_per_pair for row in document.results)]
+    if isinstance(document, VerifyReport):
+        return ["junit", "openmetrics"]
+    return ["junit"] * isinstance(document, ProbeReport)
 
 
 def plan_of(wanted):

@@ -109,7 +109,7 @@ def compare(
 @click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Write to a file instead of stdout.")
 @click.option("--force", is_flag=True, help="Let --output overwrite a file.")
 def export(run: Path, wanted: str, output: Path | None, force: bool) -> int:
-    """Write a saved run as Markdown, CSV, JUnit or one HTML page."""
+    """Write a saved run as Markdown, CSV, JUnit, one HTML page, or for programs that follow figures over time."""
     from vkmapctl.commands import console
     from vkmapctl.report import export as exported
     from vkmapctl.saved.files import Sink, load
