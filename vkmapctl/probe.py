@@ -10,7 +10,7 @@ from vkmapctl.driver import layers
 from vkmapctl.driver import listing as drivers
 from vkmapctl.driver.process import DriverProcess, Interrupts
 from vkmapctl.driver.protocol import DIED_AT_END, Died, Driver, Interrupted
-from vkmapctl.driver.proving import prove
+from vkmapctl.driver.proving import prove, with_pointer_types
 from vkmapctl.errors import VkmapError
 from vkmapctl.figures import outcomes
 from vkmapctl.inside import server
@@ -135,7 +135,9 @@ class Proving:
         if now is None:
             return Probe(device=device, status="failed", reason="it was not listed again after another had failed")
         self._proved.append(device)
-        probe = replace(prove(self._driver, now), device=device)
+        probe = prove(self._driver, now)
+        types = probe.device.host_import.memory_types if probe.device and probe.device.host_import else None
+        probe = replace(probe, device=with_pointer_types(device, types))
         self._spent = probe.status != "ok"
         if self._spent and probe.status != "interrupted":
             probe = replace(probe, reason=probe.reason + self._blame([device]))

@@ -10,6 +10,7 @@ Api = Literal["v1", "khr", "core"]
 
 MAP_MEMORY2 = "VK_KHR_map_memory2"
 MAP_PLACED = "VK_EXT_map_memory_placed"
+EXTERNAL_MEMORY_HOST = "VK_EXT_external_memory_host"
 PLACED = 1  # VK_MEMORY_MAP_PLACED_BIT_EXT
 RESERVE = 1  # VK_MEMORY_UNMAP_RESERVE_BIT_EXT
 MAP_CALLS: dict[Api, tuple[str, str]] = {

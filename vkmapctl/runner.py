@@ -9,7 +9,18 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, Protocol
 
-from vkmapctl.driver.messages import Calibrate, Calibrated, Described, Finish, Finished, Measure, Measured, Round
+from vkmapctl.driver.messages import (
+    AskPointer,
+    Calibrate,
+    Calibrated,
+    Described,
+    Finish,
+    Finished,
+    Measure,
+    Measured,
+    PointerTypes,
+    Round,
+)
 from vkmapctl.driver.protocol import DIED_AT_END, Died, Driver, Interrupted
 from vkmapctl.driver.proving import proved
 from vkmapctl.errors import CallFailed, DriverDied, ExitCode, VkmapError
@@ -108,6 +119,18 @@ class Runner:
         """The live proof of a device, for a gate. Raises DriverDied, or Interrupted."""
         assert self._driver is not None
         return proved(self._driver, device)
+
+    def pointer_types(self, device: Device) -> tuple[int, ...] | None:
+        """The memory types that take a pointer to host memory, as its driver says; None where it does not tell."""
+        assert self._driver is not None
+        try:
+            return self._driver.answer(AskPointer(device.index), PointerTypes).pointer_types
+        except Died:
+            self.start()
+        except VkmapError as error:
+            if error.exit_code == ExitCode.INTERNAL:  # no driver's fault
+                raise
+        return None
 
     def calibrate(self) -> Floor:
         """The floor, measured by the same loop on functions that do nothing. Raises Died."""

@@ -15,6 +15,7 @@ from vkmapctl.driver import layers, listing
 from vkmapctl.driver.messages import Described, LeftOut
 from vkmapctl.driver.process import DriverProcess, Interrupts
 from vkmapctl.driver.protocol import Died, Driver, Interrupted
+from vkmapctl.driver.proving import with_pointer_types
 from vkmapctl.errors import Unsupported, VkmapError
 from vkmapctl.figures import causes, outcomes, trust
 from vkmapctl.figures.rows import not_run_row, refused_row
@@ -143,6 +144,10 @@ class Stress:
             prove=self._runner.prove,
             hints=listing.missing(described),
         )
+        if any(part.imports for part in self._wanted.parts()):
+            chosen = [
+                with_pointer_types(one, self._runner.pointer_types(one)) if one.host_import else one for one in chosen
+            ]
         plans = self._plans(chosen)
         facts = self._run.host | host.near_gpu(chosen[0].pci_address)
         self._update(devices=tuple(chosen), host=facts)

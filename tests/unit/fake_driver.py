@@ -6,6 +6,7 @@ from typing import Any
 from builders import FULLY_PLACED, NON_COHERENT, a_device, a_gpu, a_histogram, a_probe
 
 from vkmapctl.driver.messages import (
+    AskPointer,
     Calibrate,
     Calibrated,
     Described,
@@ -13,6 +14,7 @@ from vkmapctl.driver.messages import (
     Finished,
     Measure,
     Measured,
+    PointerTypes,
     Prove,
     Proved,
     Round,
@@ -20,11 +22,11 @@ from vkmapctl.driver.messages import (
     Try,
 )
 from vkmapctl.model.base import Verdict
-from vkmapctl.model.device import MemoryHeap, MemoryType
+from vkmapctl.model.device import HostImport, MemoryHeap, MemoryType
 
 DEVICES = (
-    a_device(),
-    a_gpu(),
+    a_device(host_import=HostImport(4096)),
+    a_gpu(host_import=HostImport(65536)),
     a_gpu(index=2, name="Placed everywhere", placed=FULLY_PLACED, device_uuid="ff" * 16),
     a_device(index=3, name="Not coherent", memory_types=(NON_COHERENT, MemoryType(1, 0, ("Vi", "Pr"))), route="none",
              extensions={}, api_version="1.2.0"),
@@ -55,6 +57,8 @@ class FakeDriver:
             case Prove(device):
                 probe = a_probe(DEVICES[device])
                 yield Proved({point.name: point.found for point in probe.entry_points}, probe.proofs)
+            case AskPointer():
+                yield PointerTypes((0, 3))
             case Try():
                 yield Tried(Verdict("pass"))
             case Measure(jobs):

@@ -49,7 +49,7 @@ def test_own_workloads_ask_nothing():
         (
             "quick",
             [a_row(map=a_latency(p50_ns=35.0, at_floor=True))],
-            "yes: a map of 64 MiB costs less than 35 ns (p50)",
+            "yes: p50 at 64 MiB is: map less than 35 ns",
         ),
         (
             "offset-sweep",

@@ -208,6 +208,8 @@ SAME = [
     (["--placed"], "placed = true"),
     (["--placed=low4g"], 'placed = "low4g"'),
     (["--reserve"], "reserve = true"),
+    (["--import"], 'import = "host"'),
+    (["--import=none"], 'import = "none"'),
     (["--touch", "read"], 'touch = "read"'),
     (["--threads", "1..4"], "threads = [1, 2, 4]"),
     (["--live", "7"], "live = 7"),

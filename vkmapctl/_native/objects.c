@@ -43,7 +43,8 @@ static int allocate(struct vkm_program *program, const struct vkm_step *step, co
     object->memory = memory;
     object->owned = 1;
     object->allocation_size = step->size;
-    object->written_begin = object->written_end = 0;
+    if (step->op == VKM_ALLOCATE) /* the host's own bytes stay what they are */
+        object->written_begin = object->written_end = 0;
     vkm_prepare_object(program, step->object);
     return VKM_OK;
 }

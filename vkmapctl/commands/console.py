@@ -53,7 +53,8 @@ def make(*, stderr: bool = False, color: bool = True) -> Any:
 def print_view(view: Iterable["Element"], *, stderr: bool = False, color: bool = True) -> None:
     """Prints elements one below the other: drawn on a terminal, as plain lines elsewhere and where rich is too slow.
 
-    What must have colours is drawn elsewhere too, as wide as COLUMNS or the terminal of stdin or stderr says.
+    What must have colours is drawn elsewhere too, as wide as the terminal that the program was started from, or
+    COLUMNS.
 
     Raises UsageProblem where standard output cannot be written; a standard error that cannot costs what it would show.
     """

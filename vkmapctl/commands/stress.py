@@ -26,6 +26,8 @@ def _flag(option: Option) -> Any:
         how: dict[str, Any] = {"is_flag": True}
     elif kind.choices:
         how = {"type": click.Choice(kind.choices)}
+        if kind.bare:
+            how |= {"is_flag": False, "flag_value": kind.bare}
     else:
         how = {"type": Parsed(option.name, kind.values), "metavar": kind.metavar, "multiple": option.repeatable}
         if kind.bare:

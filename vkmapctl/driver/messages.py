@@ -16,6 +16,12 @@ class Prove(Data, frozen=True, tag=True):
     device: int
 
 
+class AskPointer(Data, frozen=True, tag=True):
+    """Asks which memory types of a device take a pointer to host memory: answered by PointerTypes."""
+
+    device: int
+
+
 class Calibrate(Data, frozen=True, tag=True):
     """Asks for the floor: null functions measured into the results of slot 0; answered by Calibrated."""
 
@@ -38,7 +44,7 @@ class Finish(Data, frozen=True, tag=True):
     """Asks to destroy everything that is open: answered by Finished."""
 
 
-Request = Prove | Calibrate | Measure | Try | Finish
+Request = Prove | AskPointer | Calibrate | Measure | Try | Finish
 
 
 class LeftOut(Data, frozen=True):
@@ -64,10 +70,18 @@ class Described(Data, frozen=True, tag=True):
 
 
 class Proved(Data, frozen=True, tag=True):
-    """resolves: for each map2 name, whether vkGetDeviceProcAddr gives a pointer."""
+    """resolves: for each map2 name, whether vkGetDeviceProcAddr gives a pointer. pointer_types: as in PointerTypes."""
 
     resolves: dict[str, bool]
     proofs: tuple[Proof, ...]
+    pointer_types: tuple[int, ...] | None = None
+    validation: tuple[str, ...] = ()
+
+
+class PointerTypes(Data, frozen=True, tag=True):
+    """Indices of the memory types that take a pointer to host memory; None where the device imports none."""
+
+    pointer_types: tuple[int, ...] | None
     validation: tuple[str, ...] = ()
 
 
@@ -119,7 +133,7 @@ class Refused(Data, frozen=True, tag=True):
     result: str = ""
 
 
-Reply = Described | Proved | Calibrated | Round | Measured | Tried | Finished | Refused
+Reply = Described | Proved | PointerTypes | Calibrated | Round | Measured | Tried | Finished | Refused
 
 
 def pack(message: Request | Reply) -> dict[str, Any]:

@@ -23,11 +23,17 @@ def proved(driver: Driver, device: Device) -> Probe:
     return found
 
 
+def with_pointer_types(device: Device, types: tuple[int, ...] | None) -> Device:
+    """The device, with what its driver says of pointers to host memory."""
+    limits = device.host_import
+    return replace(device, host_import=replace(limits, memory_types=types)) if limits else device
+
+
 def prove(driver: Driver, device: Device) -> Probe:
     """The live proof of one device, however its driver behaves."""
     try:
         proved = driver.answer(Prove(device.index), Proved)
-        found = probe_of(device, proved.resolves, proved.proofs)
+        found = probe_of(with_pointer_types(device, proved.pointer_types), proved.resolves, proved.proofs)
         if not proved.validation:
             return found
         return replace(found, status="failed", reason="; ".join(proved.validation))

@@ -7,6 +7,7 @@ from vkmapctl.figures.findings import scalings
 from vkmapctl.model.case import memory_label
 from vkmapctl.model.device import MALLOC
 from vkmapctl.model.documents import Run
+from vkmapctl.model.loop import CALLS
 from vkmapctl.model.measured import Row
 
 Rows = Sequence[Row]
@@ -49,10 +50,22 @@ def named(rows: Rows, part: str) -> list[Row]:
 
 
 def _quick(rows: Rows) -> str:
-    row = rows[0]
-    pair = f", a pair without the clock {units.duration(row.ns_per_pair)}" if row.ns_per_pair else ""
-    size = units.size(row.allocation_size)
-    return f"yes: a map of {size} costs {cost(row, 'map')} (p50), an unmap {cost(row, 'unmap')}{pair}"
+    made = [call for call in CALLS if all(row.latency(call) for row in rows)]
+    if not made:
+        return f"{CANNOT_TELL}no call was timed"
+    if len(rows) == 1:
+        costs = ", ".join(f"{call} {cost(rows[0], call)}" for call in made)
+        pair = f", a pair without the clock {units.duration(rows[0].ns_per_pair)}" if rows[0].ns_per_pair else ""
+        return f"yes: p50 at {units.size(rows[0].allocation_size)} is: {costs}{pair}"
+    costs = ", ".join(f"{call} {_costs(rows, call)}" for call in made)
+    return f"yes, in all {len(rows)} rows; p50: {costs}"
+
+
+def _costs(rows: Rows, call: str) -> str:
+    """`30 ns to 2.00 ms`, over the rows."""
+    by_cost = sorted(rows, key=lambda row: getattr(row.latency(call), "p50_ns", None) or 0.0)
+    low, high = cost(by_cost[0], call), cost(by_cost[-1], call)
+    return low if low == high else f"{low} to {high}"
 
 
 def _sizes(rows: Rows) -> str:

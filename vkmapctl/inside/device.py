@@ -15,7 +15,7 @@ from vkmapctl.inside.vkapi import (
     pointer_to,
     vk,
 )
-from vkmapctl.rules import MAP_CALLS, MAP_MEMORY2, MAP_PLACED, Api
+from vkmapctl.rules import EXTERNAL_MEMORY_HOST, MAP_CALLS, MAP_MEMORY2, MAP_PLACED, Api
 
 WHOLE_SIZE = (1 << 64) - 1
 _MAP_INFO, _UNMAP_INFO, _PLACED_INFO = 1000271000, 1000271001, 1000272002
@@ -41,7 +41,12 @@ class OpenDevice:
         self.physical = physical
         self.queue_family = self._transfer_queue_family()
         device_coherent = any("Dc" in one["flags"] and not one["barred"] for one in described["memory_types"])
-        wanted = {MAP_MEMORY2: True, MAP_PLACED: True, DEVICE_COHERENT_MEMORY: device_coherent}
+        wanted = {
+            MAP_MEMORY2: True,
+            MAP_PLACED: True,
+            DEVICE_COHERENT_MEMORY: device_coherent,
+            EXTERNAL_MEMORY_HOST: described["api_version"] >= "1.1",  # it needs VK_KHR_external_memory, promoted there
+        }
         enabled = [name for name, want in wanted.items() if want and name in extensions]
         names = [ffi.new("char[]", name.encode()) for name in enabled]
         name_list = ffi.new("char *[]", names or [ffi.NULL])
@@ -117,6 +122,26 @@ class OpenDevice:
         at("vkAllocateMemory")
         check("vkAllocateMemory", vk.lib.vkAllocateMemory(self.handle, info, vk.ffi.NULL, memory))
         return int(vk.ffi.cast("uintptr_t", memory[0]))
+
+    def pointer_types(self, address: int) -> list[int]:
+        """The memory types that take a pointer to this process's own memory; none where the driver refuses it.
+
+        address: a multiple of minImportedHostPointerAlignment
+        (VUID-vkGetMemoryHostPointerPropertiesEXT-pHostPointer-01753). Raises CallFailed where memory runs out.
+        """
+        name = "vkGetMemoryHostPointerPropertiesEXT"
+        function = self.function(name)
+        if not function:
+            return []
+        found = vk.ffi.new("VkMemoryHostPointerPropertiesEXT *")
+        found.sType = vk.VK_STRUCTURE_TYPE_MEMORY_HOST_POINTER_PROPERTIES_EXT
+        pointer, kind = vk.ffi.cast("void *", address), vk.VK_EXTERNAL_MEMORY_HANDLE_TYPE_HOST_ALLOCATION_BIT_EXT
+        at(name)
+        result = vk.ffi.cast(f"PFN_{name}", function)(self.handle, kind, pointer, found)
+        if result == vk.VK_ERROR_INVALID_EXTERNAL_HANDLE:
+            return []
+        check(name, result)
+        return [i for i in range(found.memoryTypeBits.bit_length()) if found.memoryTypeBits >> i & 1]
 
     def free(self, memory: int) -> None:
         """vkFreeMemory; a mapped object is unmapped by it."""

@@ -33,6 +33,21 @@ def prove(device: OpenDevice, facts: Facts) -> dict[str, Any]:
     return {"resolves": {name: device.function(name) != 0 for name in _NAMES}, "proofs": proofs}
 
 
+def pointer_types(device: OpenDevice, facts: Facts) -> list[int] | None:
+    """The memory types that take a pointer to a page of this process; None where the device imports none."""
+    limits = facts["host_import"]
+    if limits is None:
+        return None
+    alignment = limits["min_imported_host_pointer_alignment"]
+    begin = addresses.map_pages(2 * max(alignment, addresses.PAGE), addresses.READ_WRITE)
+    try:
+        return device.pointer_types(-(-begin // alignment) * alignment)
+    except CallFailed:
+        return []
+    finally:
+        addresses.unmap_pages(begin, 2 * max(alignment, addresses.PAGE))
+
+
 class Wrong(Exception):
     """What is not as it must be: a cause, in the shape of model.measured.Cause."""
 

@@ -50,6 +50,8 @@ class Server:
         match request:
             case {"type": "Prove", "device": index}:
                 self.reply(self.prove(index))
+            case {"type": "AskPointer", "device": index}:
+                self.reply({"type": "PointerTypes", "pointer_types": self.pointer_types(index)})
             case {"type": "Finish"}:
                 self.close()
                 self.reply({"type": "Finished"})
@@ -122,4 +124,11 @@ class Server:
         """The live proof of one device, as messages.Proved."""
         from vkmapctl.inside.proof import prove
 
-        return {"type": "Proved", **prove(self.device(index), self._devices[index])}
+        proved = prove(self.device(index), self._devices[index])
+        return {"type": "Proved", **proved, "pointer_types": self.pointer_types(index)}
+
+    def pointer_types(self, index: int) -> list[int] | None:
+        """The memory types that take a pointer to host memory; None where the device imports none."""
+        from vkmapctl.inside.proof import pointer_types
+
+        return pointer_types(self.device(index), self._devices[index])

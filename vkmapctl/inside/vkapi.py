@@ -15,7 +15,7 @@ from vkmapctl.errors import CallFailed, Unsupported
 from vkmapctl.inside.current_call import at
 from vkmapctl.inside.no_device import no_device
 from vkmapctl.inside.versions import driver_version_text, version_text
-from vkmapctl.rules import MAP_MEMORY2, MAP_PLACED, aligned_to, why_barred
+from vkmapctl.rules import EXTERNAL_MEMORY_HOST, MAP_MEMORY2, MAP_PLACED, aligned_to, why_barred
 from vkmapctl.text import clean
 
 T = TypeVar("T")
@@ -80,7 +80,6 @@ def unload() -> None:
 API_1_4 = 1 << 22 | 4 << 12
 MEMORY_BUDGET = "VK_EXT_memory_budget"
 PCI_BUS_INFO = "VK_EXT_pci_bus_info"
-EXTERNAL_MEMORY_HOST = "VK_EXT_external_memory_host"
 DEVICE_COHERENT_MEMORY = "VK_AMD_device_coherent_memory"
 SHOWN_EXTENSIONS = (
     MAP_MEMORY2, MAP_PLACED, MEMORY_BUDGET, PCI_BUS_INFO, EXTERNAL_MEMORY_HOST, DEVICE_COHERENT_MEMORY,
@@ -89,6 +88,7 @@ SHOWN_EXTENSIONS = (
 PLACED_FEATURES, _PLACED_PROPERTIES = 1000272000, 1000272001
 _UNFILLED = 0xA5A5A5A5
 _TRIES = 3
+MOST_IMPORT_ALIGNMENT = 65536  # Vulkan spec, table of required limits
 PLACED_FLAGS = ("memory_map_placed", "memory_map_range_placed", "memory_unmap_reserve")
 _FLAG_NAMES = ("De", "Vi", "Co", "Ca", "La", "Pr", "Dc", "Du", "Rd")
 _TYPE_NAMES = ("other", "integrated", "discrete", "virtual", "cpu")
@@ -273,6 +273,18 @@ def _placed(physical: Any, *, advertised: bool, emulated: bool) -> tuple[Facts, 
     return placed, features.memoryMapPlaced != _UNFILLED
 
 
+def _host_import(physical: Any, extensions: Mapping[str, int]) -> Facts | None:
+    """model.HostImport, of a device that has the extension; which memory types take a pointer is not asked."""
+    if EXTERNAL_MEMORY_HOST not in extensions:
+        return None
+    limits = vk.ffi.new("VkPhysicalDeviceExternalMemoryHostPropertiesEXT *")
+    limits.sType = vk.VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_MEMORY_HOST_PROPERTIES_EXT
+    query = vk.ffi.new("VkPhysicalDeviceProperties2 *")
+    query.sType, query.pNext = vk.VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, limits
+    vk.lib.vkGetPhysicalDeviceProperties2(physical, query)
+    return {"min_imported_host_pointer_alignment": limits.minImportedHostPointerAlignment, "memory_types": None}
+
+
 def _has_device_coherent_memory(physical: Any) -> bool:
     """The feature deviceCoherentMemory, without which its memory types must not be allocated from."""
     features = vk.ffi.new("VkPhysicalDeviceCoherentMemoryFeaturesAMD *")
@@ -313,7 +325,9 @@ def _memory(physical: Any, extensions: Mapping[str, int]) -> tuple[list[Facts], 
     return heaps, types
 
 
-def _believed(heaps: list[Facts], types: list[Facts], limits: Facts) -> Iterator[tuple[str, str]]:
+def _believed(
+    heaps: list[Facts], types: list[Facts], limits: Facts, host_import: Facts | None
+) -> Iterator[tuple[str, str]]:
     """Corrects what cannot be, and says so: code and message."""
     for heap in heaps:
         budget, size = heap["budget"], heap["size"]
@@ -334,6 +348,11 @@ def _believed(heaps: list[Facts], types: list[Facts], limits: Facts) -> Iterator
     alignment = limits["min_memory_map_alignment"]
     if alignment != aligned_to(alignment):
         yield "map-alignment", f"minMemoryMapAlignment is {alignment}, which is no power of two; 1 is taken"
+    alignment = host_import["min_imported_host_pointer_alignment"] if host_import else 1
+    if host_import and alignment != aligned_to(alignment):
+        host_import["min_imported_host_pointer_alignment"] = MOST_IMPORT_ALIGNMENT
+        told = f"minImportedHostPointerAlignment is {alignment}, which is no power of two"
+        yield "import-alignment", f"{told}; {MOST_IMPORT_ALIGNMENT} is taken"
     if not limits["non_coherent_atom_size"]:
         limits["non_coherent_atom_size"] = 1
         yield "atom-size", "nonCoherentAtomSize is 0, which is no power of two; 1 is taken"
@@ -365,7 +384,8 @@ def describe(index: int, physical: Any, *, emulated: bool = False) -> tuple[Fact
         "max_memory_allocation_count": properties.limits.maxMemoryAllocationCount,
         "max_memory_allocation_size": sizes.maxMemoryAllocationSize,
     }
-    wrong = [*_believed(heaps, types, limits)]
+    host_import = _host_import(physical, extensions)
+    wrong = [*_believed(heaps, types, limits, host_import)]
     if not filled:
         wrong.append(("features-unfilled", f"{MAP_PLACED} is there, but its features are left unfilled"))
     map2 = "khr" if MAP_MEMORY2 in extensions else "none"
@@ -393,5 +413,6 @@ def describe(index: int, physical: Any, *, emulated: bool = False) -> tuple[Fact
         "route": "core" if properties.apiVersion >= API_1_4 else map2,
         "placed": placed,
         "pci_address": pci_address if PCI_BUS_INFO in extensions else None,
+        "host_import": host_import,
     }
     return device, [(code, f"{device['name']}: {message}") for code, message in wrong]

@@ -7,7 +7,7 @@ anyone needs, and the guards tell afterwards.
 import os
 import random
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import NamedTuple
@@ -70,6 +70,24 @@ def take(length: int, *, alignment: int = PAGE, protection: int = addresses.NONE
     if protection:
         addresses.map_pages(length, protection, address=begin)
     return taken
+
+
+@contextmanager
+def host_memory(lengths: Sequence[int], alignment: int) -> Iterator[list[Range]]:
+    """This process's own memory to import from: ranges between guards, at a multiple of the alignment.
+
+    Every page is written once, so that what an import costs is not the price of fresh pages.
+    """
+    taken: list[Range] = []
+    try:
+        for length in lengths:
+            one = take(length, alignment=max(alignment, PAGE), protection=addresses.READ_WRITE)
+            taken.append(one)
+            addresses.fill(one.begin, 1, one.length)
+        yield taken
+    finally:
+        for one in taken:
+            one.release()
 
 
 def _quiet(length: int) -> int:

@@ -6,12 +6,15 @@ Every table, export, comparison, threshold and warning tells rows apart by what 
 from collections.abc import Callable, Collection, Sequence
 from typing import Literal, NamedTuple
 
+import msgspec
+
 from vkmapctl import units
 from vkmapctl.model.base import Data
 from vkmapctl.rules import Api
 
 Touch = Literal["none", "first", "write", "read", "verify"]
 UnmapOrder = Literal["same", "reverse", "random"]
+Imported = Literal["none", "host"]
 EFFORT = ("seed", "duration_seconds", "iterations", "warmup_seconds", "period_seconds", "script")
 
 
@@ -22,7 +25,8 @@ class Case(Data, frozen=True):
     `any`, `low4g`, `low2g`, an address in hexadecimal, or None. rate: cycles per second and thread. period_seconds:
     length of a round. steps, script: of a scripted job the number of its steps, and a digest of them and their objects.
     fill: the addresses that `placed` names are used up first. together: devices that work at the same time.
-    gap_seconds: slept before each cycle. None in seed to warmup_seconds: a file of vkmapctl 0.1 does not tell.
+    gap_seconds: slept before each cycle. imported: objects are imported from a host range instead of mapped, and freed
+    instead of unmapped. None in seed to warmup_seconds: a file of vkmapctl 0.1 does not tell.
     """
 
     device: int
@@ -50,6 +54,7 @@ class Case(Data, frozen=True):
     fill: bool = False
     together: int = 1
     gap_seconds: float = 0.0
+    imported: Imported = msgspec.field(default="none", name="import")
 
     @property
     def waits(self) -> bool:
@@ -110,6 +115,7 @@ ASPECTS = (
     Aspect("rate", lambda c: units.NONE if c.rate is None else f"{units.exact(c.rate)}/s", usual=units.NONE),
     Aspect("gap", lambda c: _seconds(c.gap_seconds), usual="0 s"),
     Aspect("script", lambda c: c.script and f"{c.steps} steps {c.script}", usual="", numeric=False, detail=True),
+    Aspect("import", lambda c: c.imported, "import {}", "none", numeric=False),
     Aspect("filled", lambda c: "yes" if c.fill else "no", "addresses filled", "no", numeric=False),
     Aspect("seed", lambda c: _count(c.seed), "seed {}", "1", detail=True),
     Aspect("duration", lambda c: _seconds(c.duration_seconds), "for {}", "2 s", detail=True),

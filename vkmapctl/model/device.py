@@ -88,6 +88,15 @@ class Placed(Data, frozen=True):
     emulated: bool = False
 
 
+class HostImport(Data, frozen=True):
+    """VK_EXT_external_memory_host: the limit, in bytes. memory_types: those that take a pointer to memory which the
+    process has for itself (vkGetMemoryHostPointerPropertiesEXT); None where no driver was asked.
+    """
+
+    min_imported_host_pointer_alignment: int
+    memory_types: tuple[int, ...] | None = None
+
+
 class Device(Data, frozen=True):
     """A physical device: vulkaninfo's summary block and what mapping needs.
 
@@ -115,6 +124,7 @@ class Device(Data, frozen=True):
     route: Literal["core", "khr", "none"]
     placed: Placed
     pci_address: str | None = None
+    host_import: HostImport | None = None
 
     @property
     def software(self) -> bool:

@@ -79,8 +79,16 @@ class Allocate(ScriptStep, frozen=True, tag="allocate"):
     weight: Weight = 1.0
 
 
+class Import(ScriptStep, frozen=True, tag="import"):
+    """Makes an object of the host's own memory, without a map: its size, or the first `size` bytes of it."""
+
+    object: Object = 0
+    size: Bytes | None = None
+    weight: Weight = 1.0
+
+
 class Free(ScriptStep, frozen=True, tag="free"):
-    """Frees the memory that an allocate step gave."""
+    """Frees the memory that an allocate or an import step gave."""
 
     object: Object = 0
     weight: Weight = 1.0
@@ -120,7 +128,7 @@ class Repeat(ScriptStep, frozen=True, tag="repeat"):
 
 AnyStep = (
     Map | Unmap | First | Write | Read | Verify | Flush | Invalidate
-    | Allocate | Free | Reserve | Release | Pause | Repeat
+    | Allocate | Import | Free | Reserve | Release | Pause | Repeat
 )  # fmt: skip
 
 

@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 
 from vkmapctl.model.base import Data, Note
-from vkmapctl.model.case import Case, Touch, UnmapOrder
-from vkmapctl.model.script import AnyStep
+from vkmapctl.model.case import Case, Imported, Touch, UnmapOrder
+from vkmapctl.model.script import AnyStep, Import, walk
 
 
 class Workload(Data, frozen=True):
@@ -44,12 +44,18 @@ class Workload(Data, frozen=True):
     question: str = ""
     jobs: tuple["Workload", ...] = ()
     gap_seconds: float = 0.0
+    imported: Imported = msgspec.field(default="none", name="import")
 
     def asked(self) -> dict[str, Any]:
         """What is asked of each of its rows, by the names that Case has for it; where and how much is not in it."""
         alike = {name: getattr(self, name) for name in Case.__struct_fields__ if hasattr(self, name)}
         del alike["api"], alike["memory_type"]  # words here, and what they mean on a device there
         return alike | {"part": self.name, "duration_seconds": self.seconds, "steps": len(self.steps)}
+
+    @property
+    def imports(self) -> bool:
+        """Whether objects are imported from host memory, as asked for or by steps."""
+        return self.imported == "host" or any(isinstance(step, Import) for _, step in walk(self.steps))
 
     def parts(self) -> tuple["Workload", ...]:
         """The sets of flags to measure, one after the other."""
@@ -71,6 +77,11 @@ class Job(Case, frozen=True, kw_only=True):
     draws: int | None = None
     object_sizes: tuple[int, ...] = ()
     fitted: bool = False
+
+    @property
+    def imports(self) -> bool:
+        """Whether objects of it are imported from host memory, as asked for or by steps."""
+        return self.imported == "host" or any(isinstance(step, Import) for _, step in walk(self.scripted))
 
     @property
     def object_count(self) -> int:

@@ -73,13 +73,13 @@ def _of_one(read: Callable[[Any], Any], schema: dict[str, Any], metavar: str = "
     return Kind(lambda value: [read(value)], schema, metavar, limits)
 
 
-def _words(*known: str) -> Kind:
+def _words(*known: str, bare: str | None = None) -> Kind:
     def values(value: Any) -> list[Any]:
         if value not in known:
             raise ValueError(f"'{value}' is unknown{nearest(str(value), known)}; known: {', '.join(known)}")
         return [value]
 
-    return Kind(values, {"enum": list(known)}, choices=known)
+    return Kind(values, {"enum": list(known)}, choices=known, bare=bare)
 
 
 def _whole(low: int, high: int, *, ranges: bool = False) -> Kind:
@@ -199,6 +199,7 @@ _STEPS = _of_one(lambda value: value, {"type": "array"})  # workload_file knows 
 APIS = _words("auto", "core", "khr", "v1", "all")
 TOUCHES = _words("none", "first", "write", "read", "verify")
 UNMAP_ORDERS = _words("same", "reverse", "random")
+IMPORTS = _words("none", "host", bare="host")
 
 OPTIONS = (
     Option("name", _of_one(_name, {"type": "string"}), "shown beside each row of the job", flag=False),
@@ -224,6 +225,11 @@ OPTIONS = (
     Option(
         "reserve", _SWITCH, "unmap with the reserve flag, and check that the range stays taken",
         default=False, with_steps=False,
+    ),
+    Option(
+        "import", IMPORTS,
+        "import each object from host memory (host, or no value) and free it, instead of map and unmap",
+        default="none", stored="imported", with_steps=False,
     ),
     Option("touch", TOUCHES, "what is done to the mapped bytes", default="none", with_steps=False),
     Option(

@@ -32,6 +32,13 @@ def program_bytes(job: Job) -> int:
     return job.object_count * job.threads * cycles * _STEPS_OF_AN_OBJECT * _STEP_BYTES
 
 
+def is_coherent(job: Job, device: Device) -> bool:
+    """Whether touches need no flush. What was imported is not mapped, so that none may name it, and the host alone
+    works on it (VUID-VkMappedMemoryRange-memory-00684).
+    """
+    return job.imported == "host" or device.memory_type(job.memory_type).coherent
+
+
 def atom_range(offset: int, end: int, allocation_size: int, atom: int) -> tuple[int, int]:
     """The part of [offset, end) that flush and invalidate can name, as (begin, end); empty if begin >= end.
 
@@ -57,7 +64,7 @@ def offsets_of(job: Job, device: Device, thread: int) -> list[list[int]]:
 
 
 def cycles_of(job: Job, device: Device, addresses: list[int], thread: int) -> list[list[LoopStep]]:
-    """The program of one thread. addresses: where each live object is placed, empty for ordinary maps.
+    """The program of one thread. addresses: where each live object is placed or imported from; empty for ordinary maps.
 
     Touching `verify` checks what the mapping before wrote and then writes anew, so every unmap is checked by the
     next map; a random range is therefore mapped twice in a row. Memory that is not coherent is flushed and
@@ -87,6 +94,9 @@ def _cycle(job: Job, device: Device, addresses: list[int], offsets: list[int], o
     sizes = [job.allocation_size - offset if job.map_size is None else job.map_size for offset in offsets]
     steps = [LoopStep(Op.PAUSE, size=round(job.gap_seconds * 1e9))] if job.gap_seconds else []
     for i, (offset, size) in enumerate(zip(offsets, sizes, strict=True)):
+        if job.imported == "host":
+            steps += [LoopStep(Op.IMPORT, i, size=size, address=addresses[i]), *_touch(job, device, i, offset, size)]
+            continue
         address = addresses[i] if addresses else 0
         flags = PLACED if addresses else 0
         steps.append(LoopStep(Op.MAP, i, offset, size, whole=job.map_size is None, flags=flags, address=address))
@@ -94,6 +104,9 @@ def _cycle(job: Job, device: Device, addresses: list[int], offsets: list[int], o
             steps.append(LoopStep(Op.RELEASE_KEPT, i))
         steps += _touch(job, device, i, offset, size)
     for i in order:
+        if job.imported == "host":
+            steps.append(LoopStep(Op.FREE, i))
+            continue
         steps.append(LoopStep(Op.UNMAP, i, flags=RESERVE if job.reserve else 0))
         if addresses and not job.reserve:
             steps.append(LoopStep(Op.HOLD, i, size=page_ceil(sizes[i]), address=addresses[i]))
@@ -104,7 +117,7 @@ def _touch(job: Job, device: Device, index: int, offset: int, size: int) -> list
     if job.touch == "none":
         return []
     begin, end = offset, offset + size
-    coherent = device.memory_type(job.memory_type).coherent
+    coherent = is_coherent(job, device)
     if not coherent:
         begin, end = atom_range(begin, end, job.allocation_size, device.limits.non_coherent_atom_size)
     if begin >= end:

@@ -2,7 +2,7 @@
 
 import copy
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -16,6 +16,7 @@ from vkmapctl.model.script import (
     First,
     Flush,
     Free,
+    Import,
     Invalidate,
     Map,
     Pause,
@@ -29,6 +30,7 @@ from vkmapctl.model.script import (
     Write,
     walk,
 )
+from vkmapctl.plans import importing
 from vkmapctl.plans.options import LONGEST_PAUSE_SECONDS
 from vkmapctl.plans.program import page_ceil
 from vkmapctl.rules import PLACED, RESERVE
@@ -60,7 +62,7 @@ class NamedRange(msgspec.Struct):
 
 
 class Thing(msgspec.Struct):
-    """An object's state: mapped is (offset, size) or None; kept is OWN or a range's name."""
+    """An object's state: mapped is (offset, size) or None, all of it where imported; kept is OWN or a range's name."""
 
     size: int
     allocated: bool
@@ -68,6 +70,7 @@ class Thing(msgspec.Struct):
     mapped: tuple[int, int] | None = None
     range: str | None = None
     kept: str | None = None
+    imported: bool = False
 
 
 def resolved(steps: Sequence[AnyStep], path: str = "steps") -> tuple[AnyStep, ...]:
@@ -127,9 +130,15 @@ def object_count(steps: Sequence[AnyStep]) -> int:
 
 
 def begins_free(steps: Sequence[AnyStep], count: int) -> set[int]:
-    """Objects that start without memory: those that a step allocates."""
-    wanted = {step.object for _, step in walk(steps) if isinstance(step, Allocate)}
+    """Objects that start without memory: those that a step allocates or imports."""
+    wanted = {step.object for _, step in walk(steps) if isinstance(step, Allocate | Import)}
     return set(range(count)) if "any" in wanted else {one for one in wanted if isinstance(one, int)}
+
+
+def imported_objects(steps: Sequence[AnyStep], count: int) -> list[int]:
+    """Objects that a step imports: each needs a host range of its own."""
+    wanted = {step.object for _, step in walk(steps) if isinstance(step, Import)}
+    return [*range(count)] if "any" in wanted else sorted(one for one in wanted if isinstance(one, int))
 
 
 def needs(steps: Sequence[AnyStep]) -> tuple[bool, bool, bool]:
@@ -144,16 +153,18 @@ def cycle_of(
     sizes: Sequence[int],
     addresses: dict[str, int],
     *,
+    hosts: Mapping[int, int] | None = None,
     draws: int | None = None,
     seed: int = 0,
     device: Device | None = None,
 ) -> list[LoopStep]:
-    """One whole cycle. addresses: of each named range. Without a device its limits are not checked.
+    """One whole cycle. addresses: of each named range; hosts: of the host memory that each object is imported from.
+    Without a device its limits are not checked.
 
     With `draws`, the steps are drawn by weight so many times among those that are possible, and the cycle ends by
     undoing what is left. The same arguments give the same steps. Raises Impossible.
     """
-    machine = Walk(steps, sizes, addresses, random.Random(seed), device)
+    machine = Walk(steps, sizes, addresses, random.Random(seed), device, hosts or {})
     if draws is None:
         machine.sequence(steps, "steps")
         machine.check_end()
@@ -173,6 +184,7 @@ class Walk:
         addresses: dict[str, int],
         generator: random.Random,
         device: Device | None,
+        hosts: Mapping[int, int],
     ) -> None:
         free = begins_free(steps, len(sizes))
         self._things = [Thing(size, i not in free) for i, size in enumerate(sizes)]
@@ -180,7 +192,7 @@ class Walk:
         self._ranges = ranges_of(steps)
         for name, one in self._ranges.items():
             one.address = addresses.get(name, 0)
-        self._random, self._device = generator, device
+        self._random, self._device, self._hosts = generator, device, hosts
         self.emitted: list[LoopStep] = []
 
     def sequence(self, steps: Sequence[AnyStep], path: str) -> None:
@@ -207,7 +219,7 @@ class Walk:
     def undo(self) -> None:
         """Unmaps, frees and releases what is left, so that the next cycle begins as this one did."""
         for i, thing in enumerate(self._things):
-            if thing.mapped:
+            if thing.mapped and not thing.imported:
                 self._apply(Unmap(i), i)
             if thing.kept == OWN:
                 self._apply(Release(object=i), i)
@@ -221,7 +233,7 @@ class Walk:
         """Raises Impossible where the steps cannot run again from the start."""
         again = "and the steps run again from the start"
         for i, thing in enumerate(self._things):
-            if thing.mapped:
+            if thing.mapped and not thing.imported:
                 raise Impossible(f"object {i} is still mapped at the end, {again}", "steps")
             if thing.owned:
                 raise Impossible(f"object {i} is still allocated at the end, {again}", "steps")
@@ -289,6 +301,8 @@ class Walk:
                 self._touch(step, i)
             case Allocate() | Free():
                 self._memory(step, i)
+            case Import():
+                self._import(step, i)
             case Reserve():
                 self._reserve(step)
             case Release():
@@ -300,6 +314,8 @@ class Walk:
         thing, offset = self._things[i], int(step.offset)
         if not thing.allocated:
             raise Impossible(f"object {i} has no memory at this point")
+        if thing.imported:
+            raise Impossible(f"object {i} is imported: it is touched where it is")
         if thing.mapped:
             raise Impossible(f"object {i} is mapped already (VUID-VkMemoryMapInfo-memory-07958)")
         size = thing.size - offset if step.size is None else int(step.size)
@@ -339,7 +355,7 @@ class Walk:
 
     def _unmap(self, step: Unmap, i: int) -> None:
         thing = self._things[i]
-        if not thing.mapped:
+        if not thing.mapped or thing.imported:
             raise Impossible(f"object {i} is not mapped at this point")
         if step.reserve and thing.kept == OWN:
             raise Impossible(f"object {i} keeps addresses of an earlier unmap: release them first")
@@ -365,6 +381,8 @@ class Walk:
         if offset < begin or size <= 0 or offset + size > end:
             raise Impossible(f"{offset} + {size} bytes are not inside the mapping of {begin} to {end}")
         op = _TOUCHES[type(step)]
+        if op in (Op.FLUSH, Op.INVALIDATE) and thing.imported:
+            raise Impossible(f"object {i} is imported, not mapped (VUID-VkMappedMemoryRange-memory-00684)")
         if op in (Op.FLUSH, Op.INVALIDATE) and self._device:
             atom = self._device.limits.non_coherent_atom_size
             if offset % atom or (size % atom and offset + size != thing.size):
@@ -376,9 +394,10 @@ class Walk:
         if isinstance(step, Free):
             if not thing.owned:
                 raise Impossible(f"object {i} has no memory that a step has allocated")
-            if thing.mapped:
+            if thing.mapped and not thing.imported:
                 raise Impossible(f"object {i} is mapped at this point")
-            thing.allocated = thing.owned = False
+            thing.mapped = None if thing.imported else thing.mapped
+            thing.allocated = thing.owned = thing.imported = False
             self._emit(Op.FREE, i)
             return
         if thing.allocated:
@@ -389,6 +408,21 @@ class Walk:
         thing.allocated = thing.owned = True
         thing.size = size
         self._emit(Op.ALLOCATE, i, size=size)
+
+    def _import(self, step: Import, i: int) -> None:
+        thing = self._things[i]
+        if thing.allocated:
+            raise Impossible(f"object {i} has memory already")
+        size = self._sizes[i] if step.size is None else int(step.size)
+        if not 0 < size <= self._sizes[i]:
+            raise Impossible(f"{size} bytes are not a part of object {i}, of {self._sizes[i]} bytes")
+        alignment = importing.alignment(self._device) if self._device else 1
+        if size % alignment:
+            vuid = "VUID-VkMemoryAllocateInfo-allocationSize-01745"
+            raise Impossible(f"the size of an import must be a multiple of {alignment} ({vuid})")
+        thing.allocated = thing.owned = thing.imported = True
+        thing.size, thing.mapped = size, (0, size)
+        self._emit(Op.IMPORT, i, size=size, address=self._hosts.get(i, 0))
 
     def _reserve(self, step: Reserve) -> None:
         one = self._ranges[step.range]

@@ -13,7 +13,8 @@ from vkmapctl.errors import Unsupported, UsageProblem
 from vkmapctl.model.base import Note
 from vkmapctl.model.device import MALLOC, MALLOC_TYPE, Device, MemoryType, Room
 from vkmapctl.model.workload import Job, Plan, Workload
-from vkmapctl.plans.program import atom_range, page_ceil, program_bytes
+from vkmapctl.plans import importing
+from vkmapctl.plans.program import atom_range, is_coherent, page_ceil, program_bytes
 from vkmapctl.plans.script import Impossible, cycle_of, needs, object_count
 from vkmapctl.rules import Api
 
@@ -34,18 +35,22 @@ def resolve(workload: Workload, device: Device, room: Room) -> Plan:
     Raises UsageProblem for a request that makes no sense anywhere, Unsupported for one that this device or
     machine cannot meet; the message names the feature or the figures.
     """
+    if workload.imports:
+        importing.refuse(workload, device)
     _refuse_missing_features(workload, device)
     apis = _apis(workload, device)
-    groups, notes = [], []
-    for memory_type in _memory_types(workload.memory_type, device):
+    types, left_out = _memory_types(workload, device)
+    groups, notes = [], left_out
+    for memory_type in types:
         sizes = _sizes(workload, device, memory_type, room.memory)
         for size, offset in itertools.product(sizes, workload.offsets):
             job = replace(_job(workload, device, memory_type, size, offset), fitted=sizes[size])
             _check_range(job, device)
             _check_memory(job, device, room)
             _check_script(job, device)
-            notes += [*_touch_notes(job, device), *_size_notes(job, device)]
-            groups.append(tuple(replace(job, api=api) for api in (apis[:1] if memory_type is MALLOC_TYPE else apis)))
+            notes += [*_touch_notes(job, device), *_size_notes(job, device), *importing.notes(job, device)]
+            maps_nothing = memory_type is MALLOC_TYPE or job.imported == "host"
+            groups.append(tuple(replace(job, api=api) for api in (apis[:1] if maps_nothing else apis)))
     if workload.placed and not workload.reserve:
         notes.append(
             Note(
@@ -156,7 +161,13 @@ def _apis(workload: Workload, device: Device) -> tuple[Api, ...]:
     return chosen
 
 
-def _memory_types(wanted: str, device: Device) -> list[MemoryType]:
+def _memory_types(workload: Workload, device: Device) -> tuple[list[MemoryType], list[Note]]:
+    """What to measure on, and notes on what is left out."""
+    chosen = _types_asked(workload.memory_type, device, mapped=workload.imported == "none")
+    return importing.takers(workload, device, chosen) if workload.imports else (chosen, [])
+
+
+def _types_asked(wanted: str, device: Device, *, mapped: bool) -> list[MemoryType]:
     usable = [one for one in device.memory_types if one.usable]
     if not usable:
         raise Unsupported(f"{device.name}: {device.no_memory}")
@@ -171,7 +182,7 @@ def _memory_types(wanted: str, device: Device) -> list[MemoryType]:
         if len(wanted) > LONGEST_INDEX or int(wanted) >= len(device.memory_types):
             raise UsageProblem(f"{device.name} has no memory type {wanted}", known)
         chosen = device.memory_types[int(wanted)]
-        if not chosen.usable:
+        if not chosen.usable and (mapped or chosen.barred):
             reason = f"cannot be used: {chosen.barred}" if chosen.barred else "is not host-visible"
             raise Unsupported(f"memory type {chosen.label} of {device.name} {reason}", known)
         return [chosen]
@@ -251,7 +262,9 @@ def _check_range(job: Job, device: Device) -> None:
         )
     if job.placed:
         _check_placed(job, device)
-    if job.touch != "none" and not device.memory_type(job.memory_type).coherent:
+    if job.imported == "host":
+        importing.check_size(job, device)
+    if job.touch != "none" and not is_coherent(job, device):
         atom = device.limits.non_coherent_atom_size
         end = allocation if job.map_size is None else first + job.map_size
         begin, end = atom_range(first, end, allocation, atom)
@@ -288,8 +301,8 @@ def _check_memory(job: Job, device: Device, room: Room) -> None:
     count, need = job.object_count * job.threads, job.memory_bytes
     what = units.size(job.allocation_size) + (f" x {count} = {units.size(need)}" if count > 1 else "")
     memory_type = device.memory_type(job.memory_type)
-    in_host_memory = memory_type is MALLOC_TYPE or device.software or device.type == "integrated"
-    if memory_type is not MALLOC_TYPE:
+    in_host_memory = memory_type is MALLOC_TYPE or job.imports or device.software or device.type == "integrated"
+    if memory_type is not MALLOC_TYPE and not job.imports:  # the heap of what is imported may be of 0 bytes
         heap, free = device.heaps[memory_type.heap], _free(device, memory_type)
         if need > heap.size or need > free:
             raise Unsupported(
@@ -313,7 +326,7 @@ def _check_memory(job: Job, device: Device, room: Room) -> None:
             "lower --live or --threads",
         )
     # Where an object costs a mapping for sure, and placed one more for its guard. A driver that runs out may die of it.
-    mappings = 2 * count if job.placed else count if device.software else 0
+    mappings = 2 * count if job.placed else 3 * count if job.imports else count if device.software else 0
     if mappings > room.mappings - MAPPINGS_LEFT_ALONE:
         raise Unsupported(
             f"{count} objects need {mappings} mappings: this process may have {max(room.mappings, 0)} more, "
@@ -341,7 +354,7 @@ def _touch_notes(job: Job, device: Device) -> list[Note]:
     memory_type = device.memory_type(job.memory_type)
     atom = device.limits.non_coherent_atom_size
     ends = [job.offset, job.map_size or 0] if isinstance(job.offset, int) else [1]
-    if job.touch == "none" or memory_type.coherent or not any(int(end) % atom for end in ends):
+    if job.touch == "none" or is_coherent(job, device) or not any(int(end) % atom for end in ends):
         return []
     return [
         Note(

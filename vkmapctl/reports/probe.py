@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from vkmapctl import units
-from vkmapctl.model.device import Device, Probe, Proof
+from vkmapctl.model.device import Device, HostImport, Probe, Proof
 from vkmapctl.model.documents import ProbeReport
 from vkmapctl.reports.common import notes_view, status_text
 from vkmapctl.reports.elements import Block, Element, Table, Text, grid, table
@@ -39,6 +39,8 @@ def _device_view(probe: Probe) -> Iterable[Element]:
         yield Block(Text.of(status_text(probe.status), f": {probe.reason}"))
     for part in _placed_table(device):
         yield Block(part)
+    if device.host_import:
+        yield Block(Text(_import_text(device.host_import)))
     if device.memory_types:
         yield Block(_memory_table(device))
     else:
@@ -119,6 +121,13 @@ def _placed_table(device: Device) -> Iterable[Text | Table]:
         table.add(f"  {name}", Text("yes", style="green") if value else Text("no", style="yellow"))
     table.add("  minPlacedMemoryMapAlignment", str(placed.min_placed_memory_map_alignment or NONE))
     yield table
+
+
+def _import_text(limits: HostImport) -> str:
+    types = limits.memory_types
+    accepted = f"memory types {', '.join(f'#{one}' for one in types)}" if types else "no memory type"
+    told = "" if types is None else f", taken by {accepted}"
+    return f"\nhost pointers: minImportedHostPointerAlignment {limits.min_imported_host_pointer_alignment}{told}"
 
 
 def _memory_table(device: Device) -> Table:

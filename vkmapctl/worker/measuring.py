@@ -27,7 +27,7 @@ from vkmapctl.native import Pass
 from vkmapctl.plans.program import cycles_of, page_ceil, thread_seed
 from vkmapctl.plans.script import ranges_of
 from vkmapctl.worker.leaks import Leaks, process_usage
-from vkmapctl.worker.objects import allocated, scripted_cycle
+from vkmapctl.worker.objects import allocated, host_memory_of, scripted_cycle
 
 ROUNDS = 10
 MAPPINGS_SLACK = 64  # a driver's own pools and caches
@@ -143,15 +143,18 @@ class Measuring:
                 objects = held.enter_context(allocated(device, first))
                 if first.scripted:
                     addresses = {}
+                    hosts = held.enter_context(host_memory_of(device, first))
+                    self._ranges += hosts.values()
                     for name, wanted in ranges_of(first.scripted).items():
                         one = reserve_for(wanted.wanted, wanted.size)
                         held.callback(one.release_guards)
                         chosen.callback(one.release_middle)  # the steps themselves take it
                         self._ranges.append(one)
                         addresses[name] = one.begin
-                    threads.append((objects, [scripted_cycle(first, facts, addresses, thread)]))
+                    threads.append((objects, [scripted_cycle(first, facts, addresses, hosts, thread)]))
                     continue
-                places = held.enter_context(_placed_at(first)) if first.placed else []
+                imported = [*held.enter_context(host_memory_of(device, first)).values()]
+                places = imported or (held.enter_context(_placed_at(first)) if first.placed else [])
                 self._ranges += places
                 threads.append((objects, cycles_of(first, facts, [one.begin for one in places], thread)))
             if first.fill:
