@@ -124,3 +124,16 @@ def export(run: Path, wanted: str, output: Path | None, force: bool) -> int:
     else:
         console.write_bytes(data)
     return ExitCode.OK
+
+
+@report.command()
+@click.argument("kind", required=False)
+def schema(kind: str | None) -> int:
+    """Print the JSON Schema of saved documents: of one KIND (stress, probe, verify, …), or of all."""
+    import msgspec
+
+    from vkmapctl.commands import console
+    from vkmapctl.reports.schema import schema as made
+
+    console.write_bytes(msgspec.json.format(msgspec.json.encode(made(kind)), indent=1) + b"\n")
+    return ExitCode.OK
