@@ -90,7 +90,7 @@ def compile_reference(folder: Path, sources: Sequence[str], output: str, *flags:
     return target
 
 
-NAMES = ("pairs1", "pairs2", "clocked1", "clocked2", "ways", "together", "median", "memset", "memcpy", "memcmp")
+NAMES = ("pairs1", "pairs2", "clocked1", "clocked2", "ways", "together", "median", "memset", "memcpy", "memcmp", "deep")
 
 
 class Reference:

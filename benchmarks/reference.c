@@ -17,6 +17,8 @@
 #include <x86intrin.h>
 #endif
 
+typedef uint64_t deep_fn(uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f, uint64_t g);
+
 enum { HOLD = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE };
 
 static uint64_t now_ns(void)
@@ -137,6 +139,17 @@ uint64_t reference_together(uint32_t *arrived, uint64_t threads)
     while (__atomic_load_n(arrived, __ATOMIC_ACQUIRE) < threads)
         sched_yield();
     return 1;
+}
+
+/* What `call` returns where the stack begins `depth` bytes deeper. */
+uint64_t reference_deep(uint64_t depth, deep_fn *call, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e,
+                        uint64_t f, uint64_t g)
+{
+    volatile char *room = __builtin_alloca(depth + 16);
+    __asm__ volatile("" : : "r"(room) : "memory");
+    uint64_t result = call(a, b, c, d, e, f, g);
+    __asm__ volatile("" : : "r"(room) : "memory");
+    return result;
 }
 
 static int ascending(const void *a, const void *b)

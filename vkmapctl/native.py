@@ -4,6 +4,8 @@ import mmap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
+from functools import reduce
+from operator import or_
 from typing import Any, NamedTuple
 
 from vkmapctl._loop import ffi, lib
@@ -13,6 +15,7 @@ from vkmapctl.model.measured import Counted, FirstTouch, Histogram, Mismatch, To
 
 FOREVER = (1 << 64) - 1
 PAGE = mmap.PAGESIZE
+ACCESSES = ("sequential", "strided", "random")  # enum vkm_access of access.h
 LINE = 128  # bytes: a cache line, or the pair of lines that some CPUs fetch together
 
 
@@ -47,6 +50,17 @@ class Functions(NamedTuple):
     allocate: int = 0
     free: int = 0
     memory_type: int = 0
+
+
+class Object(NamedTuple):
+    """What a program works on: VkDeviceMemory and bytes, 0 and 0 where ALLOCATE or IMPORT makes it.
+
+    chain: address of what ALLOCATE chains to VkMemoryAllocateInfo, which must live as long as the program.
+    """
+
+    memory: int
+    size: int
+    chain: int = 0
 
 
 def _histogram(raw: Any) -> Histogram:
@@ -140,6 +154,7 @@ class Results:
             verified_bytes=self.total("verified_bytes"),
             mismatches=self.total("mismatches"),
             missed_cycles=self.total("missed_cycles"),
+            write_ways=reduce(or_, (int(s.write_ways) for s in self.stats)),
         )
 
 
@@ -167,25 +182,31 @@ class Clock:
         lib.vkm_clock_floor(self.raw, histogram, reads)
         return _histogram(histogram)
 
+    def step(self) -> int:
+        """ns by which a clock advances that stands still between; 0 for one that is new at each reading."""
+        return int(lib.vkm_clock_step(self.raw))
+
 
 class Program:
     """Steps over mapped objects, checked and laid out for the loop.
 
-    objects: (VkDeviceMemory, allocation size in bytes), or (0, 0) where ALLOCATE makes it. cycles: an iteration
-    runs the next one, round robin; all have the same number of steps and maps. interval_ns: how often a cycle is due
-    in the latency pass, 0 for one straight after the other. Raises ValueError for a step out of bounds, a double map
-    and the like: the loop itself trusts its program.
+    cycles: an iteration runs the next one, round robin; all have the same number of steps and maps. interval_ns: how
+    often a cycle is due in the latency pass, 0 for one straight after the other. Raises ValueError for a step out of
+    bounds, a double map and the like: the loop itself trusts its program. width, access: of what WRITE
+    and READ do.
     """
 
     def __init__(
         self,
         functions: Functions,
-        objects: Sequence[tuple[int, int]],
+        objects: Sequence[Object | tuple[int, int]],
         cycles: Sequence[Sequence[LoopStep]],
         *,
         map_alignment: int = 64,
         seed: int = 0,
         interval_ns: float = 0.0,
+        width: str = "auto",
+        access: str = "sequential",
     ) -> None:
         steps = [step for cycle in cycles for step in cycle]
         self._owners: list[Any] = []
@@ -195,8 +216,9 @@ class Program:
             raw.op, raw.object, raw.flags, raw.whole = step.op, step.object, step.flags, step.whole
             raw.offset, raw.size, raw.address = step.offset, step.size, step.address
         self._objects = _apart(self._owners, "struct vkm_object", len(objects))
-        for i, (memory, allocation_size) in enumerate(objects):
-            self._objects[i].memory, self._objects[i].allocation_size = memory, allocation_size
+        for i, one in enumerate(objects):
+            raw, (memory, size, chain) = self._objects[i], Object(*one)
+            raw.memory, raw.allocation_size, raw.allocate_next = memory, size, chain
         self._calls = _apart(self._owners, "struct vkm_call", len(steps))
         self.raw = _apart(self._owners, "struct vkm_program")
         self.raw.device, self.raw.map, self.raw.unmap = functions.device, functions.map, functions.unmap
@@ -205,6 +227,7 @@ class Program:
         self.raw.memory_type, self.raw.interval_ns = functions.memory_type, interval_ns
         self.raw.version, self.raw.seed = functions.version, seed & FOREVER
         self.raw.map_alignment, self.raw.page_size = map_alignment, PAGE
+        self.raw.width, self.raw.access = _width(width), ACCESSES.index(access)
         self.raw.step_count, self.raw.object_count = len(steps), len(objects)
         self.raw.cycle_steps = len(cycles[0]) if cycles else 0
         self.raw.steps, self.raw.calls, self.raw.objects = self._steps, self._calls, self._objects
@@ -241,6 +264,17 @@ class Program:
             kept = self._objects[i]
             if kept.kept_end > kept.kept_begin:
                 lib.vkm_release_range(kept.kept_begin, kept.kept_end - kept.kept_begin)
+
+
+def _width(width: str) -> int:
+    """enum vkm_width of access.h."""
+    words = {"auto": lib.VKM_AUTO, "memcpy": lib.VKM_MEMCPY, "stream": lib.VKM_STREAM}
+    return int(words[width] if width in words else width)
+
+
+def access_bytes(width: str) -> int:
+    """Bytes of one access of a width that is not `auto`, 0 where this CPU has none."""
+    return int(lib.vkm_access_bytes(_width(width)))
 
 
 def null_driver(version: int, *, faulty: bool = False) -> Functions:

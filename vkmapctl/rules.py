@@ -7,10 +7,13 @@ from collections.abc import Collection, Iterable
 from typing import Literal
 
 Api = Literal["v1", "khr", "core"]
+Allocation = Literal["plain", "dedicated", "export", "device-address"]
 
 MAP_MEMORY2 = "VK_KHR_map_memory2"
 MAP_PLACED = "VK_EXT_map_memory_placed"
 EXTERNAL_MEMORY_HOST = "VK_EXT_external_memory_host"
+EXTERNAL_MEMORY_FD = "VK_KHR_external_memory_fd"
+BUFFER_DEVICE_ADDRESS = "VK_KHR_buffer_device_address"  # core in Vulkan 1.2
 PLACED = 1  # VK_MEMORY_MAP_PLACED_BIT_EXT
 RESERVE = 1  # VK_MEMORY_UNMAP_RESERVE_BIT_EXT
 MAP_CALLS: dict[Api, tuple[str, str]] = {

@@ -138,11 +138,12 @@ class Runner:
         reply = self._driver.answer(Calibrate(), Calibrated)
         null = self._slots[0].counted()
         null_call = null.calls["map"]
-        self.latencies_floor = stats.percentile(null_call, 0.5) or 0.0
+        step = stats.timer_step(reply.reads, reply.step_ns)
+        self.latencies_floor = stats.floor_of(null_call, step)
         return Floor(
             timer=reply.timer,
             timer_ns=stats.percentile(reply.reads, 0.5) or 0.0,
-            timer_step_ns=stats.timer_step(reply.reads),
+            timer_step_ns=step,
             call_ns=null.rate_ns / max(null.pairs, 1),
             timer_latency=stats.latency(reply.reads, 0.0),
             call_latency=stats.latency(null_call, 0.0),

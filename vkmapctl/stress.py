@@ -16,7 +16,7 @@ from vkmapctl.driver.messages import Described, LeftOut
 from vkmapctl.driver.process import DriverProcess, Interrupts
 from vkmapctl.driver.protocol import Died, Driver, Interrupted
 from vkmapctl.driver.proving import with_pointer_types
-from vkmapctl.errors import Unsupported, VkmapError
+from vkmapctl.errors import Unsupported, UsageProblem, VkmapError
 from vkmapctl.figures import causes, outcomes, trust
 from vkmapctl.figures.rows import not_run_row, refused_row
 from vkmapctl.inside.layer import LayerChoice
@@ -64,6 +64,8 @@ class Stress:
         version: str = "",
         together: bool = False,
     ) -> None:
+        if together and any(part.pressure for part in wanted.parts()):
+            raise UsageProblem("--together excludes --pressure: devices may share what each of them would fill")
         self._wanted, self._selector, self._thresholds = wanted, selector, thresholds
         self._requirements, self._expected_driver = requirements, expected_driver
         self._timeout, self._layer, self._save, self._together = timeout, layer, save, together

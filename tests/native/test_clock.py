@@ -3,8 +3,10 @@
 import time
 
 import pytest
+from driving import PLAIN_PAIR, Memory, a_program, one_thread
 
-from vkmapctl.native import Clock
+from vkmapctl.figures import stats
+from vkmapctl.native import PAGE, Clock, Pass
 
 WINDOW_NS = 50_000_000
 
@@ -48,3 +50,28 @@ def test_its_floor_is_a_distribution_of_all_reads(clock):
 def test_the_fallback_needs_no_counter():
     assert Clock(False).name == "clock_gettime"
     assert Clock(True).name in Clock.NAMES
+
+
+@pytest.mark.parametrize("step", [52, 1000, 1_000_000])
+def test_a_coarse_clock_is_seen_to_be_one(step):
+    """As arm64's generic timer of 19 MHz is, and an emulated one."""
+    clock = Clock(False)
+    clock.raw.kind = step
+    assert clock.step() == step
+    assert clock.ns() % step == 0
+
+
+def test_a_fine_clock_is_new_at_each_reading():
+    assert Clock(True).step() < 20
+
+
+@pytest.mark.parametrize("step", [52, 1000])
+def test_a_median_that_a_coarse_clock_cannot_tell_is_marked(step):
+    clock, results = Clock(False), one_thread()
+    clock.raw.kind = step
+    a_program(Memory(PAGE), PLAIN_PAIR).run(clock, results, 0, Pass.LATENCY, iterations=2000)
+    calls = results.histogram("map")
+    floor = stats.floor_of(calls, stats.timer_step(clock.floor(), clock.step()))
+    assert stats.percentile(calls, 0.5) in (0, step)
+    assert stats.latency(calls, floor).at_floor
+    assert floor > step / 2

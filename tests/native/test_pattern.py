@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from vkmapctl._loop import ffi, lib
 
 GUARD, GUARD_BYTE = 64, 0xA5
-STREAM_BYTES = 4 << 20
+LARGE = 4 << 20
+WAYS = [lib.VKM_VECTOR_STORES, lib.VKM_NON_TEMPORAL_STORES]
 KEY = lib.vkm_pattern_key(1, 2, 3)
 
 
@@ -30,9 +31,9 @@ class Window:
         return outside == bytes([GUARD_BYTE]) * len(outside)
 
 
-def written(offset, size, *, misaligned=0, key=KEY):
+def written(offset, size, *, misaligned=0, key=KEY, way=lib.VKM_VECTOR_STORES):
     window = Window(size, misaligned)
-    lib.vkm_pattern_write(window.pointer, offset, size, key)
+    lib.vkm_pattern_write(window.pointer, offset, size, key, way)
     return window
 
 
@@ -49,9 +50,9 @@ ranges = {
 }
 
 
-@given(**ranges)
-def test_what_was_written_is_found_and_nothing_outside_is_touched(offset, size, misaligned):
-    window = written(offset, size, misaligned=misaligned)
+@given(**ranges, way=st.sampled_from(WAYS))
+def test_what_was_written_is_found_and_nothing_outside_is_touched(offset, size, misaligned, way):
+    window = written(offset, size, misaligned=misaligned, way=way)
     assert mismatches(window, offset)[0] == 0
     assert window.guards_are_whole()
 
@@ -113,11 +114,12 @@ def test_memory_that_holds_one_byte_differs(constant):
 @pytest.mark.parametrize("misaligned", [0, 1, 8, 15])
 @pytest.mark.parametrize(("offset", "more"), [(0, 0), (3, 0), (5, 8), (8, 21), (15, 1)])
 def test_large_ranges_hold_what_small_ones_do(offset, more, misaligned):
-    """From 4 MiB on, stores bypass the caches."""
-    size, piece = STREAM_BYTES + more, STREAM_BYTES - 4096
-    large, small = written(offset, size, misaligned=misaligned), Window(size)
+    """However they are stored."""
+    size, piece = LARGE + more, LARGE - 4096
+    small = Window(size)
     for at in range(0, size, piece):
-        lib.vkm_pattern_write(small.pointer + at, offset + at, min(piece, size - at), KEY)
+        lib.vkm_pattern_write(small.pointer + at, offset + at, min(piece, size - at), KEY, lib.VKM_VECTOR_STORES)
+    large = written(offset, size, misaligned=misaligned, way=lib.VKM_NON_TEMPORAL_STORES)
     assert large.bytes() == small.bytes()
     assert large.guards_are_whole()
     assert mismatches(large, offset)[0] == 0

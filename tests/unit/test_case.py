@@ -46,6 +46,10 @@ VALUES = {
     "together": st.integers(1, 2),
     "gap_seconds": st.sampled_from([0.0, 0.001, 0.0010001]),
     "imported": st.sampled_from(["none", "host"]),
+    "pressure": st.sampled_from([0, 50, 90]),
+    "allocation": st.sampled_from(["plain", "dedicated", "export", "device-address"]),
+    "width": st.sampled_from(["auto", "1", "16", "memcpy", "stream"]),
+    "access": st.sampled_from(["sequential", "strided", "random"]),
 }
 CASES = st.lists(st.fixed_dictionaries({}, optional=VALUES), min_size=1, max_size=8)
 DEVICES = (a_device(), a_gpu(memory_types=a_device().memory_types * 3))
@@ -75,7 +79,7 @@ def test_no_two_rows_have_one_label(asked) -> None:
 @pytest.mark.parametrize(
     "name", ["device", "api", "memory_type", "allocation_size", "offset", "map_size", "placed", "reserve", "touch",
              "threads", "live", "unmap_order", "rate", "seed", "duration_seconds", "iterations", "warmup_seconds",
-             "period_seconds", "fill", "together", "gap_seconds", "imported"],
+             "period_seconds", "fill", "together", "gap_seconds", "imported", "allocation", "pressure"],
 )  # fmt: skip
 @given(data=st.data())
 def test_a_label_says_more_than_a_number_where_one_thing_differs(name, data) -> None:

@@ -4,7 +4,7 @@ import pytest
 from builders import a_latency, a_row
 from msgspec.structs import replace
 
-from vkmapctl.figures.findings import bandwidths, findings, scalings, sharing
+from vkmapctl.figures.findings import bandwidths, findings, scalings, sharing, widths
 from vkmapctl.model.measured import FirstTouch, TouchRate
 
 SIZES = [4096 * 4**i for i in range(9)]
@@ -86,3 +86,47 @@ def test_the_faults_of_a_first_touch_are_told_for_each_mapping():
     row = a_row(touch="first", first_touch_ns_per_page=20.0, first_touch=first)
     [line] = findings([row])
     assert line.endswith("costs 20 ns; 8 faults a mapping, 512 pages a fault, 6% on huge pages")
+
+
+def by_width(kind="read", **rates):
+    asked = {name.lstrip("w"): rate for name, rate in rates.items()}
+    return [
+        a_row(touch=kind, width=width, touch_bytes_per_second=TouchRate(**{kind: rate * 1e9}), job=width)
+        for width, rate in asked.items()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "rates", "told"),
+    [
+        (
+            "read",
+            {"w1": 0.5, "w4": 1, "w16": 11, "stream": 12},
+            "reads reach 90% of their best (12.0 GB/s, stream) from 16 bytes a load on; 1-byte loads are 24 times slower",
+        ),
+        (
+            "write",
+            {"w4": 10, "w8": 10, "w16": 10.5},
+            "writes reach 90% of their best (10.5 GB/s, 16-byte stores) from 4",
+        ),
+        ("read", {"w4": 10, "w8": 5, "w16": 10}, "from 16 bytes a load on"),
+        (
+            "read",
+            {"w4": 0.01, "w16": 0.04, "stream": 0.16},
+            "reads reach 25% of their best (160 MB/s, stream) with 16 bytes a load; 4-byte loads are 16 times slower",
+        ),
+    ],
+)
+def test_the_width_that_suffices_is_told(kind, rates, told) -> None:
+    rows = by_width(kind, **rates)
+    (line,) = widths(rows)
+    assert line.startswith(f"#0 De Vi Co Ca, 64 MiB: {kind}s reach ")
+    assert told in line
+    assert findings(rows) == [line]
+
+
+def test_one_width_tells_nothing_and_orders_are_apart() -> None:
+    assert widths(by_width(w4=1, stream=2)) == []
+    rows = by_width(w4=1, w8=2)
+    lines = widths([*rows, *(replace(row, access="random") for row in rows)])
+    assert [", random:" in line for line in lines] == [False, True]

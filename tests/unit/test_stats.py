@@ -103,6 +103,21 @@ def test_timer_step(bins, step):
     assert stats.timer_step(a_histogram(*sorted(bins))) == step
 
 
+def test_a_step_that_was_seen_is_the_step():
+    assert stats.timer_step(a_histogram((0, 990), (1000, 10)), 1000) == 1000.0
+
+
+@pytest.mark.parametrize("nothing", [0, 20, 52])
+def test_a_median_that_is_no_more_than_a_step_is_not_clear_of_the_floor(nothing):
+    floor = stats.floor_of(a_histogram((nothing, 100)), 52)
+    assert stats.latency(a_histogram((52, 100)), floor).at_floor
+    assert not stats.latency(a_histogram((106, 100)), floor).at_floor
+
+
+def test_a_median_of_nothing_is_never_clear_of_the_floor():
+    assert stats.latency(a_histogram((0, 100)), 0.0).at_floor
+
+
 def test_ratio_interval_of_ten_rounds_is_the_second_and_the_ninth():
     """The textbook interval: 97.9 % for n = 10."""
     ratios = [1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7, 1.8, 1.9]

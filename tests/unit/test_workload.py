@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from vkmapctl.errors import Unsupported, UsageProblem
 from vkmapctl.model.case import labels
 from vkmapctl.model.device import Limits, MemoryHeap, MemoryType, Placed, Room
+from vkmapctl.model.script import Map, Read, Repeat, Unmap, Verify, Write
 from vkmapctl.model.workload import Workload
 from vkmapctl.plans.program import cycles_of
 from vkmapctl.plans.workload import resolve
@@ -329,3 +330,35 @@ def test_how_long_is_asked_of_each_job():
 def test_placed_without_reserve_says_what_is_timed():
     assert [note.code for note in planned(PLACED, placed="any").notes] == ["placed-without-reserve"]
     assert planned(PLACED, placed="any", reserve=True).notes == ()
+
+
+MAPPED_AND = (Map(0), Unmap(0))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        ({"width": "4"}, "--width 4 means nothing with --touch none"),
+        ({"width": "4", "touch": "verify"}, "with --touch verify"),
+        ({"width": "stream", "touch": "first"}, "with --touch first"),
+        ({"access": "strided", "touch": "read"}, "--access strided needs a --width"),
+        ({"width": "memcpy", "access": "random", "touch": "read"}, "no --access random"),
+        ({"width": "8", "steps": MAPPED_AND}, "without a write or read step"),
+        ({"width": "8", "steps": (Map(0), Write(0), Repeat((Verify(0),)), Unmap(0))}, "verify step"),
+    ],
+)
+def test_a_width_that_nothing_would_have_is_refused(wanted, said):
+    assert said in refusal(UsageProblem, V14, **wanted)
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"width": "4", "touch": "read", "access": "random"},
+        {"width": "memcpy", "touch": "write"},
+        {"width": "16", "steps": (Map(0), Repeat((Read(0),)), Unmap(0))},
+    ],
+)
+def test_a_width_is_asked_of_each_row(wanted):
+    for job in jobs(planned(V14, **wanted)):
+        assert (job.width, job.access) == (wanted["width"], wanted.get("access", "sequential"))

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vkmapctl.errors import UsageProblem
-from vkmapctl.model.case import Touch, UnmapOrder
+from vkmapctl.model.case import Access, Touch, UnmapOrder
 from vkmapctl.model.documents import to_json
 from vkmapctl.model.workload import Workload
 from vkmapctl.plans import workload_file
-from vkmapctl.plans.options import APIS, KEYS, MOST_OBJECTS, OPTIONS, TOUCHES, UNMAP_ORDERS, Option
+from vkmapctl.plans.options import ACCESSES, APIS, KEYS, MOST_OBJECTS, OPTIONS, TOUCHES, UNMAP_ORDERS, Option
 from vkmapctl.plans.workload_file import MOST_ROWS, load, presets, read, schema
 from vkmapctl.rules import Api
 
@@ -259,6 +259,7 @@ def test_the_table_and_the_workload_agree() -> None:
 def test_the_words_are_those_of_the_model() -> None:
     assert TOUCHES.choices == get_args(Touch)
     assert UNMAP_ORDERS.choices == get_args(UnmapOrder)
+    assert ACCESSES.choices == get_args(Access)
     assert set(APIS.choices) == {"auto", "all", *get_args(Api)}
 
 

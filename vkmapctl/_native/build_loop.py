@@ -6,16 +6,17 @@ from cffi import FFI
 
 HERE = "vkmapctl/_native"  # setuptools runs this from the project's root
 SOURCES = [
-    "loop.c", "prepare.c", "objects.c", "clock.c", "pattern.c", "histogram.c", "address.c", "provoke.c",
-    "null_driver.c",
+    "loop.c", "prepare.c", "objects.c", "clock.c", "pattern.c", "write_way.c", "access.c", "histogram.c", "address.c",
+    "provoke.c", "null_driver.c",
 ]  # fmt: skip
-HEADERS = ["loop.h", "clock.h", "pattern.h", "vk_numbers.h"]
+HEADERS = ["loop.h", "clock.h", "pattern.h", "access.h", "vk_numbers.h"]
+DECLARED = ("loop.h", "pattern.h", "access.h")  # for Python
 
 
 def declarations() -> str:
-    """loop.h and pattern.h without what cffi does not parse."""
+    """The headers without what cffi does not parse."""
     lines = []
-    for header in ("loop.h", "pattern.h"):
+    for header in DECLARED:
         for line in Path(HERE, header).read_text().splitlines():
             if not line.startswith("#") or line.startswith("#define VKM_BINS"):
                 lines.append(line)
@@ -26,7 +27,7 @@ ffibuilder = FFI()
 ffibuilder.cdef(declarations())
 ffibuilder.set_source(
     "vkmapctl._loop",
-    '#include "loop.h"\n#include "pattern.h"',
+    "\n".join(f'#include "{header}"' for header in DECLARED),
     sources=[f"{HERE}/{name}" for name in SOURCES],
     depends=[f"{HERE}/{name}" for name in HEADERS],
     include_dirs=[HERE],

@@ -123,3 +123,20 @@ void vkm_clock_floor(const struct vkm_clock *clock, struct vkm_histogram *histog
         vkm_record(histogram, vkm_ticks_to_ns(clock, t1 - t0));
     }
 }
+
+uint64_t vkm_clock_step(const struct vkm_clock *clock)
+{
+    enum { READS = 1000000, CHANGES = 1000 };
+    uint64_t smallest = UINT64_MAX, alike = 0, changes = 0, before = vkm_ticks(clock);
+    for (uint32_t i = 0; i < READS && changes < CHANGES; i++) {
+        uint64_t now = vkm_ticks(clock), change = now - before;
+        before = now;
+        if (!change) {
+            alike++;
+            continue;
+        }
+        changes++;
+        smallest = change < smallest ? change : smallest;
+    }
+    return alike && changes ? vkm_ticks_to_ns(clock, smallest) : 0;
+}

@@ -28,7 +28,8 @@ static inline uint64_t vkm_ticks_of(uint32_t kind)
 #endif
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+    uint64_t ns = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+    return kind < VKM_STEPPED ? ns : ns - ns % kind;
 }
 
 static inline uint64_t vkm_ticks(const struct vkm_clock *clock)

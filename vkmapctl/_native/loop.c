@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
+#include "access.h"
 #include "clock.h"
 #include "pattern.h"
 #include "vk_numbers.h"
@@ -14,6 +15,8 @@
 #define SPIN_NS 80000
 #define LONGEST_NAP_NS 10000000
 #define CHUNK_NS 200000   /* the rate pass looks at the clock about this often */
+#define PIECE_BYTES 262144 /* accesses of one width look at it so often */
+#define LONGEST_ACCESS_NS 100000000
 
 typedef int32_t map1_fn(uint64_t device, uint64_t memory, uint64_t offset, uint64_t size, uint32_t flags, void **data);
 typedef void unmap1_fn(uint64_t device, uint64_t memory);
@@ -192,13 +195,36 @@ static uint64_t touch_first(unsigned char *bytes, uint64_t size, uint64_t page, 
     return pages;
 }
 
-static void write_range(struct runner *r, const struct vkm_step *step, unsigned char *bytes)
+static void write_range(struct runner *r, const struct vkm_step *step, unsigned char *bytes, uint64_t key, uint32_t way)
 {
     struct vkm_object *object = &r->program->objects[step->object];
-    uint64_t key = vkm_pattern_key(r->program->seed, step->object, ++object->round);
-    vkm_pattern_write(bytes, step->offset, step->size, key);
+    vkm_pattern_write(bytes, step->offset, step->size, key, way);
+    r->stats->write_ways |= way;
     object->written_begin = step->offset;
     object->written_end = step->offset + step->size;
+}
+
+/* The range by accesses of the program's width; returns the bytes accessed. Memory that is slow to read one by one
+ * would take minutes: a step ends after LONGEST_ACCESS_NS with what it has reached. */
+static uint64_t access_range(struct runner *r, const struct vkm_step *step, unsigned char *bytes)
+{
+    const struct vkm_program *p = r->program;
+    struct vkm_object *object = &p->objects[step->object];
+    const uint64_t key = vkm_pattern_key(p->seed, step->object, ++object->round), begin = vkm_ticks(r->clock);
+    const unsigned char value = (unsigned char)(object->round | 1); /* some CPUs write zeros at twice the speed */
+    const int writes = step->op == VKM_WRITE;
+    uint64_t accessed = 0;
+    if (writes)
+        object->written_begin = object->written_end = 0; /* nothing that a verify could look for */
+    for (uint64_t at = 0, length; at < step->size; at += length) {
+        length = PIECE_BYTES - ((uint64_t)(uintptr_t)(bytes + at) & (PIECE_BYTES - 1));
+        length = length < step->size - at && p->access != VKM_RANDOM ? length : step->size - at;
+        accessed += writes ? vkm_access_store(bytes + at, length, p->width, p->access, key, value)
+                           : vkm_access_load(bytes + at, length, p->width, p->access, key);
+        if (vkm_ticks_to_ns(r->clock, vkm_ticks(r->clock) - begin) > LONGEST_ACCESS_NS)
+            break;
+    }
+    return accessed;
 }
 
 /* Returns the bytes compared, which is nothing before the first write. */
@@ -268,19 +294,28 @@ static int first_step(struct runner *r, const struct vkm_step *step, const int t
 static inline int touch_step(struct runner *r, const struct vkm_step *step, const int timed)
 {
     struct vkm_stats *stats = r->stats;
-    struct vkm_object *object = &r->program->objects[step->object];
+    struct vkm_program *p = r->program;
+    struct vkm_object *object = &p->objects[step->object];
     unsigned char *bytes = (unsigned char *)(uintptr_t)(object->pointer + (step->offset - object->mapped_offset));
     int fault = VKM_OK;
+    const int of_width = p->width != VKM_AUTO && step->op != VKM_VERIFY, writes = step->op == VKM_WRITE;
+    uint64_t key = 0;
+    uint32_t way = 0;
+    if (writes && !of_width) {
+        key = vkm_pattern_key(p->seed, step->object, ++object->round);
+        way = vkm_write_way(p, r->clock, bytes, step->offset, step->size, key);
+    }
     uint64_t touched = step->size, t0 = timed ? vkm_ticks(r->clock) : 0;
-    if (step->op == VKM_WRITE)
-        write_range(r, step, bytes);
+    if (of_width)
+        touched = access_range(r, step, bytes);
+    else if (writes)
+        write_range(r, step, bytes, key, way);
     else if (step->op == VKM_READ)
         keep(vkm_read_range(bytes, step->size));
     else
         touched = verify_range(r, step, bytes, &fault);
     if (timed && r->record) {
         uint64_t ns = vkm_ticks_to_ns(r->clock, vkm_ticks(r->clock) - t0);
-        int writes = step->op == VKM_WRITE;
         *(writes ? &stats->write_ns : &stats->read_ns) += ns;
         *(writes ? &stats->write_bytes : &stats->read_bytes) += touched;
     }
@@ -460,6 +495,49 @@ static uint64_t maps_per_cycle(const struct vkm_program *p)
     return maps;
 }
 
+/* A driver's stores to its stack and its loads of its own objects cost it several times their time where the two lie
+ * alike modulo 4 KiB, which is decided anew in each process by where its stack and its heap begin. So cycles run at
+ * several depths of the stack. */
+enum { DEPTHS = 8, DEPTH_BYTES = 528, CYCLES_AT_A_DEPTH = 256 };
+
+static inline __attribute__((always_inline)) void deepen(volatile char *room)
+{
+    __asm__ volatile("" : : "r"(room) : "memory");
+}
+
+static __attribute__((noinline)) int rate_cycles(struct runner *r, uint32_t depth, int plain, uint64_t wanted,
+                                                 uint64_t *done)
+{
+    deepen(__builtin_alloca(16 + depth * DEPTH_BYTES));
+    if (!plain)
+        return run_cycles(r, wanted, 0, done);
+    return r->program->version == 1 ? run_pair1(r, wanted, done) : run_pair2(r, wanted, done);
+}
+
+/* One cycle, the n-th of its pass. */
+static __attribute__((noinline)) int timed_cycle(struct runner *r, uint64_t n, uint64_t *done)
+{
+    deepen(__builtin_alloca(16 + n / CYCLES_AT_A_DEPTH % DEPTHS * DEPTH_BYTES));
+    return run_cycles(r, 1, 1, done);
+}
+
+/* Which depth the next chunk of a rate pass has: each once, then the one that was fastest. */
+struct depths {
+    uint32_t now, tried, best;
+    double best_ns;
+};
+
+static void judge_depth(struct depths *depths, double ns_per_cycle)
+{
+    if (depths->tried == DEPTHS)
+        return;
+    if (!depths->tried || ns_per_cycle < depths->best_ns) {
+        depths->best = depths->now;
+        depths->best_ns = ns_per_cycle;
+    }
+    depths->now = ++depths->tried < DEPTHS ? depths->tried : depths->best;
+}
+
 static int stop_wanted(const struct vkm_control *control)
 {
     return __atomic_load_n(&control->stop, __ATOMIC_RELAXED) != 0;
@@ -470,22 +548,20 @@ static int rate_pass(struct runner *r, const struct vkm_control *control, uint64
     struct vkm_stats *stats = r->stats;
     uint64_t maps = maps_per_cycle(r->program), chunk = 1, total = 0;
     int plain = is_plain_pair(r->program), fault = VKM_OK;
+    struct depths depths = {0};
     uint64_t begin = vkm_ticks(r->clock), last_ns = 0;
     stats->slice_pairs = stats->slice_ns = 0;
     stats->at_object = r->program->steps[0].object; /* a plain pair says no more than its step and op */
     while (!fault && total < max_iterations && last_ns < max_ns && !stop_wanted(control)) {
         uint64_t done = 0, wanted = chunk < max_iterations - total ? chunk : max_iterations - total;
-        if (!plain)
-            fault = run_cycles(r, wanted, 0, &done);
-        else if (r->program->version == 1)
-            fault = run_pair1(r, wanted, &done);
-        else
-            fault = run_pair2(r, wanted, &done);
+        fault = rate_cycles(r, depths.now, plain, wanted, &done);
         uint64_t now_ns = vkm_ticks_to_ns(r->clock, vkm_ticks(r->clock) - begin), spent = now_ns - last_ns;
         if (spent < CHUNK_NS / 2)
             chunk *= 2;
         else if (spent > CHUNK_NS * 2 && chunk > 1)
             chunk /= 2;
+        else if (done)
+            judge_depth(&depths, (double)spent / (double)done);
         total += done;
         stats->rate_pairs += done * maps;
         stats->rate_ns += spent;
@@ -504,7 +580,7 @@ static int timed_pass(struct runner *r, const struct vkm_control *control, uint6
     for (uint64_t n = 0; !fault && n < max_iterations && !stop_wanted(control); n++) {
         if (vkm_ticks_to_ns(r->clock, vkm_ticks(r->clock) - begin) >= max_ns)
             break;
-        fault = run_cycles(r, 1, 1, &r->stats->iterations);
+        fault = timed_cycle(r, n, &r->stats->iterations);
     }
     return fault;
 }
@@ -539,7 +615,7 @@ static int paced_pass(struct runner *r, const struct vkm_control *control, uint6
     while (!fault && n < wanted && now / 2 < max_ns && !stop_wanted(control)) {
         uint64_t due = (uint64_t)((double)n * interval), done = 0;
         wait_until_due(r, control, begin, due);
-        fault = run_cycles(r, 1, 1, &done);
+        fault = timed_cycle(r, n, &done);
         now = since(r, begin);
         n += done;
         if (!fault)

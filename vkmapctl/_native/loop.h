@@ -95,13 +95,19 @@ struct vkm_program {
     uint32_t next_step;
     uint64_t map_alignment, page_size, seed;
     double interval_ns; /* latency pass: a cycle is due so often; 0: each follows the one before */
+    uint32_t width, access; /* of VKM_WRITE and VKM_READ: enum vkm_width and vkm_access of access.h */
+    uint32_t
+        write_ways[64]; /* by the power of two of the size: the enum vkm_write_way that is best, 0: not known yet */
     struct vkm_step *steps;
     struct vkm_call *calls;
     struct vkm_object *objects;
 };
 
+enum { VKM_STEPPED = 16 };
+
 struct vkm_clock {
-    uint32_t kind; /* 0: clock_gettime(CLOCK_MONOTONIC), 1: time-stamp counter, 2: arm64 generic timer */
+    uint32_t kind; /* 0: clock_gettime(CLOCK_MONOTONIC), 1: time-stamp counter, 2: arm64 generic timer, from
+                    * VKM_STEPPED on: clock_gettime in steps of so many ns, for tests */
     uint64_t mult; /* ns = ticks * mult >> 32 */
 };
 
@@ -124,6 +130,7 @@ struct vkm_stats {
     uint64_t huge_bytes, looked_bytes; /* of the first of them: bytes that a huge page maps, of so many */
     uint64_t verified_bytes, mismatches, bad_offset, bad_expected, bad_found;
     uint64_t minor_faults, major_faults;
+    uint64_t write_ways; /* every enum vkm_write_way that wrote the pattern */
     uint64_t missed_cycles; /* were due, but the pass was long over its time */
     struct vkm_histogram calls[VKM_TIMED];
     struct vkm_histogram cycle_ns; /* with interval_ns: from the moment a cycle was due to its end */
@@ -146,6 +153,9 @@ void vkm_prepare_object(struct vkm_program *program, uint32_t object);
  * clock their calls are recorded, NULL for not at all. */
 void vkm_object_free(struct vkm_program *program, struct vkm_object *object);
 int vkm_object_step(struct vkm_program *program, uint32_t i, struct vkm_stats *stats, const struct vkm_clock *timed);
+/* The way to write a pattern of this size there, chosen by measuring when one of about this size is written first. */
+uint32_t vkm_write_way(struct vkm_program *program, const struct vkm_clock *clock, unsigned char *bytes,
+                       uint64_t offset, uint64_t size, uint64_t key);
 /* Runs the program until max_iterations, max_ns or control->stop; returns enum vkm_fault. */
 int vkm_run(struct vkm_program *program, const struct vkm_clock *clock, struct vkm_control *control,
             struct vkm_stats *stats, uint32_t pass, uint64_t max_iterations, uint64_t max_ns);
@@ -156,6 +166,10 @@ struct vkm_clock vkm_clock_choose(uint32_t counter_is_trusted);
 uint64_t vkm_clock_ns(const struct vkm_clock *clock);
 /* Fills histogram with back-to-back reads of the clock. */
 void vkm_clock_floor(const struct vkm_clock *clock, struct vkm_histogram *histogram, uint32_t reads);
+
+/* ns of the smallest change between two readings of a clock that stands still for longer than a reading takes; 0 where
+ * no two readings are alike, whose steps are finer. */
+uint64_t vkm_clock_step(const struct vkm_clock *clock);
 
 uint32_t vkm_bin(uint64_t ns);
 void vkm_record(struct vkm_histogram *histogram, uint64_t ns);

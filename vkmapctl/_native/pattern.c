@@ -1,15 +1,12 @@
-#define _GNU_SOURCE
 #include "pattern.h"
 
 #include <string.h>
-#include <unistd.h>
 
 #if defined(__x86_64__)
 #include <emmintrin.h>
 #endif
 
 #define VKM_PATTERN_STEP 0x9e3779b97f4a7c15u
-#define STREAM_BYTES (4u << 20) /* never bypass the caches below this */
 #define BLOCK_WORDS 4096
 
 /* The wheel is built for the oldest CPU of its architecture; these loops exist once more for what came later. */
@@ -100,35 +97,12 @@ static void stream_words(unsigned char *bytes, uint64_t words, uint64_t value)
 #endif
 }
 
-/* From this size on a range does not stay in the last cache, and stores that bypass it spare reading the range first:
- * three quarters of that cache, as the C library's own memset has it. */
-static uint64_t stream_bytes(void)
-{
-    static uint64_t known;
-    uint64_t bytes = __atomic_load_n(&known, __ATOMIC_RELAXED);
-    if (!bytes) {
-        long cache = 0;
-#if defined(_SC_LEVEL3_CACHE_SIZE)
-        cache = sysconf(_SC_LEVEL3_CACHE_SIZE);
-#endif
-        bytes = cache > 0 ? (uint64_t)cache / 4 * 3 : 0;
-        bytes = bytes > STREAM_BYTES ? bytes : STREAM_BYTES;
-        __atomic_store_n(&known, bytes, __ATOMIC_RELAXED);
-    }
-    return bytes;
-}
-
-static int should_stream(const unsigned char *bytes, uint64_t size)
-{
-    return size >= STREAM_BYTES && size >= stream_bytes() && ((uintptr_t)bytes & 7) == 0;
-}
-
-void vkm_pattern_write(unsigned char *bytes, uint64_t offset, uint64_t size, uint64_t key)
+void vkm_pattern_write(unsigned char *bytes, uint64_t offset, uint64_t size, uint64_t key, uint32_t way)
 {
     uint64_t head = head_bytes(offset, size), words = (size - head) / 8, body = head + 8 * words;
     for (uint64_t i = 0; i < head; i++)
         bytes[i] = vkm_pattern_byte(offset + i, key);
-    if (should_stream(bytes + head, size))
+    if (way == VKM_NON_TEMPORAL_STORES && ((uintptr_t)(bytes + head) & 7) == 0)
         stream_words(bytes + head, words, word_at(offset + head, key));
     else
         write_words(bytes + head, words, word_at(offset + head, key));

@@ -86,10 +86,11 @@ class PointerTypes(Data, frozen=True, tag=True):
 
 
 class Calibrated(Data, frozen=True, tag=True):
-    """The clock's name, and back-to-back reads of it in ns."""
+    """The clock's name, back-to-back reads of it in ns, and by how much it advances where it stands still between."""
 
     timer: str
     reads: Histogram
+    step_ns: int = 0
 
 
 class Round(Data, frozen=True, tag=True):

@@ -169,6 +169,7 @@ def _faults(row: Row) -> str:
 
 
 def _memory_types(rows: Rows) -> str:
+    rows = [row for row in rows if row.width == "auto"]
     types = [row for row in rows if row.memory_type >= 0]
     told = []
     for use, kind in (("written", "write"), ("read", "read")):

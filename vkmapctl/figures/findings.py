@@ -128,7 +128,7 @@ def bandwidths(rows: Sequence[Row]) -> list[str]:
     """The fastest and the slowest memory type to write and to read, where one job went through several."""
     jobs: dict[tuple[object, ...], list[Row]] = {}
     for row in rows:
-        if row.status == "ok" and row.touch in ("write", "read", "verify"):
+        if row.status == "ok" and row.touch in ("write", "read", "verify") and row.width == "auto":
             jobs.setdefault(row.identity(but=("memory_type", "memory_flags")), []).append(row)
     lines = []
     for among in jobs.values():
@@ -141,11 +141,56 @@ def bandwidths(rows: Sequence[Row]) -> list[str]:
     return lines
 
 
+ENOUGH = 0.9  # of the best bandwidth
+
+
+def widths(rows: Sequence[Row]) -> list[str]:
+    """From how many bytes an access on a memory type is written and read about as fast as any width can."""
+    jobs: dict[tuple[object, ...], list[Row]] = {}
+    for row in rows:
+        if row.status == "ok" and row.touch in ("write", "read") and row.width != "auto":
+            jobs.setdefault(row.identity(but=("width",)), []).append(row)
+    lines = [_widths_text(kind, among) for among in jobs.values() for kind in ("write", "read")]
+    return [line for line in lines if line]
+
+
+def _widths_text(kind: str, among: Sequence[Row]) -> str:
+    """Empty where fewer than two widths were measured."""
+    rates = {row.width: rate for row in among if (rate := getattr(row.touch_bytes_per_second, kind))}
+    numbers = sorted(int(width) for width in rates if width.isdecimal())
+    if len(numbers) < 2:
+        return ""
+    best = max(rates, key=lambda width: rates[width])
+    wide = [n for i, n in enumerate(numbers) if all(rates[str(m)] >= ENOUGH * rates[best] for m in numbers[i:])]
+    row, narrowest, widest = among[0], numbers[0], numbers[-1]
+    one = "load" if kind == "read" else "store"
+    where = f"{memory_label(row)}, {units.size(row.allocation_size)}"
+    where += "" if row.access == "sequential" else f", {row.access}"
+    top = f"({units.bandwidth(rates[best])}, {f'{best}-byte {one}s' if best.isdecimal() else best})"
+    if wide:
+        told = f"reach {ENOUGH:.0%} of their best {top} from {wide[0]} byte{'s' * (wide[0] > 1)} a {one} on"
+    else:
+        told = f"reach {rates[str(widest)] / rates[best]:.0%} of their best {top} with {widest} bytes a {one}"
+    if wide and wide[0] == narrowest:
+        return f"{where}: {kind}s {told}"
+    return f"{where}: {kind}s {told}; {narrowest}-byte {one}s are {_times(rates[best] / rates[str(narrowest)])} slower"
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:,.0f} times" if ratio >= 10 else f"{ratio:.2g} times"
+
+
 def _bandwidth_text(kind: str, fastest: tuple[float, Row], slowest: tuple[float, Row]) -> str:
     times = fastest[0] / slowest[0]
-    apart = f"{times:,.0f} times" if times >= 10 else f"{times:.2g} times"
-    first, last = (f"{memory_label(row)} at {units.bandwidth(rate)}" for rate, row in (fastest, slowest))
+    apart = _times(times)
+    first, last = (
+        f"{memory_label(row)} at {units.bandwidth(rate)}{_way(kind, row)}" for rate, row in (fastest, slowest)
+    )
     return f"{kind}, {units.size(fastest[1].allocation_size)}: fastest {first}, slowest {last}, {apart} apart"
+
+
+def _way(kind: str, row: Row) -> str:
+    return f" by {row.write_way}" if kind == "write" and row.write_way else ""
 
 
 def sharing(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
@@ -157,4 +202,4 @@ def sharing(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
 
 def findings(rows: Sequence[Row]) -> list[str]:
     """Every line that a run's figures justify."""
-    return [*(one.text() for one in scalings(rows)), *bandwidths(rows), *page_costs(rows)]
+    return [*(one.text() for one in scalings(rows)), *bandwidths(rows), *widths(rows), *page_costs(rows)]

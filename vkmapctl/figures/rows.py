@@ -10,6 +10,8 @@ from vkmapctl.model.device import Device
 from vkmapctl.model.measured import Cause, Counted, Row, Touched, TouchRate
 from vkmapctl.model.workload import Job, Workload
 
+WRITE_WAYS = ("", "vector stores", "non-temporal stores", "both vector and non-temporal stores")
+
 
 def measured_row(
     job: Job,
@@ -54,6 +56,7 @@ def measured_row(
         cause=cause,
         response=stats.latency(counted.cycle, 0.0) if job.rate else None,
         missed_cycles=counted.missed_cycles,
+        write_way=WRITE_WAYS[counted.write_ways],
     )
 
 

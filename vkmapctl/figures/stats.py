@@ -27,18 +27,27 @@ def percentile(histogram: Histogram, quantile: float) -> float | None:
     return float(histogram.max_ns)
 
 
-def timer_step(reads: Histogram) -> float:
+def timer_step(reads: Histogram, seen_ns: float = 0) -> float:
     """Smallest distance in ns between two values that a clock really gives: 1 where it has no steps.
 
-    Values that make up less than 1 % and neighbours 1 ns apart (rounding) do not count.
+    seen_ns: by how much it was seen to advance after readings that were alike, 0 where there were none: then what two
+    readings lie apart tells its step. Values that make up less than 1 % and neighbours 1 ns apart (rounding) do not
+    count.
     """
+    if seen_ns:
+        return float(seen_ns)
     common = [edge for edge, samples in reads.bins if samples * 100 >= reads.count]
     gaps = [b - a for a, b in pairwise(common) if b - a > 1]
     return float(min(gaps, default=1))
 
 
+def floor_of(nothing: Histogram, step_ns: float) -> float:
+    """What a median must be FLOOR_FACTOR times of, in ns: p50 of a call that does nothing, and more than one step."""
+    return max(percentile(nothing, 0.5) or 0.0, step_ns * (1 + 1 / bins.AN_OCTAVE) / FLOOR_FACTOR)
+
+
 def latency(histogram: Histogram, floor_ns: float) -> Latency:
-    """The distribution as saved. floor_ns: p50 of a call that does nothing, by the same clock."""
+    """The distribution as saved. floor_ns: see floor_of. A median of 0 ns is never clear of it."""
     values = {name: percentile(histogram, quantile) for name, quantile in PERCENTILES.items()}
     some = histogram.count > 0
     middle = values["p50"]
@@ -51,7 +60,7 @@ def latency(histogram: Histogram, floor_ns: float) -> Latency:
         p99_ns=values["p99"],
         p999_ns=values["p999"],
         max_ns=histogram.max_ns if some else None,
-        at_floor=middle is not None and middle < FLOOR_FACTOR * floor_ns,
+        at_floor=middle is not None and (middle == 0 or middle < FLOOR_FACTOR * floor_ns),
         histogram=Bins(histogram.bins, histogram.overflow),
     )
 

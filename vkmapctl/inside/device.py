@@ -7,15 +7,25 @@ from vkmapctl.errors import CallFailed
 from vkmapctl.inside.current_call import at
 from vkmapctl.inside.vkapi import (
     DEVICE_COHERENT_MEMORY,
+    MEMORY_BUDGET,
     PLACED_FEATURES,
     PLACED_FLAGS,
     Facts,
     PlacedFeatures,
     check,
+    heaps_now,
     pointer_to,
     vk,
 )
-from vkmapctl.rules import EXTERNAL_MEMORY_HOST, MAP_CALLS, MAP_MEMORY2, MAP_PLACED, Api
+from vkmapctl.rules import (
+    BUFFER_DEVICE_ADDRESS,
+    EXTERNAL_MEMORY_FD,
+    EXTERNAL_MEMORY_HOST,
+    MAP_CALLS,
+    MAP_MEMORY2,
+    MAP_PLACED,
+    Api,
+)
 
 WHOLE_SIZE = (1 << 64) - 1
 _MAP_INFO, _UNMAP_INFO, _PLACED_INFO = 1000271000, 1000271001, 1000272002
@@ -36,16 +46,20 @@ class OpenDevice:
 
     def __init__(self, physical: Any, described: Facts, facts: Any) -> None:
         self.facts = facts
+        self._described = described
         extensions, placed = described["extensions"], described["placed"]
         ffi = vk.ffi
         self.physical = physical
         self.queue_family = self._transfer_queue_family()
+        device_address = "device-address" in described["allocations"]
         device_coherent = any("Dc" in one["flags"] and not one["barred"] for one in described["memory_types"])
         wanted = {
             MAP_MEMORY2: True,
             MAP_PLACED: True,
             DEVICE_COHERENT_MEMORY: device_coherent,
             EXTERNAL_MEMORY_HOST: described["api_version"] >= "1.1",  # it needs VK_KHR_external_memory, promoted there
+            EXTERNAL_MEMORY_FD: "export" in described["allocations"],
+            BUFFER_DEVICE_ADDRESS: device_address and described["api_version"] < "1.2",
         }
         enabled = [name for name, want in wanted.items() if want and name in extensions]
         names = [ffi.new("char[]", name.encode()) for name in enabled]
@@ -64,6 +78,11 @@ class OpenDevice:
         coherent.deviceCoherentMemory = 1
         if device_coherent:
             info.pNext = coherent
+        addresses = ffi.new("VkPhysicalDeviceBufferDeviceAddressFeatures *")
+        addresses.sType = vk.VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES
+        addresses.bufferDeviceAddress = 1
+        if device_address:
+            addresses.pNext, info.pNext = info.pNext, addresses
         if MAP_PLACED in extensions:
             features.pNext = int(ffi.cast("uintptr_t", info.pNext)) or None
             info.pNext = pointer_to(features)
@@ -113,11 +132,15 @@ class OpenDevice:
                 raise CallFailed(f"vkGetDeviceProcAddr gives NULL for {name}, which this device must have")
         return found[0], found[1]
 
-    def allocate(self, memory_type: int, size: int) -> int:
-        """A VkDeviceMemory of `size` bytes as an integer. Raises CallFailed with the VkResult's name."""
+    def allocate(self, memory_type: int, size: int, chain: int = 0) -> int:
+        """A VkDeviceMemory of `size` bytes as an integer. chain: address of what is chained to VkMemoryAllocateInfo.
+
+        Raises CallFailed with the VkResult's name.
+        """
         info = vk.ffi.new("VkMemoryAllocateInfo *")
         info.sType = vk.VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO
         info.allocationSize, info.memoryTypeIndex = size, memory_type
+        info.pNext = vk.ffi.cast("void *", chain)
         memory = vk.ffi.new("VkDeviceMemory *")
         at("vkAllocateMemory")
         check("vkAllocateMemory", vk.lib.vkAllocateMemory(self.handle, info, vk.ffi.NULL, memory))
@@ -142,6 +165,14 @@ class OpenDevice:
             return []
         check(name, result)
         return [i for i in range(found.memoryTypeBits.bit_length()) if found.memoryTypeBits >> i & 1]
+
+    def heap_use(self, heap: int) -> tuple[int, int]:
+        """heapBudget and heapUsage of a heap now; its size, and 0, where the device does not tell."""
+        described = self._described["heaps"][heap]
+        if MEMORY_BUDGET not in self._described["extensions"]:
+            return described["size"], 0
+        now = heaps_now(self.physical)[heap]
+        return min(now[0] or described["size"], described["size"]), now[1]
 
     def free(self, memory: int) -> None:
         """vkFreeMemory; a mapped object is unmapped by it."""

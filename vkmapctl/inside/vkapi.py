@@ -15,7 +15,15 @@ from vkmapctl.errors import CallFailed, Unsupported
 from vkmapctl.inside.current_call import at
 from vkmapctl.inside.no_device import no_device
 from vkmapctl.inside.versions import driver_version_text, version_text
-from vkmapctl.rules import EXTERNAL_MEMORY_HOST, MAP_MEMORY2, MAP_PLACED, aligned_to, why_barred
+from vkmapctl.rules import (
+    BUFFER_DEVICE_ADDRESS,
+    EXTERNAL_MEMORY_FD,
+    EXTERNAL_MEMORY_HOST,
+    MAP_MEMORY2,
+    MAP_PLACED,
+    aligned_to,
+    why_barred,
+)
 from vkmapctl.text import clean
 
 T = TypeVar("T")
@@ -77,7 +85,7 @@ def unload() -> None:
     vk.ffi.dlclose(vk.lib)
 
 
-API_1_4 = 1 << 22 | 4 << 12
+API_1_1, API_1_2, API_1_4 = (1 << 22 | minor << 12 for minor in (1, 2, 4))
 MEMORY_BUDGET = "VK_EXT_memory_budget"
 PCI_BUS_INFO = "VK_EXT_pci_bus_info"
 DEVICE_COHERENT_MEMORY = "VK_AMD_device_coherent_memory"
@@ -285,6 +293,43 @@ def _host_import(physical: Any, extensions: Mapping[str, int]) -> Facts | None:
     return {"min_imported_host_pointer_alignment": limits.minImportedHostPointerAlignment, "memory_types": None}
 
 
+def _allocations(physical: Any, extensions: Mapping[str, int], version: int) -> list[str]:
+    """The kinds of allocation that the device has, as in rules.Allocation."""
+    found = ["plain"]
+    if version >= API_1_1:
+        found.append("dedicated")
+        if EXTERNAL_MEMORY_FD in extensions and _exports_buffers(physical):
+            found.append("export")
+    if version >= API_1_2 or (version >= API_1_1 and BUFFER_DEVICE_ADDRESS in extensions):
+        features = vk.ffi.new("VkPhysicalDeviceBufferDeviceAddressFeatures *")
+        features.sType = vk.VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES
+        query = vk.ffi.new("VkPhysicalDeviceFeatures2 *")
+        query.sType, query.pNext = vk.VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, features
+        vk.lib.vkGetPhysicalDeviceFeatures2(physical, query)
+        if features.bufferDeviceAddress:
+            found.append("device-address")
+    return found
+
+
+def _exports_buffers(physical: Any) -> bool:
+    """Whether memory can be exported as an opaque file descriptor (VUID-VkExportMemoryAllocateInfo-handleTypes-00656)
+    without being dedicated to a buffer (VUID-VkMemoryAllocateInfo-pNext-00639).
+    """
+    info = vk.ffi.new("VkPhysicalDeviceExternalBufferInfo *")
+    info.sType = vk.VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_BUFFER_INFO
+    info.usage = vk.VK_BUFFER_USAGE_TRANSFER_SRC_BIT | vk.VK_BUFFER_USAGE_TRANSFER_DST_BIT
+    info.handleType = vk.VK_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD_BIT
+    found = vk.ffi.new("VkExternalBufferProperties *")
+    found.sType = vk.VK_STRUCTURE_TYPE_EXTERNAL_BUFFER_PROPERTIES
+    vk.lib.vkGetPhysicalDeviceExternalBufferProperties(physical, info, found)
+    features = found.externalMemoryProperties.externalMemoryFeatures
+    exportable, dedicated = (
+        vk.VK_EXTERNAL_MEMORY_FEATURE_EXPORTABLE_BIT,
+        vk.VK_EXTERNAL_MEMORY_FEATURE_DEDICATED_ONLY_BIT,
+    )
+    return bool(features & exportable and not features & dedicated)
+
+
 def _has_device_coherent_memory(physical: Any) -> bool:
     """The feature deviceCoherentMemory, without which its memory types must not be allocated from."""
     features = vk.ffi.new("VkPhysicalDeviceCoherentMemoryFeaturesAMD *")
@@ -293,6 +338,17 @@ def _has_device_coherent_memory(physical: Any) -> bool:
     query.sType, query.pNext = vk.VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, features
     vk.lib.vkGetPhysicalDeviceFeatures2(physical, query)
     return bool(features.deviceCoherentMemory)
+
+
+def heaps_now(physical: Any) -> list[tuple[int, int]]:
+    """heapBudget and heapUsage of each heap, of a device with VK_EXT_memory_budget."""
+    budget = vk.ffi.new("VkPhysicalDeviceMemoryBudgetPropertiesEXT *")
+    budget.sType = vk.VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT
+    query = vk.ffi.new("VkPhysicalDeviceMemoryProperties2 *")
+    query.sType, query.pNext = vk.VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2, budget
+    vk.lib.vkGetPhysicalDeviceMemoryProperties2(physical, query)
+    count = query.memoryProperties.memoryHeapCount
+    return [(budget.heapBudget[i], budget.heapUsage[i]) for i in range(count)]
 
 
 def _memory(physical: Any, extensions: Mapping[str, int]) -> tuple[list[Facts], list[Facts]]:
@@ -414,5 +470,6 @@ def describe(index: int, physical: Any, *, emulated: bool = False) -> tuple[Fact
         "placed": placed,
         "pci_address": pci_address if PCI_BUS_INFO in extensions else None,
         "host_import": host_import,
+        "allocations": _allocations(physical, extensions, properties.apiVersion),
     }
     return device, [(code, f"{device['name']}: {message}") for code, message in wrong]

@@ -10,11 +10,12 @@ import msgspec
 
 from vkmapctl import units
 from vkmapctl.model.base import Data
-from vkmapctl.rules import Api
+from vkmapctl.rules import Allocation, Api
 
 Touch = Literal["none", "first", "write", "read", "verify"]
 UnmapOrder = Literal["same", "reverse", "random"]
 Imported = Literal["none", "host"]
+Access = Literal["sequential", "strided", "random"]
 EFFORT = ("seed", "duration_seconds", "iterations", "warmup_seconds", "period_seconds", "script")
 
 
@@ -25,8 +26,10 @@ class Case(Data, frozen=True):
     `any`, `low4g`, `low2g`, an address in hexadecimal, or None. rate: cycles per second and thread. period_seconds:
     length of a round. steps, script: of a scripted job the number of its steps, and a digest of them and their objects.
     fill: the addresses that `placed` names are used up first. together: devices that work at the same time.
-    gap_seconds: slept before each cycle. imported: objects are imported from a host range instead of mapped, and freed
-    instead of unmapped. None in seed to warmup_seconds: a file of vkmapctl 0.1 does not tell.
+    gap_seconds: slept before each cycle. allocation: the kind that objects are of. imported: objects are imported from
+    a host range instead of mapped, and freed instead of unmapped. pressure: per cent of the heap's budget that other
+    allocations fill. width: bytes of each load or store, `memcpy`, `stream`, or `auto`. access: in which order.
+    None in seed to warmup_seconds: a file of vkmapctl 0.1 does not tell.
     """
 
     device: int
@@ -55,6 +58,10 @@ class Case(Data, frozen=True):
     together: int = 1
     gap_seconds: float = 0.0
     imported: Imported = msgspec.field(default="none", name="import")
+    allocation: Allocation = "plain"
+    pressure: int = 0
+    width: str = "auto"
+    access: Access = "sequential"
 
     @property
     def waits(self) -> bool:
@@ -109,12 +116,16 @@ ASPECTS = (
     Aspect("placed", lambda c: c.placed or units.NONE, "placed {}", units.NONE, numeric=False),
     Aspect("reserve", lambda c: "yes" if c.reserve else "no", "reserve", "no", numeric=False),
     Aspect("touch", lambda c: c.touch, "touch {}", "none", numeric=False),
+    Aspect("width", lambda c: c.width, "width {}", "auto"),
+    Aspect("access", lambda c: c.access, usual="sequential", numeric=False),
     Aspect("threads", lambda c: str(c.threads), "{} threads", "1"),
     Aspect("live", lambda c: str(c.live), "{} live", "1"),
     Aspect("unmapped", lambda c: c.unmap_order, "unmapped in {} order", "same", numeric=False),
     Aspect("rate", lambda c: units.NONE if c.rate is None else f"{units.exact(c.rate)}/s", usual=units.NONE),
     Aspect("gap", lambda c: _seconds(c.gap_seconds), usual="0 s"),
     Aspect("script", lambda c: c.script and f"{c.steps} steps {c.script}", usual="", numeric=False, detail=True),
+    Aspect("allocation", lambda c: c.allocation, usual="plain", numeric=False),
+    Aspect("pressure", lambda c: f"{c.pressure}%", "under {} pressure", "0%"),
     Aspect("import", lambda c: c.imported, "import {}", "none", numeric=False),
     Aspect("filled", lambda c: "yes" if c.fill else "no", "addresses filled", "no", numeric=False),
     Aspect("seed", lambda c: _count(c.seed), "seed {}", "1", detail=True),

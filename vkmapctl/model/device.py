@@ -6,7 +6,7 @@ from typing import Literal
 from vkmapctl import rules
 from vkmapctl.model.base import Data, Note, Status
 from vkmapctl.model.measured import Cause
-from vkmapctl.rules import Api
+from vkmapctl.rules import Allocation, Api
 
 
 class MemoryHeap(Data, frozen=True):
@@ -101,7 +101,8 @@ class Device(Data, frozen=True):
     """A physical device: vulkaninfo's summary block and what mapping needs.
 
     `extensions` holds the spec versions of the extensions that matter here. `route` is how map2 is reached
-    by the specification's rules: `core` (Vulkan 1.4), `khr` (VK_KHR_map_memory2) or `none`.
+    by the specification's rules: `core` (Vulkan 1.4), `khr` (VK_KHR_map_memory2) or `none`. allocations: the kinds
+    that it has; saved runs of older versions do not tell.
     """
 
     index: int
@@ -125,6 +126,7 @@ class Device(Data, frozen=True):
     placed: Placed
     pci_address: str | None = None
     host_import: HostImport | None = None
+    allocations: tuple[Allocation, ...] = ("plain",)
 
     @property
     def software(self) -> bool:
@@ -140,6 +142,12 @@ class Device(Data, frozen=True):
     def memory_type(self, index: int) -> MemoryType:
         """The type of that index, or the reference that stands for malloc."""
         return MALLOC_TYPE if index == MALLOC else self.memory_types[index]
+
+    def in_host_memory(self, memory_type: MemoryType) -> bool:
+        """Whether memory of that type is taken from the machine's own."""
+        if memory_type.index == MALLOC or self.software or self.type == "integrated":
+            return True
+        return not self.heaps[memory_type.heap].device_local
 
     def apis(self) -> tuple[Api, ...]:
         """The ways to map on this device, newest first."""

@@ -107,6 +107,7 @@ class Counted(Data, frozen=True):
     verified_bytes: int
     mismatches: int
     missed_cycles: int
+    write_ways: int = 0  # every enum vkm_write_way of the loop, ORed
 
 
 class Cause(Data, frozen=True):
@@ -137,7 +138,8 @@ class Row(Case, frozen=True, kw_only=True):
 
     job: its label, unlike any other row's in the run. calls: of the others that were made, by the names of
     model/loop.CALLS. With a `rate`, `response` counts each cycle from the moment it
-    was due to its end. first_touch_ns_per_page: of a job that writes one byte of each page. reason: the cause, or the
+    was due to its end. write_way: how the pattern of `--touch write` or `verify` was stored, chosen by measuring, empty
+    where none was. first_touch_ns_per_page: of a job that writes one byte of each page. reason: the cause, or the
     refusal, in words.
     """
 
@@ -163,6 +165,7 @@ class Row(Case, frozen=True, kw_only=True):
     cause: Cause | None = None
     response: Latency | None = None
     missed_cycles: int = 0
+    write_way: str = ""
 
     def latency(self, call: str) -> Latency | None:
         """Of one of TIMED; None where it was not timed."""

@@ -5,8 +5,9 @@ from typing import Any
 import msgspec
 
 from vkmapctl.model.base import Data, Note
-from vkmapctl.model.case import Case, Imported, Touch, UnmapOrder
+from vkmapctl.model.case import Access, Case, Imported, Touch, UnmapOrder
 from vkmapctl.model.script import AnyStep, Import, walk
+from vkmapctl.rules import Allocation
 
 
 class Workload(Data, frozen=True):
@@ -45,6 +46,10 @@ class Workload(Data, frozen=True):
     jobs: tuple["Workload", ...] = ()
     gap_seconds: float = 0.0
     imported: Imported = msgspec.field(default="none", name="import")
+    allocation: Allocation = "plain"
+    pressure: int = 0
+    width: str = "auto"
+    access: Access = "sequential"
 
     def asked(self) -> dict[str, Any]:
         """What is asked of each of its rows, by the names that Case has for it; where and how much is not in it."""
@@ -66,7 +71,8 @@ class Job(Case, frozen=True, kw_only=True):
     """One row to measure: a workload resolved for one device, one memory type, one range and one api.
 
     job: its label, unlike any other's in the run. scripted, draws, object_sizes: of a script, else empty. fitted: its
-    size is one that was to fit, so that a driver which finds no memory for it has not failed.
+    size is one that was to fit, so that a driver which finds no memory for it has not failed. pressure_bytes: what
+    other allocations are to take of its heap.
     """
 
     job: str = ""
@@ -77,6 +83,7 @@ class Job(Case, frozen=True, kw_only=True):
     draws: int | None = None
     object_sizes: tuple[int, ...] = ()
     fitted: bool = False
+    pressure_bytes: int = 0
 
     @property
     def imports(self) -> bool:

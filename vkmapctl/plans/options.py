@@ -13,7 +13,9 @@ from vkmapctl.text import LONGEST_NAME, clean
 LONGEST_PAUSE_SECONDS = 10.0  # a thread that sleeps cannot be told to stop
 MOST_OBJECTS = 100_000
 SLOWEST_RATE, FASTEST_RATE = 0.001, 1e9
+MOST_PRESSURE = 100  # per cent
 _LARGEST = (1 << 63) - 1
+WIDTHS = ("auto", "1", "2", "4", "8", "16", "32", "64", "memcpy", "stream")
 
 
 class Kind(NamedTuple):
@@ -151,6 +153,13 @@ def _place(value: Any) -> str | None:
     return str(value)
 
 
+def _pressure(value: Any) -> int:
+    text = str(value).strip().removesuffix("%").strip()
+    if isinstance(value, bool) or not text.isdecimal() or len(text) > 3 or int(text) > MOST_PRESSURE:
+        raise ValueError(f"{value!r} is not a share from 0% to {MOST_PRESSURE}%")
+    return int(text)
+
+
 def _rate(value: Any) -> float | None:
     try:
         rate = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else -1.0
@@ -165,6 +174,17 @@ def _condition(value: Any) -> Any:
     from vkmapctl.plans.gates import parse_threshold
 
     return parse_threshold(_text(value))
+
+
+def _widths(value: Any) -> list[Any]:
+    text = str(value)
+    if ".." in text:
+        low, high, factor = units.parse_range(text)
+        if low.isdecimal() and high.isdecimal():
+            return [one for step in units.steps_between(int(low), int(high), factor) for one in _widths(step)]
+    if text not in WIDTHS or isinstance(value, bool | float):
+        raise ValueError(f"'{text[:40]}' is no width; known: {', '.join(WIDTHS)}, and ranges of bytes such as 1..16")
+    return [text]
 
 
 def _objects(value: Any) -> int | tuple[int, ...]:
@@ -182,6 +202,7 @@ _OFFSETS = _of_one(_offset, _BYTES, "OFFSET")
 _MAP_SIZES = _of_one(_map_size, _SOME_BYTES, "SIZE")
 _MEMORY_TYPES = _of_one(_memory_type, {"type": ["integer", "string"], "minimum": 0, "minLength": 1}, "INDEX|FLAGS|all")
 _PLACES = _of_one(_place, {"type": ["boolean", "string"]}, "[any|low4g|low2g|ADDRESS]")._replace(bare="any")
+_PRESSURE = _of_one(_pressure, {"type": ["integer", "string"], "minimum": 0, "maximum": MOST_PRESSURE}, "PERCENT")
 _RATE = _of_one(_rate, {"type": "number", "minimum": 0, "maximum": FASTEST_RATE}, "N", _RATES)
 _CONDITIONS = _of_one(_condition, {"type": "string"}, "CONDITION")
 _SWITCH = _of_one(_boolean, {"type": "boolean"})._replace(bare=True)
@@ -200,6 +221,9 @@ APIS = _words("auto", "core", "khr", "v1", "all")
 TOUCHES = _words("none", "first", "write", "read", "verify")
 UNMAP_ORDERS = _words("same", "reverse", "random")
 IMPORTS = _words("none", "host", bare="host")
+ALLOCATIONS = _words("plain", "dedicated", "export", "device-address")
+ACCESSES = _words("sequential", "strided", "random")
+_WIDTH = Kind(_widths, {"type": ["integer", "string"], "minimum": 1, "maximum": 64}, "WIDTH", ", ".join(WIDTHS))
 
 OPTIONS = (
     Option("name", _of_one(_name, {"type": "string"}), "shown beside each row of the job", flag=False),
@@ -227,11 +251,30 @@ OPTIONS = (
         default=False, with_steps=False,
     ),
     Option(
+        "allocation", ALLOCATIONS,
+        "kind of allocation: dedicated to a buffer, exportable as a file descriptor, or with a device address",
+        default="plain",
+    ),
+    Option(
+        "pressure", _PRESSURE,
+        "fill the memory type's heap with other allocations to this share of its budget, such as 90%", default="0%",
+    ),
+    Option(
         "import", IMPORTS,
         "import each object from host memory (host, or no value) and free it, instead of map and unmap",
         default="none", stored="imported", with_steps=False,
     ),
     Option("touch", TOUCHES, "what is done to the mapped bytes", default="none", with_steps=False),
+    Option(
+        "width", _WIDTH,
+        "bytes of each load of touch read and each store of touch write; memcpy copies from or to a small buffer, "
+        "stream bypasses the caches, auto writes what verify can check, by the widest; ranges such as 1..16 too",
+        default="auto",
+    ),
+    Option(
+        "access", ACCESSES, "with a width: in order, one access in each 256 bytes, or in random places",
+        default="sequential",
+    ),
     Option(
         "threads", _whole(1, 1024, ranges=True),
         "threads, each with its own objects; ranges such as 1..cpus*2 too", default=1,

@@ -13,7 +13,7 @@ _TOUCH_BYTES_PER_SECOND = 5e6  # the slowest known, reading through a BAR, is 20
 
 def for_job(job: Job) -> float:
     """Seconds for the longest single step of a job that is no wait: each call and each step that begins is progress."""
-    memory = job.memory_bytes
+    memory = job.memory_bytes + job.pressure_bytes
     untouched = job.touch in ("none", "first") and not job.scripted
     touched = 0 if untouched else job.allocation_size * job.threads
     return BASE_SECONDS + memory / _MAP_BYTES_PER_SECOND + touched / _TOUCH_BYTES_PER_SECOND

@@ -12,8 +12,9 @@ from vkmapctl import units
 from vkmapctl.errors import Unsupported, UsageProblem
 from vkmapctl.model.base import Note
 from vkmapctl.model.device import MALLOC, MALLOC_TYPE, Device, MemoryType, Room
+from vkmapctl.model.script import Read, Verify, Write, walk
 from vkmapctl.model.workload import Job, Plan, Workload
-from vkmapctl.plans import importing
+from vkmapctl.plans import importing, kinds, pressure
 from vkmapctl.plans.program import atom_range, is_coherent, page_ceil, program_bytes
 from vkmapctl.plans.script import Impossible, cycle_of, needs, object_count
 from vkmapctl.rules import Api
@@ -35,8 +36,10 @@ def resolve(workload: Workload, device: Device, room: Room) -> Plan:
     Raises UsageProblem for a request that makes no sense anywhere, Unsupported for one that this device or
     machine cannot meet; the message names the feature or the figures.
     """
+    kinds.refuse(workload, device)
     if workload.imports:
         importing.refuse(workload, device)
+    _check_access(workload)
     _refuse_missing_features(workload, device)
     apis = _apis(workload, device)
     types, left_out = _memory_types(workload, device)
@@ -47,6 +50,7 @@ def resolve(workload: Workload, device: Device, room: Room) -> Plan:
             job = replace(_job(workload, device, memory_type, size, offset), fitted=sizes[size])
             _check_range(job, device)
             _check_memory(job, device, room)
+            job = replace(job, pressure_bytes=pressure.planned(job, device, room.memory - MEMORY_RESERVE))
             _check_script(job, device)
             notes += [*_touch_notes(job, device), *_size_notes(job, device), *importing.notes(job, device)]
             maps_nothing = memory_type is MALLOC_TYPE or job.imported == "host"
@@ -81,7 +85,8 @@ def _sizes(workload: Workload, device: Device, memory_type: MemoryType, memory_a
             found[one] = False
             continue
         low, factor = units.parse_fit(one)
-        limit = min(_free(device, memory_type), memory_available - MEMORY_RESERVE) // 2
+        free = _free(device, memory_type) * (100 - workload.pressure) // 100
+        limit = min(free, memory_available - MEMORY_RESERVE) // 2
         limit //= workload.live * workload.threads
         limit = min(limit, device.limits.max_memory_allocation_size or limit)
         if workload.placed:
@@ -127,6 +132,10 @@ def _refuse_missing_features(workload: Workload, device: Device) -> None:
 
 def _refuse_missing_for_steps(workload: Workload, device: Device, where: str, hint: str) -> None:
     place, part, reserve = needs(workload.steps)
+    if workload.memory_type == "malloc" and (place or reserve):
+        raise UsageProblem(
+            "malloc's memory can be neither placed nor unmapped with reserve", "leave those steps or malloc out"
+        )
     for wanted, there, what, feature in (
         (place, device.placed.memory_map_placed, "a map step with `placed`", "memoryMapPlaced"),
         (part, device.placed.memory_map_range_placed, "a placed map of a part", "memoryMapRangePlaced"),
@@ -134,6 +143,26 @@ def _refuse_missing_for_steps(workload: Workload, device: Device, where: str, hi
     ):
         if wanted and not there:
             raise Unsupported(f"{what} needs the feature {feature}, which is missing {where}", hint)
+
+
+def _check_access(workload: Workload) -> None:
+    """Raises UsageProblem for a width or an order of accesses that nothing would have."""
+    if workload.width == "auto":
+        if workload.access != "sequential":
+            raise UsageProblem(f"--access {workload.access} needs a --width", "give one, such as --width 8")
+        return
+    what, hint = f"--width {workload.width}", "leave --width out, or use --touch write or --touch read"
+    if workload.width == "memcpy" and workload.access != "sequential":
+        raise UsageProblem(f"{what} copies in order: it has no --access {workload.access}", "use --width 16")
+    if not workload.steps:
+        if workload.touch not in ("write", "read"):
+            raise UsageProblem(f"{what} means nothing with --touch {workload.touch}", hint)
+        return
+    steps = [step for _, step in walk(workload.steps)]
+    if any(isinstance(step, Verify) for step in steps):
+        raise UsageProblem(f"{what} writes nothing that a verify step could check", "leave one of the two out")
+    if not any(isinstance(step, Write | Read) for step in steps):
+        raise UsageProblem(f"{what} means nothing without a write or read step", "leave --width out")
 
 
 def _apis(workload: Workload, device: Device) -> tuple[Api, ...]:
@@ -231,6 +260,7 @@ def _check_script(job: Job, device: Device) -> None:
     """Raises UsageProblem for steps that this device's limits make impossible."""
     if not job.scripted:
         return
+    kinds.check_steps(job)
     try:
         cycle_of(job.scripted, job.object_sizes, {}, draws=job.draws, seed=job.seed, device=device)
     except Impossible as error:
@@ -301,7 +331,7 @@ def _check_memory(job: Job, device: Device, room: Room) -> None:
     count, need = job.object_count * job.threads, job.memory_bytes
     what = units.size(job.allocation_size) + (f" x {count} = {units.size(need)}" if count > 1 else "")
     memory_type = device.memory_type(job.memory_type)
-    in_host_memory = memory_type is MALLOC_TYPE or job.imports or device.software or device.type == "integrated"
+    in_host_memory = job.imports or device.in_host_memory(memory_type)
     if memory_type is not MALLOC_TYPE and not job.imports:  # the heap of what is imported may be of 0 bytes
         heap, free = device.heaps[memory_type.heap], _free(device, memory_type)
         if need > heap.size or need > free:
@@ -310,7 +340,6 @@ def _check_memory(job: Job, device: Device, room: Room) -> None:
                 f"{units.size(free)} free of {units.size(heap.size)}",
                 "choose a smaller --size, or another --memory-type",
             )
-        in_host_memory |= not heap.device_local
     own = program_bytes(job)
     if (need if in_host_memory else 0) + own > room.memory - MEMORY_RESERVE:
         raise Unsupported(

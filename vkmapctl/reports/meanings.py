@@ -44,6 +44,10 @@ _CASE = {
     "together": "devices that worked at the same time",
     "gap_seconds": "how long a thread slept before each cycle",
     "import": "`host`: objects are imported from a host range instead of mapped, and freed instead of unmapped",
+    "allocation": "kind of allocation that the objects are: `plain`, dedicated to a buffer, exportable, …",
+    "pressure": "per cent of the heap's budget that other allocations filled meanwhile",
+    "width": "bytes of each load or store that touches, `memcpy`, `stream`, or `auto`",
+    "access": "in which order they touch: `sequential`, `strided` or `random`",
 }
 MEANINGS: dict[str, dict[str, str]] = {
     "Run": {
@@ -111,6 +115,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "cause": "the same as data",
         "response": "with a rate: time from the moment each cycle was due to its end, so that waiting in line counts",
         "missed_cycles": "with a rate: cycles that were never begun, because those before them took too long",
+        "write_way": "how what is verified was stored, chosen by measuring; empty where nothing was",
     },
     "Latency": {
         "count": "calls that were timed",
@@ -225,6 +230,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "route": "how map2 is reached by the specification's rules: `core`, `khr` or `none`",
         "placed": "VK_EXT_map_memory_placed: features and limit",
         "pci_address": "domain:bus:device.function; null where it has none",
+        "allocations": "kinds of allocation that it has; older files do not tell",
         "host_import": "VK_EXT_external_memory_host; null where it lacks it",
     },
     "MemoryHeap": {
@@ -299,5 +305,9 @@ MEANINGS: dict[str, dict[str, str]] = {
         "jobs": "the parts of a workload that has several; its own keys then mean nothing",
         "gap_seconds": _CASE["gap_seconds"],
         "import": _CASE["import"],
+        "allocation": _CASE["allocation"],
+        "pressure": _CASE["pressure"],
+        "width": _CASE["width"],
+        "access": _CASE["access"],
     },
 }

@@ -39,6 +39,8 @@ def _device_view(probe: Probe) -> Iterable[Element]:
         yield Block(Text.of(status_text(probe.status), f": {probe.reason}"))
     for part in _placed_table(device):
         yield Block(part)
+    if len(device.allocations) > 1:
+        yield Block(Text(f"\nallocations: {', '.join(device.allocations)}"))
     if device.host_import:
         yield Block(Text(_import_text(device.host_import)))
     if device.memory_types:
@@ -124,10 +126,9 @@ def _placed_table(device: Device) -> Iterable[Text | Table]:
 
 
 def _import_text(limits: HostImport) -> str:
-    types = limits.memory_types
-    accepted = f"memory types {', '.join(f'#{one}' for one in types)}" if types else "no memory type"
-    told = "" if types is None else f", taken by {accepted}"
-    return f"\nhost pointers: minImportedHostPointerAlignment {limits.min_imported_host_pointer_alignment}{told}"
+    taking = ", ".join(f"#{one}" for one in limits.memory_types or ())
+    told = "" if limits.memory_types is None else f"; memory types that take one: {taking or 'none'}"
+    return f"host pointers: minImportedHostPointerAlignment {limits.min_imported_host_pointer_alignment}{told}"
 
 
 def _memory_table(device: Device) -> Table:

@@ -17,7 +17,7 @@ from vkmapctl.reports.columns import FIGURES, distributions
 _ASKED = tuple(name for name in Case.__struct_fields__ if name != "memory_flags")
 _ABOUT = ("started", "device_name", "driver", "job", *_ASKED, "memory_flags")
 _PARTS = ("ratio_to_v1_low", "ratio_to_v1_high", "minor_faults", "major_faults")  # of figures that have several
-_COUNTS = ("seconds", "verified_bytes", "mismatches", "missed_cycles")
+_COUNTS = ("seconds", "verified_bytes", "mismatches", "missed_cycles", "write_way")
 _LATENCY_KEYS = ("count", "min_ns", "mean_ns", "p50_ns", "p90_ns", "p99_ns", "p999_ns", "max_ns")
 Line = Iterable[object]
 

@@ -28,6 +28,7 @@ from vkmapctl.plans.program import cycles_of, page_ceil, thread_seed
 from vkmapctl.plans.script import ranges_of
 from vkmapctl.worker.leaks import Leaks, process_usage
 from vkmapctl.worker.objects import allocated, host_memory_of, scripted_cycle
+from vkmapctl.worker.pressure import pressed
 
 ROUNDS = 10
 MAPPINGS_SLACK = 64  # a driver's own pools and caches
@@ -69,7 +70,7 @@ class Measuring:
         results.clear()
         for kind in (Pass.RATE, Pass.LATENCY):
             run_threads([program], self.clock, results, kind, {"ns": FLOOR_NS})
-        return Calibrated(self.clock.name, reads)
+        return Calibrated(self.clock.name, reads, self.clock.step())
 
     def measure(self, jobs: Sequence[Job]) -> Measured:
         """Allocates once for the group, then runs its jobs in turns: check, warm-up, rounds of rate and latency."""
@@ -77,6 +78,7 @@ class Measuring:
         mappings = len(areas())
         self._ranges = []
         with ExitStack() as held:
+            pressure_notes = held.enter_context(pressed(self._device(jobs[0].device), jobs[0]))
             turns = [
                 Turn(job, programs, results)
                 for job, programs, results in zip(jobs, self._programs(jobs, held), self.results, strict=False)
@@ -90,7 +92,7 @@ class Measuring:
             beside = trampled(self._ranges)
             tramples = Cause("tramples", text=beside) if beside else None
             found = tuple(turn.cause() or tramples for turn in turns)
-        notes = self._layer_notes(jobs)
+        notes = [*self._layer_notes(jobs), *pressure_notes]
         left = len(areas()) - mappings
         if left > MAPPINGS_SLACK:
             text = f"{jobs[0].job}: {left} mappings more in the process than before the job"
@@ -135,6 +137,8 @@ class Measuring:
     def _programs(self, jobs: Sequence[Job], held: ExitStack) -> list[list[native.Program]]:
         """programs[job][thread], over the same allocations and addresses for every job of the group."""
         first = jobs[0]
+        if first.width != "auto" and not native.access_bytes(first.width):
+            raise Unsupported(f"this CPU has no loads and stores of --width {first.width}", "use a smaller one")
         device = self._device(first.device)
         facts = device.facts
         threads = []
@@ -173,6 +177,8 @@ class Measuring:
                                 map_alignment=facts.limits.map_alignment,
                                 seed=thread_seed(job, thread),
                                 interval_ns=1e9 / job.rate if job.rate else 0.0,
+                                width=job.width,
+                                access=job.access,
                             ),
                             job,
                         )

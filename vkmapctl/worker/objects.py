@@ -6,6 +6,7 @@ from typing import Any
 
 from vkmapctl import native
 from vkmapctl.errors import Unsupported
+from vkmapctl.inside.allocations import chained
 from vkmapctl.machine.ranges import Range, host_memory
 from vkmapctl.model.device import MALLOC, Device
 from vkmapctl.model.loop import LoopStep
@@ -13,29 +14,33 @@ from vkmapctl.model.workload import Job
 from vkmapctl.plans.program import thread_seed
 from vkmapctl.plans.script import begins_free, cycle_of, imported_objects
 
+NOTHING = native.Object(0, 0)
+
 
 @contextmanager
-def allocated(device: Any, job: Job) -> Iterator[list[tuple[int, int]]]:
-    """One thread's objects as (VkDeviceMemory, size), or (0, 0) where a step allocates.
+def allocated(device: Any, job: Job) -> Iterator[list[native.Object]]:
+    """One thread's objects, without memory where a step allocates.
 
     For malloc's memory the handle is the address, as the null driver wants it.
     """
-    if job.memory_type == MALLOC:
-        if job.scripted:
-            raise Unsupported("steps need Vulkan memory: malloc's cannot be allocated, freed or placed by them")
-        with ExitStack() as held:
-            size = job.allocation_size
-            yield [(held.enter_context(native.host_buffer(size)), size) for _ in range(job.live)]
-        return
     free = begins_free(job.scripted, job.object_count) if job.scripted else set(range(job.live * job.imports))
     sizes = job.object_sizes if job.scripted else (job.allocation_size,) * job.live
-    objects: list[tuple[int, int]] = []
-    try:
-        for i, size in enumerate(sizes):
-            objects.append((0, 0) if i in free else (device.allocate(job.memory_type, size), size))
-        yield [*objects, (0, 0)] if job.scripted else objects  # the last one is what range steps are about
-    finally:
-        for memory, _ in objects:
+    with ExitStack() as held:
+        objects = [held.enter_context(_object(device, job, size, empty=i in free)) for i, size in enumerate(sizes)]
+        yield [*objects, NOTHING] if job.scripted else objects  # the last one is what range steps are about
+
+
+@contextmanager
+def _object(device: Any, job: Job, size: int, *, empty: bool) -> Iterator[native.Object]:
+    if job.memory_type == MALLOC:
+        with ExitStack() as held:
+            yield NOTHING if empty else native.Object(held.enter_context(native.host_buffer(size)), size)
+        return
+    with chained(device, job.allocation, job.memory_type, size) as chain:
+        memory = 0 if empty else device.allocate(job.memory_type, size, chain)
+        try:
+            yield native.Object(memory, size if memory else 0, chain)
+        finally:
             if memory:
                 device.free(memory)
 
