@@ -127,7 +127,7 @@ def export(run: Path, wanted: str, output: Path | None, force: bool) -> int:
 
 
 @report.command()
-@click.argument("kind", required=False)
+@click.argument("kind", required=False, metavar="[KIND]")
 def schema(kind: str | None) -> int:
     """Print the JSON Schema of saved documents: of one KIND (stress, probe, verify, …), or of all."""
     import msgspec
