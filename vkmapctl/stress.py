@@ -18,6 +18,7 @@ from vkmapctl.driver.protocol import Died, Driver, Interrupted
 from vkmapctl.driver.proving import with_pointer_types
 from vkmapctl.errors import Unsupported, UsageProblem, VkmapError
 from vkmapctl.figures import causes, outcomes, trust
+from vkmapctl.figures.pooling import pooled, with_ratios
 from vkmapctl.figures.rows import not_run_row, refused_row
 from vkmapctl.inside.layer import LayerChoice
 from vkmapctl.machine import host
@@ -31,7 +32,7 @@ from vkmapctl.native import Results
 from vkmapctl.plans import patience, workload
 from vkmapctl.plans.gates import Threshold, missed, parse_threshold
 from vkmapctl.plans.selectors import choose, same_gpu_notes, twins
-from vkmapctl.runner import VALIDATION, VARIANTS, Group, Runner, Watcher, share, validation_notes
+from vkmapctl.runner import VALIDATION, Group, Runner, Watcher, share, slots_for, validation_notes
 from vkmapctl.worker.serve import serve
 
 THRESHOLD = "threshold"
@@ -44,7 +45,8 @@ class Stress:
 
     requirements, expected_driver: of every device that is used. timeout: seconds without progress that end a driver;
     None derives them from each job. begin: gets the document before the driver is asked for anything, and again with
-    what it said. together: measure every device alone, then all at once.
+    what it said. together: measure every device alone, then all at once. repeat: measure all rows so often, each time
+    in a fresh process.
     """
 
     def __init__(
@@ -63,12 +65,14 @@ class Stress:
         watcher: Watcher | None = None,
         version: str = "",
         together: bool = False,
+        repeat: int = 1,
     ) -> None:
         if together and any(part.pressure for part in wanted.parts()):
             raise UsageProblem("--together excludes --pressure: devices may share what each of them would fill")
         self._wanted, self._selector, self._thresholds = wanted, selector, thresholds
         self._requirements, self._expected_driver = requirements, expected_driver
         self._timeout, self._layer, self._save, self._together = timeout, layer, save, together
+        self._repeat = repeat
         self._watcher = watcher or Watcher()
         self._interrupts = Interrupts()
         self._runner = self._new_runner(self._watcher)
@@ -110,7 +114,8 @@ class Stress:
 
     def _new_runner(self, watcher: Watcher) -> Runner:
         """With a driver's process of its own, whose results are shared by memory."""
-        slots = [Results(max(part.threads for part in self._wanted.parts())) for _ in range(VARIANTS)]
+        parts = self._wanted.parts()
+        slots = [Results(max(part.threads for part in parts)) for _ in range(slots_for(parts))]
 
         def start(heartbeat: Callable[[], object], on_tick: Callable[[], None]) -> tuple[Driver, Described]:
             def process() -> DriverProcess:
@@ -158,7 +163,7 @@ class Stress:
         self._note(*trust.machine_notes(facts, max(job.threads for job in jobs)))
         self._note(*same_gpu_notes(chosen).values(), *(note for plan in plans for note in plan.notes))
         self._save(self._run)
-        self._watcher.begin(jobs)
+        self._watcher.begin(jobs * self._repeat)
         return plans
 
     def _calibrate(self, plans: Sequence[Plan]) -> None:
@@ -195,13 +200,16 @@ class Stress:
         return workload.labelled(plans, told)
 
     def _measure(self, plans: Sequence[Plan]) -> None:
+        for number in range(self._repeat):
+            if number:
+                self._end(plans)
+            for plan in plans:
+                for group in plan.groups:
+                    self._add(self._blamed(group, self._runner.measure(group)))
+        rows = {row.job: row for row in self._run.results}
         for plan in plans:
-            rows: list[Row] = []
-            for group in plan.groups:
-                found = self._blamed(group, self._runner.measure(group))
-                rows += found.rows
-                self._add(found)
-            self._missed += missed([parse_threshold(text) for text in plan.fail_if], rows)
+            conditions = [parse_threshold(text) for text in plan.fail_if]
+            self._missed += missed(conditions, [rows[job.job] for job in plan.jobs])
 
     def _measure_together(self, plans: Sequence[Plan]) -> None:
         """Every device at the same time, one process each; the rows come after those of each device alone."""
@@ -223,9 +231,10 @@ class Stress:
 
     def _end(self, plans: Sequence[Plan]) -> None:
         """What is amiss with a driver's own end shows only there."""
-        self._ended, notes = self._runner.end()
-        if self._ended != "ok":
-            blame = self._blame(self._ended, lambda: all(self._holds(plan.groups[0]) for plan in plans)).text
+        ended, notes = self._runner.end()
+        if ended != "ok":
+            self._ended = ended
+            blame = self._blame(ended, lambda: all(self._holds(plan.groups[0]) for plan in plans)).text
             notes = [replace(one, message=f"{one.message}; {blame}") if blame else one for one in notes]
         self._note(*notes)
 
@@ -284,7 +293,7 @@ class Stress:
     # --- results ----------------------------------------------------------------------------------
 
     def _add(self, found: Group) -> None:
-        self._update(results=(*self._run.results, *found.rows))
+        self._update(results=_with_rows(self._run.results, found.rows))
         self._note(*found.notes)
         self._save_if_due()
         for row in found.rows:
@@ -321,6 +330,14 @@ class Stress:
 
     def _update(self, **changes: Any) -> None:
         self._run = replace(self._run, **changes)
+
+
+def _with_rows(results: Sequence[Row], rows: Sequence[Row]) -> tuple[Row, ...]:
+    """The results with a group's rows; one that an earlier process has measured too is of both from now on."""
+    known = {row.job: row for row in results}
+    if any(row.job in known for row in rows):
+        rows = with_ratios([pooled([known[row.job], row] if row.job in known else [row]) for row in rows])
+    return tuple((known | {row.job: row for row in rows}).values())
 
 
 def _together(plans: Sequence[Plan], device: Device, count: int) -> list[tuple[Job, ...]]:

@@ -13,10 +13,9 @@ from rich.console import Console
 
 from vkmapctl import preview, report
 from vkmapctl.figures.compare import CompareReport, Limits, compare, devices_side_by_side
-from vkmapctl.model.documents import SCHEMA, DoctorReport, ProbeReport, Run, VerifyReport, to_json
+from vkmapctl.model.documents import SCHEMA, ProbeReport, Run, VerifyReport, to_json
 from vkmapctl.reports import FORMATS, plot
 from vkmapctl.reports.compare import compare_view, devices_view
-from vkmapctl.reports.doctor import doctor_markdown
 from vkmapctl.reports.drawing import drawn
 from vkmapctl.reports.plain import is_large, lines_of
 from vkmapctl.reports.plan import plan_view
@@ -26,7 +25,7 @@ WIDTHS = (80, 200)
 
 def made_of(document):
     """All of it as text, by name. Raises whatever one of them raises."""
-    views = {"view": [*report.view(document)]}
+    views = {"view": [*report.view(document)], "verbose": [*report.view(document, verbose=True)]}
     made = {"json": to_json(document).decode()}
     if isinstance(document, Run):
         others = [(SWEEP, document), (document, SWEEP), (document, document)]
@@ -35,8 +34,6 @@ def made_of(document):
         views["devices"] = [*devices_view(devices_side_by_side([("base", document)]))]
         views["plots"] = [*plot.plots(document)]
         made["comparison"] = to_json(comparison).decode()
-    if isinstance(document, DoctorReport):
-        made["md"] = doctor_markdown(document).decode()
     for name, view in views.items():
         for width in WIDTHS:
             made[f"{name} {width}"] = shown(view, width)
@@ -54,9 +51,8 @@ def forms_of(document):
     """What it can be exported to."""
     if isinstance(document, Run):
         return [form for form in FORMATS if form != "pyperf" or any(row.rounds_ns_per_pair for row in document.results)]
-    if isinstance(document, VerifyReport):
-        return ["junit", "openmetrics"]
-    return ["junit"] * isinstance(document, ProbeReport)
+    more = {VerifyReport: ("csv", "junit", "openmetrics"), ProbeReport: ("junit",)}
+    return ("md", "html", *more.get(type(document), ()))
 
 
 def plan_of(wanted):

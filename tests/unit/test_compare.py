@@ -3,19 +3,20 @@
 import random
 
 import pytest
-from builders import a_device, a_gpu, a_latency, a_row, a_run
+from builders import a_device, a_floor, a_gpu, a_latency, a_row, a_run
 from msgspec.structs import replace
 
-from vkmapctl.commands.comparing import compared
+from vkmapctl.commands.comparing import compared, pooled
 from vkmapctl.errors import UsageProblem
 from vkmapctl.figures.compare import (
     Limits,
     compare,
     devices_side_by_side,
     differences,
+    pooled_run,
     quantile_interval,
-    rounds_interval,
 )
+from vkmapctl.model.base import Note
 from vkmapctl.model.measured import Bins, TouchRate
 
 LIMITS = Limits()
@@ -61,8 +62,7 @@ def test_medians(after, expected) -> None:
 def test_a_change_has_an_interval_around_it() -> None:
     found = delta(row(), row(1300), "map.p50")
     assert found.change == pytest.approx(0.3)
-    assert found.low <= 0.3 <= found.high
-    assert found.low > 0.2
+    assert 0 < found.low < 0.3 < found.high
 
 
 def test_a_disturbed_round_does_not_move_the_cost_of_a_pair() -> None:
@@ -84,21 +84,107 @@ def test_a_change_of_a_few_clock_steps_is_none() -> None:
 
 def test_the_tail_has_its_own_tolerance() -> None:
     before, after = row(map=latency(1000, tail=2000)), row(map=latency(1000, tail=2400))
+    judged = ("map.p99",)
+    assert verdict(before, after, Limits(metrics=judged)) == "same"
+    assert verdict(before, after, Limits(tail=0.1, metrics=judged)) == "unclear"
+
+
+WILD = (60.0, 70.0, 90.0, 100.0, 110.0, 125.0, 150.0, 180.0, 200.0, 220.0)
+UNEVEN = (100.0, 107.0, 94.0, 103.0, 97.0, 109.0, 92.0, 105.0, 99.0, 101.0)
+
+
+def test_a_run_is_no_steadier_than_its_rounds() -> None:
+    assert verdict(row(), row(rounds=(130.0,) * 10)) == "slower"
+    assert verdict(row(), row(rounds=tuple(1.3 * one for one in UNEVEN))) == "unclear"
+    assert delta(row(rounds=UNEVEN), row(1300, rounds=UNEVEN), "map.p50").verdict == "unclear"
+    assert delta(row(rounds=UNEVEN), row(9000, rounds=UNEVEN), "map.p50").verdict == "slower"
+
+
+def test_rows_whose_rounds_drift_or_scatter_have_no_verdict() -> None:
+    (pair,) = compare(("a", a_run(row())), ("b", a_run(row(9000, rounds=WILD))), LIMITS).pairs
+    assert (pair.verdict, pair.reason) == ("unclear", "NEW: drift")
+    assert {one.verdict for one in pair.deltas} <= {"same", "unclear"}
+
+
+def test_a_busy_machine_tells_less_and_is_shown() -> None:
+    busy = a_run(row(1300), warnings=(Note("busy-machine", "the load was 3.0 on 2 CPUs"), Note("few-samples", "few")))
+    quiet = compare(("a", a_run(row())), ("b", replace(busy, warnings=())), LIMITS)
+    loud = compare(("a", a_run(row())), ("b", busy), LIMITS)
+    assert [one.pairs[0].verdict for one in (quiet, loud)] == ["slower", "unclear"]
+    assert loud.warnings == (Note("busy-machine", "NEW: the load was 3.0 on 2 CPUs"),)
+
+
+def test_the_step_of_the_clock_is_in_the_interval() -> None:
+    """p50 of 20 and of 30 ns by a clock of 10 ns: anything from 15 to 35."""
+    coarse = a_floor(timer_step_ns=10.0)
+    (pair,) = compare(
+        ("a", a_run(row(20, map=latency(20, tail=60, spread=0)), floor=coarse)),
+        ("b", a_run(row(20, map=latency(20, tail=60, spread=0)), floor=coarse)), LIMITS,
+    ).pairs  # fmt: skip
+    found = next(one for one in pair.deltas if one.metric == "map.p50")
+    assert found.high > 0.35
+
+
+def repeated(*values, middle=1000):
+    """A row that a process measured for each value of ns per pair."""
+    return pooled_run([a_run(row(middle, rounds=(value,) * 10)) for value in values]).results[0]
+
+
+def test_repetitions_tell_what_one_run_each_cannot() -> None:
+    before, after = (98.0, 101.0, 100.0, 99.0, 102.0), (113.0, 116.0, 115.0, 114.0, 117.0)
+    assert verdict(row(rounds=(100.0,) * 10), row(rounds=(115.0,) * 10)) == "unclear"
+    (pair,) = compare(("a", a_run(repeated(*before))), ("b", a_run(repeated(*after))), LIMITS).pairs
+    assert (pair.verdict, pair.repeats) == ("slower", (5, 5))
+    found = next(one for one in pair.deltas if one.metric == "ns_per_pair")
+    assert found.low < 0.15 < found.high
+    assert found.detectable < 0.04
+
+
+def test_processes_that_differ_make_a_change_unclear() -> None:
+    before, after = (80.0, 130.0, 100.0), (150.0, 95.0, 130.0)
+    assert verdict(repeated(*before), repeated(*after)) == "unclear"
+
+
+def test_one_run_beside_repetitions_is_judged_by_their_scatter() -> None:
+    assert verdict(repeated(99.0, 100.0, 101.0), row(rounds=(120.0,) * 10)) == "slower"
+
+
+@pytest.mark.parametrize("repeats", [(2, 2), (3, 3), (5, 5), (3, 1), (10, 4)])
+@pytest.mark.parametrize("scatter", [0.01, 0.1, 0.3])
+def test_intervals_hold_the_truth_in_95_of_100_whatever_processes_scatter(repeats, scatter) -> None:
+    """Processes of a known scatter between them, and rounds of one within each."""
+    generator, hits = random.Random(sum(repeats)), 0
+
+    def processes(count, truth):
+        found = []
+        for _ in range(count):
+            level = truth * generator.lognormvariate(0, scatter)
+            found.append(level * generator.lognormvariate(0, 0.01))
+        return repeated(*found)
+
+    for _ in range(250):
+        found = delta(processes(repeats[0], 100.0), processes(repeats[1], 120.0), "ns_per_pair")
+        hits += found.low <= 0.2 <= found.high
+    assert hits / 250 > 0.91  # 95 % less three standard deviations
+
+
+@pytest.mark.parametrize(("scatter", "busy"), [(0.02, False), (0.06, False), (0.06, True), (0.3, True)])
+def test_one_run_each_holds_the_truth_up_to_the_scatter_that_is_assumed(scatter, busy) -> None:
+    generator, hits = random.Random(3), 0
+    notes = (Note("busy-machine", "busy"),) * busy
+    for _ in range(400):
+        before, after = (row(rounds=(level * generator.lognormvariate(0, scatter),) * 10) for level in (100.0, 120.0))
+        (pair,) = compare(("a", a_run(before, warnings=notes)), ("b", a_run(after)), LIMITS).pairs
+        found = next(one for one in pair.deltas if one.metric == "ns_per_pair")
+        hits += found.low <= 0.2 <= found.high
+    assert hits / 400 > 0.93
+
+
+def test_the_tail_judges_only_where_it_is_asked_to() -> None:
+    before, after = row(map=latency(1000, tail=2000)), row(map=latency(1000, tail=4000))
     assert verdict(before, after) == "same"
-    assert verdict(before, after, Limits(tail=0.1)) == "slower"
-
-
-def test_rounds_that_scatter_make_it_unclear() -> None:
-    calm, wild = (100.0,) * 10, (60.0, 70.0, 90.0, 100.0, 110.0, 125.0, 150.0, 180.0, 200.0, 220.0)
-    before, after = row(rounds=calm), row(rounds=wild, ns_per_pair=120.0)
-    assert verdict(before, after) == "unclear"
-    assert verdict(row(rounds=calm), row(rounds=(130.0,) * 10)) == "slower"
-
-
-def test_rounds_that_scatter_make_medians_unclear_too() -> None:
-    wild = (60.0, 70.0, 90.0, 100.0, 110.0, 125.0, 150.0, 180.0, 200.0, 220.0)
-    assert delta(row(rounds=wild), row(1300, rounds=wild), "map.p50").verdict == "unclear"
-    assert delta(row(rounds=wild), row(9000, rounds=wild), "map.p50").verdict == "slower"
+    assert verdict(before, after, Limits(metrics=("map.p99",))) == "slower"
+    assert verdict(row(), row(1400), Limits(metrics=("unmap.p50",))) == "same"
 
 
 def test_bandwidth_is_better_when_higher() -> None:
@@ -150,24 +236,15 @@ def test_quantile_intervals_hold_the_truth_in_95_of_100(quantile) -> None:
 def test_too_few_samples_have_no_interval() -> None:
     assert quantile_interval(latency(100, count=50), 0.99) is None
     assert quantile_interval(None, 0.5) is None
-    assert rounds_interval((1.0,) * 3, (1.0,) * 10) is None
-
-
-def test_round_intervals_hold_the_truth_in_95_of_100() -> None:
-    generator, hits = random.Random(2), 0
-    for _ in range(500):
-        base = [100 * generator.lognormvariate(0, 0.1) for _ in range(10)]
-        new = [120 * generator.lognormvariate(0, 0.1) for _ in range(10)]
-        low, high = rounds_interval(base, new)
-        hits += low <= 0.2 <= high
-    assert hits / 500 > 0.93
+    few = delta(row(rounds=(100.0,) * 3, ns_per_pair=100.0), row(rounds=(200.0,) * 3, ns_per_pair=200.0), "ns_per_pair")
+    assert (few.low, few.verdict) == (None, "unclear")
 
 
 @pytest.mark.parametrize(
     ("changes", "group", "name"),
     [
         ({"device": a_gpu(index=0)}, "device", "name"),
-        ({"device": a_device(driver_info="Mesa 26")}, "driver", "driver info"),
+        ({"device": a_device(driver_name="lavapipe", driver_info="Mesa 26")}, "driver", "driver info"),
         ({"loader": "1.5"}, "driver", "loader"),
         ({"host": {"cpu_model": "Other", "kernel": "6.1.0-example"}}, "machine", "cpu_model"),
         ({"layers": ("VK_LAYER_other",)}, "layers", "layers"),
@@ -234,11 +311,26 @@ def test_several_devices_stand_side_by_side_and_match_across_memory_types() -> N
     assert pair.found
 
 
+def test_another_build_of_the_same_driver_is_compared_and_told() -> None:
+    build = a_device(driver_info="Mesa 26", driver_version="26.0.0", name="llvmpipe (LLVM 20)", device_uuid="00")
+    found = compared([("a", a_run(row())), ("b", a_run(row(), device=build))], LIMITS, "fail", ())
+    assert [one.name for one in found.comparisons[0].differences] == ["driver info", "driver version"]
+
+
+def test_runs_of_one_side_are_pooled_only_if_they_are_of_one_build() -> None:
+    build = a_device(driver_info="Mesa 26")
+    with pytest.raises(UsageProblem, match="not measured alike"):
+        pooled([("a1", a_run(row())), ("a2", a_run(row(), device=build))], ())
+    name, run = pooled([("a1", a_run(row(), row(live=2))), ("a2", a_run(row(live=2), row(), row(live=3)))], ())
+    assert name == "a1, a2"
+    assert [(one.live, len(one.repeats)) for one in run.results] == [(1, 2), (2, 2)]
+
+
 def test_rounds_of_two_days_are_compared_at_once():
-    """A soak has a round a second; each round with each would be 7 billion pairs."""
-    base = [100.0 + i % 7 for i in range(86_400)]
-    low, high = rounds_interval(base, [value * 1.5 for value in base])
-    assert 0.45 < low <= 0.5 <= high < 0.55
+    """A soak has a round a second."""
+    base = tuple(100.0 + i % 7 for i in range(86_400))
+    found = delta(row(rounds=base), row(rounds=tuple(value * 1.5 for value in base)), "ns_per_pair")
+    assert found.low < 0.5 < found.high
 
 
 def test_a_figure_that_is_next_to_nothing_beside_the_other():

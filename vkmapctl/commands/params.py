@@ -69,7 +69,17 @@ def _requirement(text: str) -> str:
     return text
 
 
+def _metric(text: str) -> str:
+    from vkmapctl.figures.compare import METRICS
+
+    known = [metric.name for metric in METRICS]
+    if text not in known:
+        raise ValueError(f"unknown metric '{text}'; known: {', '.join(known)}")
+    return text
+
+
 DURATION = Parsed("duration", partial(units.parse_duration, zero=False))
 SPAN = Parsed("duration", units.parse_duration)
 SHARE = Parsed("share", _share)
 REQUIREMENT = Parsed("requirement", _requirement)
+METRIC = Parsed("metric", _metric)

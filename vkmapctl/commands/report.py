@@ -1,15 +1,19 @@
 """`vkmapctl report`: saved documents shown again, compared, and exported."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from vkmapctl.commands import params
-from vkmapctl.commands.options import color_options
+from vkmapctl.commands.options import color_options, verbose_option
 from vkmapctl.commands.output import show_plots
 from vkmapctl.errors import ExitCode, UsageProblem
 from vkmapctl.reports import FORMATS
+
+if TYPE_CHECKING:
+    from vkmapctl.saved.files import Sink
 
 GROUPS = ("device", "driver", "layers", "machine", "settings", "all")
 
@@ -23,8 +27,9 @@ def report() -> None:
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print the document as JSON.")
 @click.option("--plot", is_flag=True, help="Draw the distributions and size sweeps too.")
+@verbose_option
 @color_options
-def show(run: Path, as_json: bool, plot: bool, no_color: bool) -> int:
+def show(run: Path, as_json: bool, plot: bool, verbose: bool, no_color: bool) -> int:
     """Show a saved document as it was first shown."""
     from vkmapctl import report as reports
     from vkmapctl.commands import console
@@ -35,15 +40,45 @@ def show(run: Path, as_json: bool, plot: bool, no_color: bool) -> int:
     if as_json:
         console.write_bytes(to_json(document))
         return ExitCode.OK
-    console.print_view(reports.view(document), color=not no_color)
+    console.print_view(reports.view(_explained(document), verbose=verbose), color=not no_color)
     if plot:
         show_plots(document, color=not no_color)
     return ExitCode.OK
 
 
-@report.command()
+class _Compare(params.Command):
+    """`--with B1 B2 …` is `--with B1 --with B2 …`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        spread: list[str] = []
+        open_ended = False
+        for word in args:
+            if open_ended and not word.startswith("-") and spread[-1] != "--with":
+                spread.append("--with")
+            elif word.startswith("-"):
+                open_ended = word == "--with" or word.startswith("--with=")
+            spread.append(word)
+        return super().parse_args(ctx, spread)
+
+
+@report.command(cls=_Compare)
 @click.argument("base", type=click.Path(path_type=Path))
 @click.argument("others", metavar="NEW [MORE]...", type=click.Path(path_type=Path), nargs=-1)
+@click.option(
+    "--with",
+    "news",
+    metavar="NEW [MORE]...",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Runs of another build, pooled, against all runs that stand before it, pooled too.",
+)
+@click.option(
+    "--metric",
+    "metrics",
+    type=params.METRIC,
+    multiple=True,
+    help="What judges, such as map.p50; without it ns_per_pair and each call's p50. Repeatable.",
+)
 @click.option(
     "--threshold", type=params.SHARE, default="10%", show_default=True, help="Smallest relative change that counts."
 )
@@ -62,44 +97,65 @@ def show(run: Path, as_json: bool, plot: bool, no_color: bool) -> int:
     type=click.Choice(["warn", "fail"]),
     default="fail",
     show_default=True,
-    help="Whether something slower, failed or missing exits with 5.",
+    help="Whether something slower, failed or missing, or a check that newly fails, exits with 5.",
 )
 @click.option("--allow", type=click.Choice(GROUPS), multiple=True, help="Compare although this differs. Repeatable.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Write one HTML page as well.")
+@click.option("--force", is_flag=True, help="Let --output overwrite a file.")
 @color_options
 def compare(
     base: Path,
     others: tuple[Path, ...],
+    news: tuple[Path, ...],
+    metrics: tuple[str, ...],
     threshold: float,
     absolute: float,
     tail_threshold: float,
     gate: Any,
     allow: tuple[str, ...],
     as_json: bool,
+    output: Path | None,
+    force: bool,
     no_color: bool,
 ) -> int:
     """Compare BASE with each other run, row by row.
 
-    Runs of different devices, drivers, machines or settings are refused, with what differs, unless --allow names it.
-    With BASE alone, its devices are put side by side.
+    With `--with`, all runs before it are taken for repetitions of one build, and all behind it of another. Verify runs
+    are compared by what newly fails or passes, whatever their devices and drivers; probes by what differs.
+
+    Runs of different devices, drivers, machines or settings are refused, with what differs, unless --allow names it;
+    another build of the same driver is none of these. With BASE alone, its devices are put side by side.
     """
+    from vkmapctl.saved.files import kind_of
+
+    paths = (base, *others)
+    if any(kind_of(path) not in ("stress", "") for path in paths):
+        return _compare_documents(paths, gate, as_json=as_json, color=not no_color)
     from vkmapctl.commands import comparing, console
     from vkmapctl.figures.compare import Limits, devices_side_by_side
     from vkmapctl.model.documents import to_json
     from vkmapctl.reports import compare as tables
+    from vkmapctl.saved.files import Sink
 
     runs = [comparing.load_run(path) for path in (base, *others)]
     side_by_side = devices_side_by_side(runs)
-    if not others and not side_by_side:
+    if not others and not news and not side_by_side:
         raise UsageProblem(f"{base} holds one device: nothing to compare", "name a second run: report compare BASE NEW")
-    limits = Limits(threshold, absolute * 1e9, tail_threshold)
+    limits = Limits(threshold, absolute * 1e9, tail_threshold, metrics)
+    if news:
+        runs = [comparing.pooled(runs, allow), comparing.pooled([comparing.load_run(path) for path in news], allow)]
     found = comparing.compared(runs, limits, gate, allow)
+    view = [*tables.compare_view(found)] if found.comparisons else []
+    view += [*tables.devices_view(side_by_side)] if side_by_side else []
+    if output:
+        from vkmapctl.reports.compare_page import to_html
+
+        _write(Sink(output, force=force, form="html"), to_html(found, view, runs))
     if as_json:
         console.write_bytes(to_json(found))
-        return found.exit_code
-    view = [*tables.compare_view(found)] if others else []
-    view += [*tables.devices_view(side_by_side)] if side_by_side else []
-    console.print_view(view, color=not no_color)
+    else:
+        console.print_view(view, color=not no_color)
     return found.exit_code
 
 
@@ -116,14 +172,44 @@ def export(run: Path, wanted: str, output: Path | None, force: bool) -> int:
 
     document = load(run)
     sink = Sink(output, force=force, form=wanted) if output else None
-    data = exported(document, wanted)
+    data = exported(_explained(document), wanted)
     if sink:
-        sink.write(data)
-        if sink.error:
-            raise sink.error
+        _write(sink, data)
     else:
         console.write_bytes(data)
     return ExitCode.OK
+
+
+def _compare_documents(paths: Sequence[Path], gate: Any, *, as_json: bool, color: bool) -> int:
+    """Verify runs and probes."""
+    from vkmapctl.commands import console
+    from vkmapctl.commands.comparing_documents import compared_documents
+    from vkmapctl.model.documents import to_json
+    from vkmapctl.reports.compare_documents import documents_view
+
+    found = compared_documents(paths, gate, _explained)
+    if as_json:
+        console.write_bytes(to_json(found))
+    else:
+        console.print_view(documents_view(found), color=color)
+    return found.exit_code
+
+
+def _explained(document: Any) -> Any:
+    """With what a document of an older version does not tell of its checks."""
+    from vkmapctl.model.documents import VerifyReport
+
+    if not isinstance(document, VerifyReport) or all(row.breaks for row in document.results):
+        return document
+    from vkmapctl.checks import registry
+
+    return registry.explained(document)
+
+
+def _write(sink: "Sink", data: bytes) -> None:
+    sink.write(data)
+    if sink.error:
+        raise sink.error
 
 
 @report.command()

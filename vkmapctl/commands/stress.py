@@ -67,6 +67,14 @@ def typed(context: click.Context) -> dict[str, list[Any]]:
     help="With several devices: measure each alone, then all at once, and show what sharing costs.",
 )
 @junit_option
+@click.option(
+    "--repeat",
+    type=click.IntRange(1, 1000),
+    metavar="N",
+    default=1,
+    show_default=True,
+    help="Measure all rows so often, each time in a fresh process of the driver: figures that can be compared.",
+)
 @gate_options
 @timeout_option
 @layer_options
@@ -82,6 +90,7 @@ def stress(
     emulate: str | None,
     inject: str | None,
     together: bool,
+    repeat: int,
     plot: bool,
     validate: bool,
     device: str | None,
@@ -117,6 +126,7 @@ def stress(
             watcher=watcher(quiet=output["quiet"], color=not output["no_color"]),
             version=__version__,
             together=together,
+            repeat=repeat,
         ).run()
     junit(run)
     code = conclude(run, output, sink, junit_sink)

@@ -1,37 +1,44 @@
 """One run against others: rows matched by what was asked of them, deltas with confidence intervals, verdicts. Pure."""
 
 import math
-import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from itertools import product
-from statistics import median
 from typing import Literal, NamedTuple
 
+from msgspec.structs import replace
+
+from vkmapctl.figures import stats, trust
+from vkmapctl.figures.pooling import pooled, repeats_of
 from vkmapctl.model import bins
-from vkmapctl.model.base import Data
+from vkmapctl.model.base import Data, Note
 from vkmapctl.model.case import EFFORT
 from vkmapctl.model.device import Device
 from vkmapctl.model.documents import Run
-from vkmapctl.model.measured import TIMED, Latency, Row
+from vkmapctl.model.measured import TIMED, Latency, Repeat, Row
 
 Change = Literal["same", "slower", "faster", "unclear", "missing", "failed"]
 Group = Literal["device", "driver", "layers", "machine", "settings"]
 Z = 1.96  # of a two-sided interval of 95 %
-LEAST_ROUNDS = 4
-MOST_ROUNDS = 200
+LEAST_DEGREES = 2  # of freedom, for the scatter between processes to be measured: with 1, t is 12.7
+ASSUMED, ASSUMED_BUSY, ASSUMED_DEGREES = 0.06, 0.35, 4  # docs/reports.md says where they come from
+_WIDEST = 100.0  # of a percentile's interval, high over low: one that begins at 0 has no logarithm
+BUSY = ("busy-machine", "more-threads-than-cpus")
+DOUBTFUL = ("drift", "scatter")
+SHOWN = ("governor", "layer-in-path")
 _MACHINE = ("cpu_model", "cpu_count", "machine", "kernel", "governor", "clocksource", "virtualised")
 
 
 class Limits(Data, frozen=True):
     """What counts as a change: by more than a share (`tail` for p99 and p99.9), and by more than absolute_ns.
 
-    The absolute limit is for calls that the clock timed one by one; ns_per_pair has no clock's steps in it.
+    The absolute limit is for calls that the clock timed one by one; ns_per_pair has no clock's steps in it. metrics:
+    those that judge; without any, time per pair and each call's p50.
     """
 
     relative: float = 0.10
     absolute_ns: float = 20.0
     tail: float = 0.25
+    metrics: tuple[str, ...] = ()
 
 
 class Difference(Data, frozen=True):
@@ -46,8 +53,10 @@ class Difference(Data, frozen=True):
 class Delta(Data, frozen=True):
     """One metric of one row in both runs.
 
-    change: NEW over BASE minus 1, so that 0.1 is 10 % more. low, high: an interval of 95 % for it, None where the runs
-    hold too little for one. Times are in ns, bandwidths in bytes per second.
+    base, new: geometric means over the processes that measured it. change: NEW over BASE minus 1, so that 0.1 is 10 %
+    more. low, high: an interval of 95 % for it, None where the runs hold too little for one. detectable: the smallest
+    change that such an interval would tell from none. judges: the verdict is one of the pair's. Times are in ns,
+    bandwidths in bytes per second.
     """
 
     metric: str
@@ -57,26 +66,33 @@ class Delta(Data, frozen=True):
     low: float | None
     high: float | None
     verdict: Change
+    detectable: float | None = None
+    judges: bool = True
 
 
 class Pair(Data, frozen=True):
-    """A row of BASE with the row of NEW that has the same job and parameters, if there is one."""
+    """A row of BASE with the row of NEW that has the same job and parameters, if there is one.
+
+    repeats: how many processes measured it in each.
+    """
 
     row: Row
     found: bool
     verdict: Change
     reason: str = ""
     deltas: tuple[Delta, ...] = ()
+    repeats: tuple[int, int] = (1, 1)
 
 
 class Comparison(Data, frozen=True):
-    """BASE against one other run. added: jobs that only NEW has."""
+    """BASE against one other run. added: jobs that only NEW has. warnings: those of both that make figures doubtful."""
 
     base: str
     new: str
     differences: tuple[Difference, ...]
     pairs: tuple[Pair, ...]
     added: tuple[str, ...] = ()
+    warnings: tuple[Note, ...] = ()
 
     def worse(self) -> tuple[Pair, ...]:
         """What a gate is about."""
@@ -94,16 +110,19 @@ class CompareReport(Data, frozen=True, tag_field="kind", tag="compare"):
 
 
 class Metric(NamedTuple):
-    """How a metric is read from a row, with its interval. tail: has the wider tolerance. higher: more is better.
+    """How a metric is read from what a process found, and its interval within a row.
 
-    timed: each call by the clock, whose steps the absolute limit is for."""
+    tail: has the wider tolerance. higher: more is better. timed: each call by the clock, whose steps the absolute limit
+    is for. judges: without --metric.
+    """
 
     name: str
-    value: Callable[[Row], float | None]
-    interval: Callable[[Row], tuple[float, float] | None]
+    value: Callable[[Repeat], float | None]
+    interval: Callable[[Row], tuple[float, float] | None] | None = None
     tail: bool = False
     higher: bool = False
     timed: bool = False
+    judges: bool = False
 
 
 def quantile_interval(latency: Latency | None, quantile: float) -> tuple[float, float] | None:
@@ -131,52 +150,31 @@ def _bin_at(latency: Latency, rank: int) -> tuple[float, float]:
     return float(latency.max_ns or 0), float(latency.max_ns or 0)
 
 
-def rounds_interval(base: Sequence[float], new: Sequence[float]) -> tuple[float, float] | None:
-    """95 % interval of NEW over BASE minus 1, from the rounds of both runs.
-
-    The Hodges-Lehmann interval of the Mann-Whitney test, on logarithms: rounds differ as much as runs do, which
-    single calls within a round do not show.
-    """
-    base, new = _thinned(base), _thinned(new)
-    m, n = len(base), len(new)
-    if m < LEAST_ROUNDS or n < LEAST_ROUNDS or min(*base, *new) <= 0:
-        return None
-    shifts = sorted(math.log(b / a) for a, b in product(base, new))
-    skip = math.floor(m * n / 2 - Z * math.sqrt(m * n * (m + n + 1) / 12))
-    if skip < 0:
-        return None
-    return math.expm1(shifts[skip]), math.expm1(shifts[len(shifts) - 1 - skip])
-
-
-def _thinned(rounds: Sequence[float]) -> Sequence[float]:
-    """Some MOST_ROUNDS of them, evenly from all of the run: of two soaks of a day each pair of rounds is too many."""
-    return rounds[:: len(rounds) // MOST_ROUNDS + 1]
-
-
-def _per_pair(row: Row) -> float | None:
-    """ns of the median round, which a round that something disturbed does not move."""
-    return median(row.rounds_ns_per_pair) if len(row.rounds_ns_per_pair) >= LEAST_ROUNDS else row.ns_per_pair
-
-
 def _latency_metric(call: str, name: str, quantile: float) -> Metric:
     return Metric(
         f"{call}.{name}",
-        lambda row: getattr(row.latency(call), f"{name}_ns", None),
+        lambda one: getattr(one, f"{name}_ns").get(call),
         lambda row: quantile_interval(row.latency(call), quantile),
         tail=name != "p50",
         timed=True,
+        judges=name == "p50",
     )
 
 
+def _idle_interval(row: Row) -> tuple[float, float] | None:
+    return row.ratio_to_idle and row.ratio_to_idle[1:]
+
+
 METRICS = (
-    Metric("ns_per_pair", _per_pair, lambda row: None),
+    Metric("ns_per_pair", lambda one: one.ns_per_pair, judges=True),
     *(
         _latency_metric(call, name, quantile)
         for call in TIMED
         for name, quantile in (("p50", 0.5), ("p99", 0.99), ("p999", 0.999))
     ),
-    Metric("write", lambda row: row.touch_bytes_per_second.write, lambda row: None, higher=True),
-    Metric("read", lambda row: row.touch_bytes_per_second.read, lambda row: None, higher=True),
+    Metric("ratio_to_idle", lambda one: one.ratio_to_idle, _idle_interval),
+    Metric("write", lambda one: one.touch_bytes_per_second.write, higher=True),
+    Metric("read", lambda one: one.touch_bytes_per_second.read, higher=True),
 )
 
 
@@ -184,13 +182,35 @@ def compare(base: tuple[str, Run], new: tuple[str, Run], limits: Limits) -> Comp
     """Every row of BASE beside its like in NEW. The strings name the runs."""
     matched, added = match(base[1], new[1])
     settings = [difference for row, other in matched if other for difference in _settings(row, other)]
+    runs = (base[1], new[1])
+    doubt = _Doubt(
+        busy=any(note.code in BUSY for run in runs for note in run.warnings),
+        step_ns=max((run.floor.timer_step_ns for run in runs if run.floor), default=0.0),
+    )
     return Comparison(
         base=base[0],
         new=new[0],
         differences=(*differences(base[1], new[1]), *dict.fromkeys(settings)),
-        pairs=tuple(_pair(row, other, limits) for row, other in matched),
+        pairs=tuple(_pair(row, other, limits, doubt) for row, other in matched),
         added=tuple(row.job for row in added),
+        warnings=tuple(
+            Note(note.code, f"{name}: {note.message}")
+            for name, run in (("BASE", base[1]), ("NEW", new[1]))
+            for note in run.warnings
+            if note.code in (*BUSY, *DOUBTFUL, *SHOWN)
+        ),
     )
+
+
+def pooled_run(runs: Sequence[Run]) -> Run:
+    """Several runs of one build as one: each row of the first with its like of the others, and all their warnings."""
+    first = runs[0]
+    alike = [[row] for row in first.results]
+    for run in runs[1:]:
+        for found, (_, other) in zip(alike, match(first, run)[0], strict=True):
+            found += [other] if other else []
+    notes = dict.fromkeys(note for run in runs for note in run.warnings)
+    return replace(first, results=tuple(pooled(rows) for rows in alike), warnings=tuple(notes))
 
 
 def match(base: Run, new: Run) -> tuple[list[tuple[Row, Row | None]], list[Row]]:
@@ -216,7 +236,14 @@ def match(base: Run, new: Run) -> tuple[list[tuple[Row, Row | None]], list[Row]]
     return list(zip(base.results, found, strict=True)), left
 
 
-def _pair(row: Row, other: Row | None, limits: Limits) -> Pair:
+class _Doubt(NamedTuple):
+    """What makes the figures of two runs less sure. busy: one of the machines was; step_ns: of the coarser clock."""
+
+    busy: bool
+    step_ns: float
+
+
+def _pair(row: Row, other: Row | None, limits: Limits, doubt: _Doubt) -> Pair:
     if other is None:
         return Pair(row, False, "missing", "NEW has no such row")
     if row.status != "ok":
@@ -224,43 +251,84 @@ def _pair(row: Row, other: Row | None, limits: Limits) -> Pair:
         return Pair(row, True, verdict, f"BASE: {row.status}, NEW: {other.status}")
     if other.status != "ok":
         return Pair(row, True, "failed", f"{other.status}: {other.reason}")
-    deltas = tuple(delta for metric in METRICS if (delta := _delta(metric, row, other, limits)))
-    verdicts = {delta.verdict for delta in deltas}
+    withheld = _why_withheld(row, other)
+    found = (_delta(metric, row, other, limits, doubt, withheld=bool(withheld)) for metric in METRICS)
+    deltas = tuple(delta for delta in found if delta)
+    verdicts = {delta.verdict for delta in deltas if delta.judges}
     worst: tuple[Change, ...] = ("slower", "unclear", "faster")
-    return Pair(row, True, next((one for one in worst if one in verdicts), "same"), "", deltas)
+    verdict = next((one for one in worst if one in verdicts), "same")
+    repeats = (len(repeats_of(row)), len(repeats_of(other)))
+    return Pair(row, True, verdict, withheld if verdict == "unclear" else "", deltas, repeats)
 
 
-def _delta(metric: Metric, base: Row, new: Row, limits: Limits) -> Delta | None:
-    before, after = metric.value(base), metric.value(new)
-    if before is None or after is None or before <= 0 or after <= 0:
+def _why_withheld(row: Row, other: Row) -> str:
+    """Why no figure of a row that one process measured may be called changed, empty where it may."""
+    told = (
+        f"{name}: {note.code}"
+        for name, one in (("BASE", row), ("NEW", other))
+        if len(repeats_of(one)) == 1
+        for note in trust.row_notes(one)
+        if note.code in DOUBTFUL
+    )
+    return ", ".join(told)
+
+
+def _delta(metric: Metric, base: Row, new: Row, limits: Limits, doubt: _Doubt, *, withheld: bool) -> Delta | None:
+    before, after = _known(metric, base), _known(metric, new)
+    if not before or not after:
         return None
-    change = after / before - 1
-    rounds = rounds_interval(base.rounds_ns_per_pair, new.rounds_ns_per_pair)
-    if metric.name == "ns_per_pair":
-        interval = rounds
-    elif metric.higher:
-        interval = _widened((change, change), rounds) if rounds else None
-    else:
-        interval = _widened(_ratio_interval(metric.interval(base), metric.interval(new)), rounds)
-    verdict = _verdict(metric, before, after, interval, limits)
+    old, now = stats.middle(before), stats.middle(after)
+    change = now / old - 1
+    half = _half_width(metric, (base, before), (new, after), doubt)
+    interval = None if half is None else ((1 + change) * math.exp(-half) - 1, (1 + change) * math.exp(half) - 1)
     low, high = interval or (None, None)
-    return Delta(metric.name, before, after, change, low, high, verdict)
+    verdict = _verdict(metric, old, now, interval, limits)
+    if withheld and verdict in ("slower", "faster"):
+        verdict = "unclear"
+    judges = metric.name in limits.metrics if limits.metrics else metric.judges
+    detectable = None if half is None else math.expm1(half)
+    return Delta(metric.name, old, now, change, low, high, verdict, detectable, judges)
 
 
-def _ratio_interval(base: tuple[float, float] | None, new: tuple[float, float] | None) -> tuple[float, float] | None:
-    """Of a ratio of two figures with intervals: their far ends, which is wider than 95 %."""
-    if base is None or new is None or base[0] <= 0:
-        return None
-    return new[0] / base[1] - 1, new[1] / base[0] - 1
+def _known(metric: Metric, row: Row) -> list[float]:
+    """The metric in each process that measured the row, as far as it has one."""
+    return [value for one in repeats_of(row) if (value := metric.value(one)) is not None and value > 0]
 
 
-def _widened(interval: tuple[float, float] | None, rounds: tuple[float, float] | None) -> tuple[float, float] | None:
-    """The interval with the scatter of the rounds added: calls of one moment are alike, moments are not."""
-    if interval is None or rounds is None:
-        return interval
-    low, high = (max(1 + end, sys.float_info.epsilon) for end in rounds)  # NEW over BASE may be all but 0
-    scatter = math.sqrt(high / low)  # a factor, so that no end falls below -100 %
-    return (1 + interval[0]) / scatter - 1, (1 + interval[1]) * scatter - 1
+def _half_width(
+    metric: Metric, base: tuple[Row, list[float]], new: tuple[Row, list[float]], doubt: _Doubt
+) -> float | None:
+    """Half of the interval of 95 % of the logarithm of NEW over BASE; None where there is too little for one.
+
+    A t interval of the processes' figures (Kalibera and Jones, Rigorous Benchmarking in Reasonable Time, ISMM 2013:
+    what varies between executions has to be repeated at that level, and their means hold all that varies below it),
+    of logarithms, since figures are compared by ratio. Where fewer than two degrees of freedom are left, the scatter
+    is not measured but taken to be ASSUMED, and a run to be no steadier than its rounds. To that the percentiles' own
+    intervals are added, which hold the steps of clock and histogram.
+    """
+    counts = [len(values) for _, values in (base, new)]
+    degrees = sum(counts) - 2
+    if degrees >= LEAST_DEGREES:
+        variance = stats.pooled_variance(base[1], new[1])
+        between = stats.student(degrees) ** 2 * sum(variance / count for count in counts)
+    else:
+        assumed = (ASSUMED_BUSY if doubt.busy else ASSUMED) ** 2
+        rows = (base[0], new[0])
+        if metric.interval is None and any(len(row.rounds_ns_per_pair) < stats.LEAST_ROUNDS for row in rows):
+            return None
+        variances = [assumed + stats.rounds_variance(row.rounds_ns_per_pair) for row in rows]
+        between = stats.student(ASSUMED_DEGREES) ** 2 * sum(
+            one / count for one, count in zip(variances, counts, strict=True)
+        )
+    within = 0.0
+    if metric.interval is not None:
+        for row, _ in (base, new):
+            interval = metric.interval(row)
+            if interval is None:
+                return None
+            low, high = interval[0] - doubt.step_ns / 2, interval[1] + doubt.step_ns / 2
+            within += (math.log(high / max(low, high / _WIDEST)) / 2) ** 2
+    return math.sqrt(between + within)
 
 
 def _verdict(
@@ -292,6 +360,14 @@ def differences(base: Run, new: Run) -> list[Difference]:
     return found
 
 
+def of_build(found: Sequence[Difference]) -> list[Difference]:
+    """Those that another build of one and the same driver makes; none where the driver is another."""
+    driver = [one for one in found if one.group == "driver"]
+    if any(one.name.endswith("driver") for one in driver):
+        return []
+    return [one for one in driver if one.name.endswith(_BUILD)]
+
+
 def _by_device(run: Run, facts: Callable[[Device], dict[str, str]]) -> dict[str, str]:
     several = len(run.devices) > 1
     return {
@@ -302,11 +378,11 @@ def _by_device(run: Run, facts: Callable[[Device], dict[str, str]]) -> dict[str,
 
 
 def _device_facts(run: Run) -> dict[str, str]:
-    """A software device's UUID changes with its driver, so it says nothing about the device."""
+    """A software device's name and UUID change with its driver, so they say nothing about the device."""
     return _by_device(
         run,
         lambda one: {
-            "name": one.name,
+            "name": "" if one.software else one.name,
             "type": one.type,
             "UUID": "" if one.software else one.device_uuid,
             "placed maps": "emulated" if one.placed.emulated else "the driver's own",
@@ -350,6 +426,7 @@ def _settings(row: Row, other: Row) -> list[Difference]:
     ]
 
 
+_BUILD = ("driver info", "driver version", "Vulkan")
 _FACTS: tuple[tuple[Group, Callable[[Run], dict[str, str]]], ...] = (
     ("device", _device_facts),
     ("driver", _driver_facts),

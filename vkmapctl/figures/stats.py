@@ -3,13 +3,20 @@
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from statistics import median
+from statistics import fmean, median
 
 from vkmapctl.model import bins
 from vkmapctl.model.measured import Bins, Histogram, Latency
 
 FLOOR_FACTOR = 2.0
 PERCENTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
+LEAST_ROUNDS = 4  # for their median, or their scatter, to mean something
+# Student's t for a two-sided interval of 95 %, by degrees of freedom from 1 on; the last is for all that are more.
+_STUDENT = (
+    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
+    2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
+)  # fmt: skip
+_QUARTILES = 1.349  # between those of a normal distribution, in standard deviations
 
 
 def percentile(histogram: Histogram, quantile: float) -> float | None:
@@ -84,6 +91,35 @@ def ratio_interval(values: Sequence[float], base: Sequence[float]) -> tuple[floa
 def _binomial_below(k: int, n: int) -> float:
     """P(X < k) for n fair coins."""
     return sum(math.comb(n, i) for i in range(k)) / 2.0**n
+
+
+def student(degrees: int) -> float:
+    """Student's t for a two-sided interval of 95 %."""
+    return _STUDENT[min(degrees, len(_STUDENT)) - 1]
+
+
+def middle(values: Sequence[float]) -> float:
+    """Geometric mean of positive values: figures of runs are compared by their ratios."""
+    return values[0] if len(values) == 1 else math.exp(fmean(map(math.log, values)))
+
+
+def pooled_variance(base: Sequence[float], new: Sequence[float]) -> float:
+    """Variance of the logarithms within both, as if both scattered alike, with len(base) + len(new) - 2 degrees."""
+    squares = 0.0
+    for values in (base, new):
+        logs = [math.log(value) for value in values]
+        center = fmean(logs)
+        squares += sum((one - center) ** 2 for one in logs)
+    return squares / (len(base) + len(new) - 2)
+
+
+def rounds_variance(rounds: Sequence[float]) -> float:
+    """Variance of the rounds' logarithms, by their quartiles, which a few disturbed rounds do not move."""
+    logs = sorted(math.log(value) for value in rounds if value > 0)
+    n = len(logs)
+    if n < LEAST_ROUNDS:
+        return 0.0
+    return ((logs[n - 1 - n // 4] - logs[n // 4]) / _QUARTILES) ** 2
 
 
 def drift(rounds: Sequence[float]) -> float:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from vkmapctl import units
+from vkmapctl.figures.pooling import repeats_of, scatter
 from vkmapctl.model.case import ASPECTS as _ASPECTS
 from vkmapctl.model.case import Aspect, varying
 from vkmapctl.model.measured import FirstTouch, Latency, Row
@@ -58,7 +59,11 @@ FIGURES = (
     Figure("pairs", "pairs", lambda row: row.pairs, units.count, spare=True),
     Figure("pairs/s", "pairs_per_second", lambda row: row.pairs_per_second, units.count),
     Figure("per pair", "ns_per_pair", lambda row: row.ns_per_pair, units.duration),
+    Figure("processes", "processes", lambda row: len(repeats_of(row)), str, "1", spare=True),
+    Figure("apart", "process_scatter", scatter, "{:.1%}".format, NONE),
     Figure("to v1", "ratio_to_v1", lambda row: row.ratio_to_v1, _ratio, NONE, folds=True),
+    Figure("to idle", "ratio_to_idle", lambda row: row.ratio_to_idle, _ratio, NONE, folds=True),
+    Figure("GPU", "gpu_bytes_per_second", lambda row: row.gpu and row.gpu.bytes_per_second, units.bandwidth, NONE),
     Figure("write", "write_bytes_per_second", lambda row: row.touch_bytes_per_second.write, units.bandwidth, NONE),
     Figure("per page", "first_touch_ns_per_page", lambda row: row.first_touch_ns_per_page, units.duration, NONE),
     Figure("read", "read_bytes_per_second", lambda row: row.touch_bytes_per_second.read, units.bandwidth, NONE),
@@ -105,7 +110,12 @@ def figures(rows: Sequence[Row]) -> list[Figure]:
 def distributions(row: Row) -> Iterator[tuple[str, str, Latency]]:
     """Each call whose latency was measured: its key, its title, its distribution."""
     for call, latency in row.latencies().items():
-        yield call, _TITLES.get(call, call), latency
+        yield call, call_title(call), latency
+
+
+def call_title(call: str) -> str:
+    """How one of TIMED is called in tables and charts."""
+    return _TITLES.get(call, call)
 
 
 def percentiles(latency: Latency) -> list[str]:

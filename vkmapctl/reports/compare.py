@@ -1,10 +1,11 @@
 """Comparisons as tables. Knows no files."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from vkmapctl import units
 from vkmapctl.figures.compare import CompareReport, Comparison, Delta, Difference, Pair
 from vkmapctl.model.measured import Row
+from vkmapctl.reports.common import notes_view
 from vkmapctl.reports.elements import Block, Column, Element, Table, Text, table
 from vkmapctl.units import NONE
 
@@ -16,15 +17,22 @@ def compare_view(report: CompareReport) -> Iterable[Element]:
     for comparison in report.comparisons:
         yield from _comparison_view(comparison)
     limits = report.limits
+    judges = ", ".join(limits.metrics) or "time per pair and each call's p50"
     yield Text(
         f"\na change is more than {limits.relative:.0%} ({limits.tail:.0%} for p99 and p99.9), for single calls "
-        f"also more than {units.duration(limits.absolute_ns)}, and its interval of 95 % does not hold 0"
+        f"also more than {units.duration(limits.absolute_ns)}, and its interval of 95 % does not hold 0; "
+        f"what judges: {judges}"
     )
+    yield verdict_text(report)
+
+
+def verdict_text(report: CompareReport) -> Text:
+    """The line that ends the view."""
     worse = sum(len(one.worse()) for one in report.comparisons)
     rows = "1 row is" if worse == 1 else f"{worse} rows are"
     verdict = f"{rows} slower, failed or missing" if worse else "nothing is slower"
     warns = " (gate: warn)" if worse and report.gate == "warn" else ""
-    yield Text.of((verdict, "bold red" if worse else "green"), f"{warns} (exit code {report.exit_code})")
+    return Text.of((verdict, "bold red" if worse else "green"), f"{warns} (exit code {report.exit_code})")
 
 
 def _comparison_view(comparison: Comparison) -> Iterable[Element]:
@@ -43,6 +51,29 @@ def _comparison_view(comparison: Comparison) -> Iterable[Element]:
             yield Text.of("  ", _verdict(pair.verdict), f": {pair.row.job}: {pair.reason}")
     for name in comparison.added:
         yield Text(f"  new in NEW: {name}")
+    yield from _limits_of(comparison.pairs)
+    yield from notes_view(comparison.warnings)
+
+
+def _limits_of(pairs: Iterable[Pair]) -> Iterable[Element]:
+    """What these runs cannot tell, for each number of repetitions."""
+    found: dict[tuple[int, int], dict[str, list[float]]] = {}
+    for pair in pairs:
+        for delta in pair.deltas:
+            if delta.judges and delta.detectable is not None:
+                found.setdefault(pair.repeats, {}).setdefault(delta.metric, []).append(delta.detectable)
+    for repeats, metrics in found.items():
+        told = ", ".join(f"{_from_to(values)} of {metric}" for metric, values in metrics.items())
+        if max(repeats) == 1:
+            yield Text(f"  one run each: cannot tell less than {told}; --repeat 5 of stress can", style="yellow")
+        else:
+            yield Text(f"  {repeats[0]} and {repeats[1]} runs: cannot tell less than {told}")
+
+
+def _from_to(values: Sequence[float]) -> str:
+    """`12%`, or `12% to 20%` where rows differ."""
+    least, most = f"{min(values):.0%}", f"{max(values):.0%}"
+    return least if least == most else f"{least} to {most}"
 
 
 def difference_line(difference: Difference) -> str:
@@ -56,13 +87,16 @@ def _verdict(verdict: str) -> Text:
 
 def _add_pair(made: Table, pair: Pair) -> None:
     for i, delta in enumerate(pair.deltas):
-        made.add(pair.row.job if i == 0 else "", delta.metric, *_figures(delta), _verdict(delta.verdict))
+        verdict = _verdict(delta.verdict) if delta.judges else Text(f"({delta.verdict})", style="dim")
+        made.add(pair.row.job if i == 0 else "", delta.metric, *_figures(delta), verdict)
     if not pair.deltas:
         made.add(pair.row.job, NONE, NONE, NONE, NONE, NONE, _verdict(pair.verdict))
 
 
 def _figures(delta: Delta) -> tuple[str, str, str, str]:
     shown: Callable[[float], str] = units.bandwidth if delta.metric in ("write", "read") else units.duration
+    if delta.metric == "ratio_to_idle":
+        shown = "{:.2f}".format
     interval = NONE if delta.low is None or delta.high is None else f"{delta.low:+.1%} to {delta.high:+.1%}"
     return shown(delta.base), shown(delta.new), f"{delta.change:+.1%}", interval
 

@@ -1,5 +1,6 @@
 """A saved run as Markdown."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 from vkmapctl.figures.answers import answer
@@ -7,7 +8,7 @@ from vkmapctl.figures.findings import findings
 from vkmapctl.model.documents import Run
 from vkmapctl.reports import columns
 from vkmapctl.reports.columns import FLOOR_MARK, PERCENTILES
-from vkmapctl.reports.common import machine_text
+from vkmapctl.reports.common import command_text, machine_text
 
 
 def to_markdown(run: Run) -> bytes:
@@ -23,6 +24,8 @@ def to_markdown(run: Run) -> bytes:
             f"Vulkan {md(device.api_version)}{emulated}"
         )
     lines.append(f"- {md(machine_text(run.host))}; {md(run.started)}")
+    command = command_text(run.tool)
+    lines += [f"- {md_code(command)}"] * bool(command)
     lines += ["", *_tables(run), ""] if run.results else [""]
     lines += [f"- {md(line)}" for line in findings(run.results)]
     lines += [f"- **{row.status}**: {md(f'{row.job}: {row.reason}')}" for row in run.results if row.reason]
@@ -39,21 +42,21 @@ def _tables(run: Run) -> Iterable[str]:
     yield ""
     shown = columns.figures(run.results)
     body = [[row.job, *(one.text(row) for one in shown)] for row in run.results]
-    yield from _table(["row", *(one.title for one in shown)], body, words=1)
+    yield from md_table(["row", *(one.title for one in shown)], body, words=1)
     yield ""
     calls = [
         [row.job, title, *columns.percentiles(latency)]
         for row in run.results
         for _, title, latency in columns.distributions(row)
     ]
-    yield from _table(["row", "call", *(one.title for one in PERCENTILES)], calls, words=2)
+    yield from md_table(["row", "call", *(one.title for one in PERCENTILES)], calls, words=2)
     if any(cell.startswith(FLOOR_MARK) for line in calls for cell in line):
         yield ""
         yield f"`{FLOOR_MARK}`: not clear of the floor, less than twice a call that does nothing."
 
 
-def _table(titles: Sequence[str], body: Sequence[Sequence[str]], *, words: int) -> Iterable[str]:
-    """words: how many columns at the left are text; the others are figures."""
+def md_table(titles: Sequence[str], body: Sequence[Sequence[str]], *, words: int) -> Iterable[str]:
+    """A table in Markdown. words: how many columns at the left are text; the others are figures."""
     yield f"| {' | '.join(map(md, titles))} |"
     yield f"| {' | '.join(['---'] * words + ['---:'] * (len(titles) - words))} |"
     for line in body:
@@ -65,3 +68,10 @@ def md(text: str) -> str:
     for char in "\\|<>*_`[]":
         text = text.replace(char, f"\\{char}")
     return text.replace("://", ":\\//").replace("www.", "www\\.").replace("\n", " ")
+
+
+def md_code(text: str) -> str:
+    """Text as it stands, to be copied: between more backquotes than it has in a row."""
+    fence = "`" * (max(map(len, re.findall("`+", text)), default=0) + 1)
+    blank = " " if "`" in text else ""
+    return f"{fence}{blank}{' '.join(text.splitlines())}{blank}{fence}"

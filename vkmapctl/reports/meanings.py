@@ -48,6 +48,8 @@ _CASE = {
     "pressure": "per cent of the heap's budget that other allocations filled meanwhile",
     "width": "bytes of each load or store that touches, `memcpy`, `stream`, or `auto`",
     "access": "in which order they touch: `sequential`, `strided` or `random`",
+    "gpu_load": "what the device did meanwhile; `none`: it was idle",
+    "gpu_on": "with which memory it did so: `others` of its own, or the mapped object's",
 }
 MEANINGS: dict[str, dict[str, str]] = {
     "Run": {
@@ -100,6 +102,9 @@ MEANINGS: dict[str, dict[str, str]] = {
         "rounds_ns_per_pair": "the same of each round, in their order: their scatter is the machine's",
         "ratio_to_v1": "ns_per_pair over that of the row of `v1` beside it: median, and low and high end of an "
         "interval of at least 95 % over the rounds",
+        "ratio_to_idle": "the same, over that of the row beside it while the device was idle",
+        "gpu": "what kept the device busy; null where nothing did",
+        "repeats": "what each process found, where several have measured the row; the other figures pool them",
         "map": "latency of a map; null where none was timed",
         "unmap": "latency of an unmap; null where none was timed",
         "calls": "latency of each other call that the job makes: allocate, free, flush, invalidate, import",
@@ -116,6 +121,20 @@ MEANINGS: dict[str, dict[str, str]] = {
         "response": "with a rate: time from the moment each cycle was due to its end, so that waiting in line counts",
         "missed_cycles": "with a rate: cycles that were never begun, because those before them took too long",
         "write_way": "how what is verified was stored, chosen by measuring; empty where nothing was",
+    },
+    "GpuWork": {
+        "submissions": "submissions that ended",
+        "submission_ns": "ns of one",
+        "bytes": "bytes that all of them copied or filled",
+        "gaps": "submissions after which the device had nothing left to do",
+    },
+    "measured.Repeat": {
+        "ns_per_pair": "ns per pair of its median round",
+        "p50_ns": "median of each call, by its name",
+        "p99_ns": "99th percentile of each call",
+        "p999_ns": "99.9th percentile of each call",
+        "touch_bytes_per_second": "bandwidths",
+        "ratio_to_idle": "ns per pair over that while the device was idle",
     },
     "Latency": {
         "count": "calls that were timed",
@@ -187,6 +206,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "detail": "what was seen, or why it was skipped",
         "seconds": "how long it took",
         "at_fault": "layers without which it works, so that it is no failure of the driver's",
+        "breaks": "what a broken rule means in practice; older files do not tell",
     },
     "Probe": {
         "device": "the device; null for a driver that had to be left out",
@@ -309,5 +329,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "pressure": _CASE["pressure"],
         "width": _CASE["width"],
         "access": _CASE["access"],
+        "gpu_load": "what keeps the device busy while half of the rows are measured",
+        "gpu_on": _CASE["gpu_on"],
     },
 }

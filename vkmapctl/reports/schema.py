@@ -17,7 +17,9 @@ def schema(kind: str | None = None) -> dict[str, Any]:
     if kind is not None and kind not in DOCUMENTS:
         raise UsageProblem(f"no document of kind '{kind}'", f"known: {', '.join(DOCUMENTS)}")
     wanted: Any = DOCUMENTS[kind] if kind else Run | ProbeReport | VerifyReport | SelftestReport | DoctorReport
-    made = msgspec.json.schema(wanted)
+    made: dict[str, Any] = msgspec.json.decode(
+        msgspec.json.encode(msgspec.json.schema(wanted)).replace(b"vkmapctl.model.", b"")  # of two classes of one name
+    )
     for name, definition in made["$defs"].items():
         for key, value in definition.get("properties", {}).items():
             meaning = MEANINGS.get(name, {}).get(key)

@@ -1,0 +1,136 @@
+"""Rows of one case that several processes measured, as one row that keeps what each of them found. Pure."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from statistics import fmean, median, stdev
+
+from msgspec.structs import replace
+
+from vkmapctl.figures import outcomes, stats
+from vkmapctl.model.measured import FirstTouch, Histogram, Latency, Repeat, Row, TouchRate
+
+
+def repeats_of(row: Row) -> tuple[Repeat, ...]:
+    """What each process found: of a row that one process measured, that one."""
+    return row.repeats or (repeat_of(row),)
+
+
+def repeat_of(row: Row) -> Repeat:
+    """What the one process found that measured the row."""
+    latencies = row.latencies()
+    return Repeat(
+        ns_per_pair=per_pair(row),
+        p50_ns={call: one.p50_ns for call, one in latencies.items() if one.p50_ns is not None},
+        p99_ns={call: one.p99_ns for call, one in latencies.items() if one.p99_ns is not None},
+        p999_ns={call: one.p999_ns for call, one in latencies.items() if one.p999_ns is not None},
+        touch_bytes_per_second=row.touch_bytes_per_second,
+        ratio_to_idle=row.ratio_to_idle and row.ratio_to_idle[0],
+    )
+
+
+def per_pair(row: Row) -> float | None:
+    """ns of the median round, which a round that something disturbed does not move."""
+    return median(row.rounds_ns_per_pair) if len(row.rounds_ns_per_pair) >= stats.LEAST_ROUNDS else row.ns_per_pair
+
+
+def scatter(row: Row) -> float | None:
+    """How far processes differ, as a share: the standard deviation of the logarithms of their ns per pair."""
+    values = [one.ns_per_pair for one in row.repeats if one.ns_per_pair]
+    return stdev(map(math.log, values)) if len(values) > 1 else None
+
+
+def pooled(rows: Sequence[Row]) -> Row:
+    """One row of all of them: counts added, histograms merged, percentiles taken of what is merged.
+
+    The asked-for facts and the label are the first row's; the status is the worst, with its reason.
+    """
+    if len(rows) == 1:
+        return rows[0]
+    first = rows[0]
+    worst = outcomes.worst(row.status for row in rows)
+    told = next((row for row in rows if row.status == worst), first)
+    pairs, seconds = sum(row.pairs for row in rows), sum(row.seconds for row in rows)
+    repeats = tuple(one for row in rows for one in row.repeats or repeats_of(row)[: row.status == "ok"])
+    touched = _first_touch([row.first_touch for row in rows if row.first_touch])
+    timed = [row for row in rows if row.ns_per_pair is not None]
+    return replace(
+        first,
+        pairs=pairs,
+        seconds=seconds,
+        pairs_per_second=pairs / seconds if seconds else None,
+        ns_per_pair=_weighted([(row.ns_per_pair or 0.0, row.pairs) for row in timed]),
+        rounds_ns_per_pair=tuple(value for row in rows for value in row.rounds_ns_per_pair),
+        map=_latency(row.map for row in rows),
+        unmap=_latency(row.unmap for row in rows),
+        calls={call: one for call in first.calls if (one := _latency(row.calls.get(call) for row in rows))},
+        response=_latency(row.response for row in rows),
+        touch_bytes_per_second=TouchRate(
+            _mean(one.touch_bytes_per_second.write for one in repeats),
+            _mean(one.touch_bytes_per_second.read for one in repeats),
+        ),
+        first_touch_ns_per_page=touched.ns / touched.pages if touched and touched.pages else None,
+        first_touch=touched,
+        page_faults=_added(row.page_faults for row in rows),
+        errors=_added(row.errors for row in rows),
+        verified_bytes=sum(row.verified_bytes for row in rows),
+        mismatches=sum(row.mismatches for row in rows),
+        missed_cycles=sum(row.missed_cycles for row in rows),
+        status=told.status,
+        reason=told.reason,
+        cause=told.cause,
+        repeats=repeats,
+    )
+
+
+def with_ratios(rows: Sequence[Row]) -> tuple[Row, ...]:
+    """Rows of one group, each with the ratio of its rounds to those of the same through v1, where that is there."""
+    bases = {row.identity(but=("api",)): row.rounds_ns_per_pair for row in rows if row.api == "v1"}
+    found = []
+    for row in rows:
+        base = bases.get(row.identity(but=("api",)))
+        ratio = stats.ratio_interval(row.rounds_ns_per_pair, base) if base and row.api != "v1" else None
+        found.append(replace(row, ratio_to_v1=ratio))
+    return tuple(found)
+
+
+def _latency(parts: Iterable[Latency | None]) -> Latency | None:
+    found = [one for one in parts if one is not None]
+    if len(found) < 2:
+        return found[0] if found else None
+    bins: Counter[int] = Counter()
+    for one in found:
+        bins.update(dict(one.histogram.bins))
+    some = [one for one in found if one.count]
+    merged = Histogram(
+        count=sum(one.count for one in found),
+        sum_ns=round(sum((one.mean_ns or 0.0) * one.count for one in some)),
+        min_ns=min((one.min_ns or 0 for one in some), default=0),
+        max_ns=max((one.max_ns or 0 for one in some), default=0),
+        overflow=sum(one.histogram.overflow for one in found),
+        bins=tuple(sorted(bins.items())),
+    )
+    return replace(stats.latency(merged, 0.0), at_floor=all(one.at_floor for one in found))
+
+
+def _first_touch(parts: Sequence[FirstTouch]) -> FirstTouch | None:
+    if not parts:
+        return None
+    return FirstTouch(**{name: sum(getattr(one, name) for one in parts) for name in FirstTouch.__struct_fields__})
+
+
+def _added(parts: Iterable[dict[str, int]]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for one in parts:
+        total.update(one)
+    return dict(total)
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
+
+
+def _weighted(values: Sequence[tuple[float, int]]) -> float | None:
+    total = sum(weight for _, weight in values)
+    return sum(value * weight for value, weight in values) / total if total else None
