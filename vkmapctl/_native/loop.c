@@ -375,6 +375,8 @@ static inline __attribute__((always_inline)) int run_step(struct runner *r, uint
     case VKM_FREE:
     case VKM_IMPORT:
     case VKM_PAUSE: return vkm_object_step(r->program, i, r->stats, timed && r->record ? r->clock : NULL);
+    case VKM_TO_HOST:
+    case VKM_TO_DEVICE: return vkm_transfer_step(r->program, i, r->stats, r->clock, timed && r->record, timed);
     default: return touch_step(r, step, timed);
     }
 }

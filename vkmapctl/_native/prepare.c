@@ -43,7 +43,8 @@ static void prepare_step(struct vkm_program *program, uint32_t i)
         prepare_map(step, memory, words);
     else if (step->op == VKM_UNMAP)
         prepare_unmap(step, memory, words);
-    else if (step->op == VKM_FLUSH || step->op == VKM_INVALIDATE)
+    else if (step->op == VKM_FLUSH || step->op == VKM_INVALIDATE || step->op == VKM_TO_HOST ||
+             step->op == VKM_TO_DEVICE)
         prepare_range(step, memory, words);
 }
 
@@ -72,8 +73,17 @@ static int inside(uint64_t offset, uint64_t size, uint64_t begin, uint64_t end)
     return size > 0 && offset >= begin && offset <= end && size <= end - offset;
 }
 
-static int step_is_sound(const struct vkm_step *step, const struct vkm_object *object, struct known *known)
+static int transfer_is_sound(const struct vkm_program *program, const struct vkm_step *step)
 {
+    if (step->address >= program->transfer_count || !program->submit || !program->wait || !program->reset)
+        return 0;
+    const struct vkm_transfer *transfer = &program->transfers[step->address];
+    return transfer->submits[0] && transfer->submits[1] && (step->op == VKM_TO_HOST || transfer->back);
+}
+
+static int step_is_sound(const struct vkm_program *program, const struct vkm_step *step, struct known *known)
+{
+    const struct vkm_object *object = &program->objects[step->object];
     switch (step->op) {
     case VKM_MAP:
         if (known->mapped || (!object->memory && !known->owned) ||
@@ -96,6 +106,10 @@ static int step_is_sound(const struct vkm_step *step, const struct vkm_object *o
     case VKM_VERIFY:
     case VKM_FLUSH:
     case VKM_INVALIDATE: return known->mapped && inside(step->offset, step->size, known->begin, known->end);
+    case VKM_TO_HOST:
+    case VKM_TO_DEVICE: /* its buffer is bound to memory that stays */
+        return known->mapped && !known->owned && inside(step->offset, step->size, known->begin, known->end) &&
+               transfer_is_sound(program, step);
     case VKM_HOLD: return !known->mapped && step->address && step->size;
     case VKM_RELEASE: return step->address && step->size;
     case VKM_RELEASE_KEPT:
@@ -130,8 +144,7 @@ static int cycle_is_sound(const struct vkm_program *program, uint32_t first, str
     for (uint32_t i = first; i < first + program->cycle_steps; i++) {
         const struct vkm_step *step = &program->steps[i];
         *bad = i + 1;
-        if (step->object >= program->object_count ||
-            !step_is_sound(step, &program->objects[step->object], &known[step->object]))
+        if (step->object >= program->object_count || !step_is_sound(program, step, &known[step->object]))
             return 0;
     }
     for (uint32_t i = 0; i < program->object_count; i++)
