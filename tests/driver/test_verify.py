@@ -8,8 +8,11 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from cli_runner import LAVAPIPE, RADV_NULL, environment, vkmapctl
+
+from vkmapctl.reports.schema import schema
 
 
 def verdicts(*arguments: str, code: int = 0, **options: Any) -> dict[str, str]:
@@ -207,3 +210,10 @@ def test_a_trial_that_ctrl_c_ends_is_not_caught(tmp_path: Path) -> None:
     assert document["outcome"] == "interrupted"
     assert 3 <= len(document["trials"]) < 20
     assert all(trial["caught"] for trial in document["trials"])
+
+
+@pytest.mark.parametrize(
+    "asked", [("probe",), ("doctor",), ("verify", "--check", "M1"), ("stress", "--iterations", "100")]
+)
+def test_the_schema_holds_of_what_is_printed(asked) -> None:
+    jsonschema.validate(vkmapctl(*asked, "--json", "--quiet").json(), schema(asked[0]))

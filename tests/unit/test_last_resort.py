@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import sys
+from importlib import import_module
 
 import pytest
 from builders import a_run
@@ -24,7 +25,7 @@ TWO_SIZES = ("stress", "--size", "4K", "--size", "8K", "--duration", "50ms")
 def fake(monkeypatch):
     """Commands on a driver of answers."""
     for module in ("stress", "probe", "verify", "preview"):
-        monkeypatch.setattr(f"vkmapctl.{module}.DriverProcess", FakeDriver)
+        monkeypatch.setattr(import_module(f"vkmapctl.{module}"), "DriverProcess", FakeDriver)
     monkeypatch.setattr("vkmapctl.inside.fork.start", lambda serve: None)
     monkeypatch.delenv("VKMAPCTL_TRACEBACK", raising=False)
 
