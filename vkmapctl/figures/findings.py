@@ -7,6 +7,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from vkmapctl import units
+from vkmapctl.figures import versus
 from vkmapctl.model.case import labels, memory_label
 from vkmapctl.model.measured import Latency, Row
 
@@ -200,6 +201,19 @@ def sharing(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
     return [(one, row) for one, row in pairs if one]
 
 
+def sides(rows: Sequence[Row]) -> list[str]:
+    """Whether the other side of a run with --versus is slower, row by row."""
+    lines = []
+    for row in rows:
+        if row.versus and row.versus.ratio:
+            middle, low, high = row.versus.ratio
+            verdict = versus.verdict(row.versus.ratio)
+            lines.append(
+                f"{row.job}: the other side takes {middle:.3f} times as long ({low:.3f} to {high:.3f}): {verdict}"
+            )
+    return lines
+
+
 def findings(rows: Sequence[Row]) -> list[str]:
     """Every line that a run's figures justify."""
-    return [*(one.text() for one in scalings(rows)), *bandwidths(rows), *widths(rows), *page_costs(rows)]
+    return [*(one.text() for one in scalings(rows)), *bandwidths(rows), *widths(rows), *page_costs(rows), *sides(rows)]

@@ -7,8 +7,8 @@ from statistics import fmean, median, stdev
 
 from msgspec.structs import replace
 
-from vkmapctl.figures import outcomes, stats
-from vkmapctl.model.measured import FirstTouch, Histogram, Latency, Repeat, Row, TouchRate
+from vkmapctl.figures import outcomes, stats, versus
+from vkmapctl.model.measured import FirstTouch, Histogram, Latency, Repeat, Row, TouchRate, Versus
 
 
 def repeats_of(row: Row) -> tuple[Repeat, ...]:
@@ -79,6 +79,7 @@ def pooled(rows: Sequence[Row]) -> Row:
         reason=told.reason,
         cause=told.cause,
         repeats=repeats,
+        versus=_versus([row.versus for row in rows if row.versus]),
     )
 
 
@@ -116,6 +117,10 @@ def _first_touch(parts: Sequence[FirstTouch]) -> FirstTouch | None:
     if not parts:
         return None
     return FirstTouch(**{name: sum(getattr(one, name) for one in parts) for name in FirstTouch.__struct_fields__})
+
+
+def _versus(parts: Sequence[Versus]) -> Versus | None:
+    return versus.pooled(parts) if parts else None
 
 
 def _added(parts: Iterable[dict[str, int]]) -> dict[str, int]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from vkmapctl import units
 from vkmapctl.model.base import Data
 from vkmapctl.model.device import Device, Probe
+from vkmapctl.model.loop import CALLS
 from vkmapctl.model.measured import TIMED, Row
 
 _COMPARE = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
@@ -29,6 +30,7 @@ _NEEDS = {
     "range-placed": "memoryMapPlaced",
     "reserve": "a placed map to reserve after",
 }
+VERSUS = ("versus", *(f"versus.{call}.p50" for call in CALLS))  # ratios, which have an interval
 REQUIREMENTS = ("map2", "core14", "placed", "range-placed", "reserve", "api>=1.4")
 
 
@@ -44,7 +46,7 @@ class Threshold(Data, frozen=True):
 def metrics() -> list[str]:
     """Every name that --fail-if knows."""
     latencies = [f"{call}.{name}" for call in TIMED for name in _PERCENTILES]
-    return [*latencies, "ns_per_pair", "pairs_per_second", "write", "read", "mismatches", "errors"]
+    return [*latencies, "ns_per_pair", "pairs_per_second", "write", "read", "mismatches", "errors", *VERSUS]
 
 
 def parse_threshold(text: str) -> Threshold:
@@ -94,9 +96,12 @@ def value_of(metric: str, row: Row) -> float | None:
 
 def missed(thresholds: Iterable[Threshold], rows: Iterable[Row]) -> list[str]:
     """A line for each row and threshold that was missed or that could not be judged."""
-    lines = []
+    lines: list[str] = []
     for row in rows:
         for threshold in thresholds:
+            if threshold.metric in VERSUS:
+                lines += _missed_ratio(threshold, row)
+                continue
             value = value_of(threshold.metric, row)
             if value is None:
                 lines.append(f"{row.job}: {threshold.metric} could not be judged: {_why_not(threshold, row)}")
@@ -105,8 +110,26 @@ def missed(thresholds: Iterable[Threshold], rows: Iterable[Row]) -> list[str]:
     return lines
 
 
+def _missed_ratio(threshold: Threshold, row: Row) -> Iterable[str]:
+    """A ratio is judged by its interval, all of which has to be on one side of the limit."""
+    _, _, metric = threshold.metric.partition(".")
+    ratio = row.versus and (row.versus.ratios.get(metric) if metric else row.versus.ratio)
+    if not ratio:
+        yield f"{row.job}: {threshold.metric} could not be judged: {_why_not(threshold, row)}"
+        return
+    middle, low, high = ratio
+    beyond = [_COMPARE[threshold.comparison](end, threshold.limit) for end in (low, high)]
+    if all(beyond):
+        yield f"{row.job}: {threshold.text}: it is {middle:.3f} ({low:.3f} to {high:.3f})"
+    elif any(beyond):
+        interval = f"{low:.3f} to {high:.3f}"
+        yield f"{row.job}: {threshold.metric} could not be judged: its interval, {interval}, holds the limit"
+
+
 def _why_not(threshold: Threshold, row: Row) -> str:
     call, _, name = threshold.metric.partition(".")
+    if call == "versus":
+        return "too few rounds" if row.versus else "only --versus gives it"
     if call == "response":
         return "only --rate gives it"
     if name and row.status == "ok" and row.latency(call) is None:

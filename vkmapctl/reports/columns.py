@@ -62,6 +62,7 @@ FIGURES = (
     Figure("processes", "processes", lambda row: len(repeats_of(row)), str, "1", spare=True),
     Figure("apart", "process_scatter", scatter, "{:.1%}".format, NONE),
     Figure("to v1", "ratio_to_v1", lambda row: row.ratio_to_v1, _ratio, NONE, folds=True),
+    Figure("versus", "versus", lambda row: row.versus and row.versus.ratio, _ratio, NONE, folds=True),
     Figure("write", "write_bytes_per_second", lambda row: row.touch_bytes_per_second.write, units.bandwidth, NONE),
     Figure("per page", "first_touch_ns_per_page", lambda row: row.first_touch_ns_per_page, units.duration, NONE),
     Figure("read", "read_bytes_per_second", lambda row: row.touch_bytes_per_second.read, units.bandwidth, NONE),

@@ -14,7 +14,8 @@ from vkmapctl.reports.columns import FIGURES, FLOOR_MARK, PERCENTILES
 from vkmapctl.reports.common import machine_text
 
 _ASKED = tuple(name for name in Case.__struct_fields__ if name != "memory_flags")
-_PARTS = ("ratio_to_v1_low", "ratio_to_v1_high", "minor_faults", "major_faults")  # of figures that have several
+_RATIOS = ("ratio_to_v1_low", "ratio_to_v1_high", "versus_low", "versus_high")
+_PARTS = (*_RATIOS, "minor_faults", "major_faults")  # of figures that have several
 _COUNTS = ("seconds", "verified_bytes", "mismatches", "missed_cycles", "write_way")
 
 
@@ -37,9 +38,12 @@ def _csv_row(row: Row) -> Iterable[object]:
     yield row.job
     yield from (getattr(row, name) for name in _ASKED)
     yield " ".join(row.memory_flags)
-    middle, low, high = row.ratio_to_v1 or (None, None, None)
-    yield from (middle if one.key == "ratio_to_v1" else one.value(row) for one in FIGURES)
-    yield from (low, high, row.page_faults.get("minor"), row.page_faults.get("major"))
+    for one in FIGURES:
+        value = one.value(row)
+        yield value[0] if isinstance(value, tuple) else value
+    for ratio in (row.ratio_to_v1, row.versus and row.versus.ratio):
+        yield from ratio[1:] if ratio else (None, None)
+    yield from (row.page_faults.get("minor"), row.page_faults.get("major"))
     yield from (getattr(row, name) for name in _COUNTS)
     for latency in (row.latency(call) for call in TIMED):
         yield from (getattr(latency, key, None) for key in _LATENCY_KEYS)
