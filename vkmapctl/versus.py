@@ -1,6 +1,7 @@
 """A run's other side: a second driver's process with an environment of its own, and rounds in turns with it."""
 
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -16,7 +17,7 @@ from vkmapctl.runner import Group, Runner
 
 WHERE = ("device", "memory_type", "memory_flags", "api")  # in which two drivers may answer the same question apart
 DIFFERS = "versus-differs"
-LOOK = 20  # rounds between two looks at the histograms
+LOOK_SECONDS = 0.05  # between two looks at the histograms, each of which takes a millisecond or two
 OTHER = "the other side"
 
 
@@ -86,10 +87,12 @@ class _Side:
         """One round, or the end of the group."""
         try:
             self.rounds.append(next(self._turns))
-            if len(self.rounds) % LOOK == 0:
-                self.counted.append(self.runner.counted())
         except StopIteration as end:
             self.found = end.value
+
+    def look(self) -> None:
+        """Takes down what was counted so far."""
+        self.counted.append(self.runner.counted())
 
     def row(self, i: int) -> Side:
         """What it measured of one job."""
@@ -110,13 +113,17 @@ class _Side:
 def measure(here: tuple[Runner, Sequence[Job]], there: tuple[Runner, Sequence[Job]]) -> Group:
     """A group on both sides, rounds in turns: here, there, there, here, here, …, so that drift cancels."""
     sides = [_Side(*here), _Side(*there)]
-    number = 0
+    number, next_look = 0, 0.0
     try:
         while any(side.found is None for side in sides) and not any(side.interrupted for side in sides):
             for side in sides if number % 2 == 0 else reversed(sides):
                 if side.found is None:
                     side.turn()
             number += 1
+            if time.monotonic() > next_look and not any(side.found for side in sides):
+                for side in sides:
+                    side.look()
+                next_look = time.monotonic() + LOOK_SECONDS
     finally:
         for side in sides:
             side.break_off()
@@ -134,7 +141,9 @@ def _joined(here: _Side, there: _Side) -> Group:
         its = other.rows[i] if i < len(other.rows) else None
         rows.append(replace(_with_status(row, its), versus=ratios))
     notes = (*here.found.notes, *(Note(note.code, f"{OTHER}: {note.message}") for note in other.notes))
-    told = tuple(note for note in notes if note.code != "scatter")  # rounds this short do, and the ratio's interval knows
+    told = tuple(
+        note for note in notes if note.code != "scatter"
+    )  # rounds this short do, and the ratio's interval knows
     return Group(tuple(rows), told, here.found.interrupted or other.interrupted)
 
 

@@ -82,7 +82,10 @@ def value_of(metric: str, row: Row) -> float | None:
     """The metric in a row, None where the row does not have it."""
     call, _, name = metric.partition(".")
     value: float | None
-    if name:
+    if metric in VERSUS:
+        ratio = _ratio_of(metric, row)
+        value = ratio[0] if ratio else None
+    elif name:
         distribution = row.latency(call)
         value = None if distribution is None else getattr(distribution, _PERCENTILES[name])
     elif metric in ("write", "read"):
@@ -112,8 +115,7 @@ def missed(thresholds: Iterable[Threshold], rows: Iterable[Row]) -> list[str]:
 
 def _missed_ratio(threshold: Threshold, row: Row) -> Iterable[str]:
     """A ratio is judged by its interval, all of which has to be on one side of the limit."""
-    _, _, metric = threshold.metric.partition(".")
-    ratio = row.versus and (row.versus.ratios.get(metric) if metric else row.versus.ratio)
+    ratio = _ratio_of(threshold.metric, row)
     if not ratio:
         yield f"{row.job}: {threshold.metric} could not be judged: {_why_not(threshold, row)}"
         return
@@ -124,6 +126,13 @@ def _missed_ratio(threshold: Threshold, row: Row) -> Iterable[str]:
     elif any(beyond):
         interval = f"{low:.3f} to {high:.3f}"
         yield f"{row.job}: {threshold.metric} could not be judged: its interval, {interval}, holds the limit"
+
+
+def _ratio_of(metric: str, row: Row) -> tuple[float, float, float] | None:
+    _, _, which = metric.partition(".")
+    if row.versus is None:
+        return None
+    return row.versus.ratios.get(which) if which else row.versus.ratio
 
 
 def _why_not(threshold: Threshold, row: Row) -> str:
