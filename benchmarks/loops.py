@@ -134,6 +134,44 @@ def _touch(machine: Machine, effort: Effort, memory: int, size: int) -> Iterator
     yield judge(Figures(f"copy {label}", "--touch write against memcpy", "GB/s", how="ratio"), *values, ratio, bool)
 
 
+WIDTH_SIZE = 2 << 20  # in the caches, so that the accesses are what is measured, and a look at the clock is not
+
+
+def widths(machine: Machine, effort: Effort) -> Iterator[Figures]:
+    """Bandwidth of loads and of stores of each width against a hand-written loop of the same accesses."""
+    times = 10 if effort.rounds > 5 else 2
+    with machine.allocation(WIDTH_SIZE) as memory, _mapped(machine, memory) as address:
+        for width in ("1", "2", "4", "8", "16", "32", "stream"):
+            each = native.access_bytes(width)
+            for op, kind, name in ((Op.READ, "read", "load"), (Op.WRITE, "write", "store")):
+                reference = f"{'stream_' * (width == 'stream')}{name}{8 * each}"
+                if not each or not machine.reference.has(reference):
+                    continue
+                yield _of_width(machine, effort, memory, address, (op, kind, width, reference), times)
+
+
+def _of_width(
+    machine: Machine, effort: Effort, memory: int, address: int, what: tuple[Op, str, str, str], times: int
+) -> Figures:
+    op, kind, width, reference = what
+    with machine.allocation(WIDTH_SIZE) as own:
+        program, results = machine.program("v1", [(own, WIDTH_SIZE)], [op], width), native.Results(1)
+
+        def by_loop() -> float:
+            results.clear()
+            machine.run([program], results, Pass.LATENCY, iterations=times)
+            return results.total(f"{kind}_bytes") / results.total(f"{kind}_ns")
+
+        values = interleaved(
+            effort.slices,
+            by_loop,
+            lambda: WIDTH_SIZE * times / machine.reference.call(reference, address, WIDTH_SIZE, times),
+        )
+    row = f"{kind} by {width}" if width != "stream" else f"non-temporal {kind}"
+    figures = Figures(row, f"--touch {kind} --width {width} against C", "GB/s", how="ratio", limit=">= 0.98")
+    return judge(figures, *values, ratio, lambda share: share >= 0.98)
+
+
 def threads(machine: Machine, effort: Effort) -> Iterator[Figures]:
     """Pairs per second of two threads over one; the reference is how the hand-written loop scales."""
     api = machine.facts.apis()[0]

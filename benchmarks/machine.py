@@ -90,20 +90,21 @@ def compile_reference(folder: Path, sources: Sequence[str], output: str, *flags:
     return target
 
 
-NAMES = ("pairs1", "pairs2", "clocked1", "clocked2", "ways", "together", "median", "memset", "memcpy", "memcmp", "deep")
-
-
 class Reference:
     """The hand-written C functions, compiled now."""
 
     def __init__(self, folder: Path) -> None:
         self.library = ctypes.CDLL(str(compile_reference(folder, ["reference.c"], "reference.so", "-shared", "-fPIC")))
-        for name in NAMES:
-            getattr(self.library, f"reference_{name}").restype = ctypes.c_uint64
+
+    def has(self, name: str) -> bool:
+        """Whether there is a reference_<name> for this architecture."""
+        return hasattr(self.library, f"reference_{name}")
 
     def call(self, name: str, *arguments: int) -> int:
         """reference_<name> with 64-bit arguments."""
-        return int(getattr(self.library, f"reference_{name}")(*(ctypes.c_uint64(value) for value in arguments)))
+        function = getattr(self.library, f"reference_{name}")
+        function.restype = ctypes.c_uint64
+        return int(function(*(ctypes.c_uint64(value) for value in arguments)))
 
 
 class Machine:
@@ -146,21 +147,23 @@ class Machine:
         if results.fault()[0]:
             raise RuntimeError(f"the loop stopped: {results.fault()[0].name}")
 
-    def program(self, api: str, objects: Sequence[tuple[int, int]], touch: Sequence[native.Op] = ()) -> native.Program:
+    def program(
+        self, api: str, objects: Sequence[tuple[int, int]], touch: Sequence[native.Op] = (), width: str = "auto"
+    ) -> native.Program:
         """Map each object whole, touch it, then unmap each: what `stress` runs."""
         steps = []
         for i, (_, size) in enumerate(objects):
             steps.append(native.LoopStep(native.Op.MAP, i, size=size, whole=True))
             steps += [native.LoopStep(op, i, size=size) for op in touch]
         steps += [native.LoopStep(native.Op.UNMAP, i) for i in range(len(objects))]
-        return self.laid_out(api, objects, steps)
+        return self.laid_out(api, objects, steps, width)
 
     def laid_out(
-        self, api: str, objects: Sequence[tuple[int, int]], steps: Sequence[native.LoopStep]
+        self, api: str, objects: Sequence[tuple[int, int]], steps: Sequence[native.LoopStep], width: str = "auto"
     ) -> native.Program:
         """Any steps over these objects."""
         alignment = self.facts.limits.min_memory_map_alignment
-        return native.Program(self.functions(api), objects, [steps], map_alignment=alignment, seed=1)
+        return native.Program(self.functions(api), objects, [steps], map_alignment=alignment, seed=1, width=width)
 
 
 @contextmanager

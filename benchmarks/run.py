@@ -36,6 +36,7 @@ IN_PROCESS: tuple[InProcess, ...] = (
     loops.latency,
     bindings.python_loops,
     loops.touch,
+    loops.widths,
     loops.threads,
     ways.ways,
 )

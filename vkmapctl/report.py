@@ -4,14 +4,20 @@ A form is imported when it is asked for.
 """
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from vkmapctl.errors import UsageProblem
-from vkmapctl.model.documents import DoctorReport, ProbeReport, Run, SelftestReport, VerifyReport
+from vkmapctl.model.documents import DoctorReport, Document, ProbeReport, Run, SelftestReport, VerifyReport
 from vkmapctl.reports.elements import Element
 
+if TYPE_CHECKING:
+    from vkmapctl.reports.page import Page
 
-def view(document: Run | ProbeReport | VerifyReport | SelftestReport | DoctorReport) -> Iterable[Element]:
-    """As it is shown at the end of its command, and again by `report show`."""
+
+def view(
+    document: Run | ProbeReport | VerifyReport | SelftestReport | DoctorReport, *, verbose: bool = False
+) -> Iterable[Element]:
+    """As it is shown at the end of its command, and again by `report show`. verbose: with every check and trial."""
     match document:
         case Run():
             from vkmapctl.reports.stress import run_view
@@ -24,15 +30,15 @@ def view(document: Run | ProbeReport | VerifyReport | SelftestReport | DoctorRep
         case VerifyReport():
             from vkmapctl.reports.verify import verify_view
 
-            return verify_view(document)
+            return verify_view(document, verbose=verbose)
         case DoctorReport():
             from vkmapctl.reports.doctor import doctor_view
 
             return doctor_view(document)
         case SelftestReport():
-            from vkmapctl.reports.verify import selftest_view
+            from vkmapctl.reports.selftest import selftest_view
 
-            return selftest_view(document)
+            return selftest_view(document, verbose=verbose)
 
 
 def export(document: object, wanted: str) -> bytes:
@@ -43,10 +49,43 @@ def export(document: object, wanted: str) -> bytes:
         from vkmapctl.reports.junit import to_junit
 
         return to_junit(document)
-    if not isinstance(document, Run):
-        raise UsageProblem(f"only stress runs export to {wanted}", "report show prints any saved document")
-    if wanted == "html":
-        from vkmapctl.reports.html import to_html
+    if isinstance(document, Run):
+        if wanted == "html":
+            from vkmapctl.reports.html import to_html
 
-        return to_html(document)
-    return {"md": exports.to_markdown, "csv": exports.to_csv}[wanted](document)
+            return to_html(document)
+        return {"md": exports.to_markdown, "csv": exports.to_csv}[wanted](document)
+    if isinstance(document, VerifyReport) and wanted == "csv":
+        return exports.verify_csv(document)
+    if isinstance(document, DoctorReport) and wanted == "md":
+        from vkmapctl.reports.doctor import doctor_markdown
+
+        return doctor_markdown(document)
+    if wanted not in ("md", "html"):
+        kind = document.__struct_config__.tag if isinstance(document, Document) else type(document).__name__
+        raise UsageProblem(f"a {kind} does not export to {wanted}", "every saved document exports to md and html")
+    from vkmapctl.reports.page import page_html, page_markdown
+
+    made = _page(document)
+    return page_html(made) if wanted == "html" else page_markdown(made)
+
+
+def _page(document: object) -> "Page":
+    match document:
+        case VerifyReport():
+            from vkmapctl.reports.verify import verify_page
+
+            return verify_page(document)
+        case SelftestReport():
+            from vkmapctl.reports.selftest import selftest_page
+
+            return selftest_page(document)
+        case ProbeReport():
+            from vkmapctl.reports.probe import probe_page
+
+            return probe_page(document)
+        case DoctorReport():
+            from vkmapctl.reports.doctor import doctor_page
+
+            return doctor_page(document)
+    raise TypeError(f"no page for {type(document).__name__}")

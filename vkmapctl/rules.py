@@ -21,6 +21,17 @@ MAP_CALLS: dict[Api, tuple[str, str]] = {
     "khr": ("vkMapMemory2KHR", "vkUnmapMemory2KHR"),
     "core": ("vkMapMemory2", "vkUnmapMemory2"),
 }
+FLAGS: dict[str, str] = {  # VkMemoryPropertyFlagBits in the order of their bits: as they are shown, and in words
+    "De": "device-local",
+    "Vi": "host-visible",
+    "Co": "host-coherent",
+    "Ca": "host-cached",
+    "La": "lazily allocated",
+    "Pr": "protected",
+    "Dc": "device-coherent",
+    "Du": "device-uncached",
+    "Rd": "reachable by RDMA",
+}
 
 
 def apis(route: str, extensions: Collection[str]) -> tuple[Api, ...]:

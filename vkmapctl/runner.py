@@ -30,12 +30,11 @@ from vkmapctl.figures.rows import measured_row
 from vkmapctl.model.base import Note, Status
 from vkmapctl.model.device import Device, Probe
 from vkmapctl.model.loop import Place, call_of
-from vkmapctl.model.measured import Cause, Counted, Floor, Row
-from vkmapctl.model.workload import Job
+from vkmapctl.model.measured import Cause, Counted, Floor, GpuWork, Row
+from vkmapctl.model.workload import Job, Workload
 from vkmapctl.plans import patience
-from vkmapctl.rules import Api
 
-VARIANTS = 3  # v1, khr, core: the most that a group holds
+VARIANTS = 3  # v1, khr, core: the most that a group holds, twice so many with the device idle and busy
 VALIDATION = "validation"
 _LAST_COUNTS_SECONDS = 1.0
 
@@ -93,8 +92,8 @@ class Runner:
     """Measures one group after the other, in a new process where the last one has died.
 
     start: makes a driver's process, given what gives its heartbeat and what to call ten times a second, and describes
-    its devices. slots: VARIANTS of them. timeout: seconds without progress that end a driver; None derives them from
-    each job.
+    its devices. slots: as many as slots_for says. timeout: seconds without progress that end a driver; None derives
+    them from each job.
     """
 
     def __init__(
@@ -173,10 +172,11 @@ class Runner:
             slot.clear()
         rounds: list[tuple[float | None, ...]] = []
         notes: list[Note] = []
+        gpu: list[GpuWork | None] = []
         interrupted = False
         causes: Sequence[Cause | None]
         try:
-            causes = yield from self._ask(group, rounds, notes, alone=alone)
+            causes = yield from self._ask(group, rounds, notes, gpu, alone=alone)
         except Died as died:
             causes = [self._cause_of_death(job, slot, died) for job, slot in zip(group, self._slots, strict=False)]
             self.close(grace=0)
@@ -188,7 +188,7 @@ class Runner:
             if error.exit_code == ExitCode.INTERNAL:  # no driver's fault
                 raise
             causes = [_refusal(error)] * len(group)
-        rows = self._rows(group, rounds, causes)
+        rows = self._rows(group, rounds, causes, gpu or [None] * len(group))
         if any(row.status == "lost" for row in rows):
             self.close(grace=0)  # a lost device stays lost; the next group gets a new one
         return Group(rows, (*notes, *(note for row in rows for note in trust.row_notes(row))), interrupted)
@@ -218,9 +218,15 @@ class Runner:
             self._driver = None
 
     def _ask(
-        self, group: Sequence[Job], rounds: list[tuple[float | None, ...]], notes: list[Note], *, alone: bool
+        self,
+        group: Sequence[Job],
+        rounds: list[tuple[float | None, ...]],
+        notes: list[Note],
+        gpu: list[GpuWork | None],
+        *,
+        alone: bool,
     ) -> Generator[tuple[float | None, ...], None, Sequence[Cause | None]]:
-        """Lets the driver's process measure, and adds rounds and notes as they come; why each job ended early."""
+        """Lets the driver's process measure, and adds what it says as it comes; why each job ended early."""
         if self._driver is None:
             notes += validation_notes(self.start().validation)
         assert self._driver is not None
@@ -240,6 +246,7 @@ class Runner:
                 elif isinstance(reply, Measured):
                     said = reply.validation
                     notes += [*reply.notes, *validation_notes(said)]
+                    gpu += reply.gpu
                     wrong = Cause("validation", text=said[0]) if said else None
                     return [cause or wrong or leak for cause in reply.causes]
             else:
@@ -274,22 +281,38 @@ class Runner:
         self.close(grace=0.2)
 
     def _rows(
-        self, group: Sequence[Job], rounds: Sequence[tuple[float | None, ...]], causes: Sequence[Cause | None]
+        self,
+        group: Sequence[Job],
+        rounds: Sequence[tuple[float | None, ...]],
+        causes: Sequence[Cause | None],
+        gpu: Sequence[GpuWork | None],
     ) -> tuple[Row, ...]:
-        by_api: dict[Api, list[float]] = {
-            job.api: [value for one in rounds if (value := one[i]) is not None] for i, job in enumerate(group)
-        }
+        taken = [[value for one in rounds if (value := one[i]) is not None] for i in range(len(group))]
+
+        def ratio(i: int, *, api: str, gpu_load: str) -> tuple[float, float, float] | None:
+            """To the group's job of that api and load, None where there is none but this one."""
+            bases = (j for j, job in enumerate(group) if j != i and (job.api, job.gpu_load) == (api, gpu_load))
+            base = next(bases, None)
+            return None if base is None else stats.ratio_interval(taken[i], taken[base])
+
         return tuple(
             measured_row(
                 job,
                 self._slots[i].counted(),
                 causes[i],
-                by_api[job.api],
-                stats.ratio_interval(by_api[job.api], by_api["v1"]) if job.api != "v1" and "v1" in by_api else None,
+                taken[i],
+                ratio(i, api="v1", gpu_load=job.gpu_load),
                 self.latencies_floor,
+                to_idle=ratio(i, api=job.api, gpu_load="none"),
+                gpu=gpu[i],
             )
             for i, job in enumerate(group)
         )
+
+
+def slots_for(parts: Sequence[Workload]) -> int:
+    """How many jobs a group of these parts may hold."""
+    return VARIANTS * (2 if any(part.gpu_load != "none" for part in parts) else 1)
 
 
 def _refusal(error: VkmapError) -> Cause:

@@ -32,7 +32,7 @@ from vkmapctl.native import Results
 from vkmapctl.plans import patience, workload
 from vkmapctl.plans.gates import Threshold, missed, parse_threshold
 from vkmapctl.plans.selectors import choose, same_gpu_notes, twins
-from vkmapctl.runner import VALIDATION, VARIANTS, Group, Runner, Watcher, share, validation_notes
+from vkmapctl.runner import VALIDATION, Group, Runner, Watcher, share, slots_for, validation_notes
 from vkmapctl.versus import OTHER, beside, changed, measure, shown
 from vkmapctl.worker.serve import serve
 
@@ -125,7 +125,8 @@ class Stress:
 
     def _new_runner(self, watcher: Watcher, environment: Mapping[str, str | None] | None = None) -> Runner:
         """With a driver's process of its own, whose results are shared by memory. environment: what it has changed."""
-        slots = [Results(max(part.threads for part in self._wanted.parts())) for _ in range(VARIANTS)]
+        parts = self._wanted.parts()
+        slots = [Results(max(part.threads for part in parts)) for _ in range(slots_for(parts))]
 
         def start(heartbeat: Callable[[], object], on_tick: Callable[[], None]) -> tuple[Driver, Described]:
             def process() -> DriverProcess:

@@ -176,6 +176,7 @@ def _row(
         status=verdict.status,
         detail=verdict.detail,
         seconds=round(seconds, 3),
+        breaks=one.breaks,
     )
 
 

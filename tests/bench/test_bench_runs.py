@@ -10,6 +10,8 @@ import pytest
 
 RUN = Path(__file__).parents[2] / "benchmarks" / "run.py"
 NAMES = {
+    "read by 1", "read by 4", "read by 16", "write by 1", "write by 4", "write by 16",
+    "non-temporal read", "non-temporal write",
     "rate v1", "latency v1", "wrappers", "raw cffi", "write 64 KiB", "verify 64 KiB", "copy 64 KiB", "threads 2",
     "stress v1", "probe", "probe --json", "--version", "memory", "ordinary map, #0, 64 KiB",
     "ordinary unmap, #0, 64 KiB, 2 threads",

@@ -47,6 +47,7 @@ class Chromium:
         self._session = attached["sessionId"]
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.call(f"{domain}.enable")
+        self.call("Emulation.setFocusEmulationEnabled", enabled=True)  # no window of a headless browser has the focus
 
     def call(self, method: str, **arguments: object) -> dict:
         """One command of the DevTools protocol, and its answer."""
@@ -76,23 +77,32 @@ class Chromium:
         """Loads a file and waits for it."""
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=phone)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.call("Emulation.setEmulatedMedia", features=[scheme])
+        self.call("Emulation.setEmulatedMedia", media="", features=[scheme])
         self.events.clear()
         self.call("Page.navigate", url=page.as_uri())
         while self.evaluate("document.readyState") != "complete":
             time.sleep(0.02)
 
-    def evaluate(self, script: str) -> object:
-        """The value of an expression in the page."""
-        answer = self.call("Runtime.evaluate", expression=script, returnByValue=True)
+    def print_media(self) -> None:
+        """Shows the page as it is printed, on a sheet as wide as the window."""
+        self.call("Emulation.setEmulatedMedia", media="print", features=[])
+
+    def pdf(self) -> bytes:
+        """The page, printed."""
+        return base64.b64decode(self.call("Page.printToPDF", preferCSSPageSize=True)["data"])
+
+    def evaluate(self, script: str, *, wait: bool = False) -> object:
+        """The value of an expression in the page, or, where it is a promise that is waited for, what it keeps."""
+        answer = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=wait)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
     def press(self, key: str) -> None:
         """One key, down and up."""
-        codes = {"Tab": 9, "ArrowRight": 39, "ArrowLeft": 37, "End": 35, "Home": 36, "Escape": 27}
-        for kind in ("rawKeyDown", "keyUp"):
-            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=codes[key])
+        codes = {"Tab": 9, "Enter": 13, "ArrowRight": 39, "ArrowLeft": 37, "End": 35, "Home": 36, "Escape": 27}
+        text = {"text": "\r"} if key == "Enter" else {}
+        for kind in ("keyDown" if text else "rawKeyDown", "keyUp"):
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=codes[key], **text)
 
     def hover(self, x: float, y: float) -> None:
         """Moves the pointer."""

@@ -174,7 +174,7 @@ def test_a_trial_that_ctrl_c_ends_is_not_caught(tmp_path: Path) -> None:
     ) as process:
         assert process.stderr
         for _ in range(3):  # finished trials, told on standard error
-            assert "verify" in process.stderr.readline()
+            assert "noticed" in process.stderr.readline()
         process.send_signal(signal.SIGINT)
         assert "Traceback" not in process.stderr.read()
         assert process.wait(30) == 130

@@ -4,7 +4,16 @@ from msgspec.structs import replace
 
 from vkmapctl.model.case import labels
 from vkmapctl.model.device import Device, EntryPoint, Limits, MemoryHeap, MemoryType, Placed, Probe, Proof
-from vkmapctl.model.documents import SCHEMA, ProbeReport, Run, Tool
+from vkmapctl.model.documents import (
+    SCHEMA,
+    CheckRow,
+    ProbeReport,
+    Run,
+    SelftestReport,
+    Tool,
+    Trial,
+    VerifyReport,
+)
 from vkmapctl.model.measured import Bins, Floor, Histogram, Latency, Row, TouchRate
 from vkmapctl.model.workload import Job, Workload
 
@@ -241,3 +250,54 @@ def a_probe_report(*probes, **changes) -> ProbeReport:
         exit_code=0,
     )
     return replace(report, **changes)
+
+
+def a_check(identifier="M1", memory_type=2, **changes) -> CheckRow:
+    """A check of `a_gpu` that passed; memory_type None: it could not run on the device."""
+    row = CheckRow(
+        id=identifier,
+        title=f"what {identifier} tests",
+        rule=f"rule of {identifier}",
+        level="must",
+        device=1,
+        memory_type=memory_type,
+        memory_flags=() if memory_type is None else a_gpu().memory_types[memory_type].flags,
+        status="pass",
+        detail="",
+        seconds=0.05,
+        breaks=f"What breaks without {identifier}.",
+    )
+    return replace(row, **changes)
+
+
+def checks(identifier, **changes) -> list[CheckRow]:
+    """The same check on every host-visible memory type of `a_gpu`."""
+    return [a_check(identifier, memory_type, **changes) for memory_type in (2, 3, 4)]
+
+
+def a_verify_report(*rows, **changes) -> VerifyReport:
+    """A finished verify run of `a_gpu`."""
+    report = VerifyReport(
+        tool=TOOL,
+        started="2026-01-02T03:04:05+00:00",
+        host=HOST,
+        loader="1.4.309",
+        devices=(a_gpu(),),
+        results=rows,
+        outcome="ok",
+        exit_code=0,
+    )
+    return replace(report, **changes)
+
+
+def a_selftest(*trials, **changes) -> SelftestReport:
+    """A finished selftest on `a_device`."""
+    report = SelftestReport(
+        tool=TOOL, host=HOST, loader="1.4.309", device=a_device(), trials=trials, outcome="ok", exit_code=0
+    )
+    return replace(report, **changes)
+
+
+def a_trial(fault, **changes) -> Trial:
+    """A fault that was noticed."""
+    return replace(Trial(fault, f"what {fault} does", "verify M1", True, "fail: off by 8", ("fail",)), **changes)

@@ -12,10 +12,9 @@ from rich.console import Console
 
 from vkmapctl import preview, report
 from vkmapctl.figures.compare import CompareReport, Limits, compare, devices_side_by_side
-from vkmapctl.model.documents import SCHEMA, DoctorReport, Run, VerifyReport, to_json
+from vkmapctl.model.documents import SCHEMA, Run, VerifyReport, to_json
 from vkmapctl.reports import FORMATS, plot
 from vkmapctl.reports.compare import compare_view, devices_view
-from vkmapctl.reports.doctor import doctor_markdown
 from vkmapctl.reports.drawing import drawn
 from vkmapctl.reports.plain import is_large, lines_of
 from vkmapctl.reports.plan import plan_view
@@ -25,7 +24,7 @@ WIDTHS = (80, 200)
 
 def made_of(document):
     """All of it as text, by name. Raises whatever one of them raises."""
-    views = {"view": [*report.view(document)]}
+    views = {"view": [*report.view(document)], "verbose": [*report.view(document, verbose=True)]}
     made = {"json": to_json(document).decode()}
     if isinstance(document, Run):
         others = [(SWEEP, document), (document, SWEEP), (document, document)]
@@ -34,13 +33,11 @@ def made_of(document):
         views["devices"] = [*devices_view(devices_side_by_side([("base", document)]))]
         views["plots"] = [*plot.plots(document)]
         made["comparison"] = to_json(comparison).decode()
-    if isinstance(document, DoctorReport):
-        made["md"] = doctor_markdown(document).decode()
     for name, view in views.items():
         for width in WIDTHS:
             made[f"{name} {width}"] = shown(view, width)
             made[f"{name} {width}, plain"] = "\n".join(line for one in view for line in lines_of(one, width))
-    for form in FORMATS if isinstance(document, Run) else ["junit"] * isinstance(document, VerifyReport):
+    for form in FORMATS if isinstance(document, Run | VerifyReport) else ("md", "html"):
         made[form] = report.export(document, form).decode()
     if "junit" in made:
         ET.fromstring(made["junit"])

@@ -24,6 +24,16 @@ def touched(part, **first):
     return a_row(part=part, first_touch=counted, first_touch_ns_per_page=250.0, allocation_size=16 * MIB)
 
 
+def timed(**p50):
+    """Medians in ns of calls other than map and unmap."""
+    return {"calls": {call: a_latency(p50_ns=ns) for call, ns in p50.items()}}
+
+
+def life(part, *, allocate=1000.0, **changes):
+    """A row whose four steps allocate, map, unmap and free."""
+    return a_row(part=part, steps=4, script="01234567", **timed(allocate=allocate, free=500.0), **changes)
+
+
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_answers_its_question_or_says_why_it_cannot(preset):
     assert preset in _ANSWERS
@@ -105,6 +115,32 @@ def test_own_workloads_ask_nothing():
                 a_row(memory_type=-1, touch_bytes_per_second=TouchRate(write=10e9, read=12e9)),
             ],
             "to be written #2",
+        ),
+        (
+            "host-import",
+            [
+                a_row(part="map"),
+                a_row(part="import", imported="host", map=None, unmap=None, **timed(**{"import": 350.0, "free": 90.0})),
+            ],
+            "64 MiB: an import costs 350 ns and its free 90 ns, 10 times the map; a map 35 ns",
+        ),
+        (
+            "allocation",
+            [
+                life("life"),
+                life("life", allocation_size=MIB, allocate=2000.0),
+                life("beside 1000", allocate=9000.0),
+                a_row(part="part of a block", map_size=64 * KIB),
+            ],
+            "p50 at 1 MiB is: allocate 2.00 us, map 35 ns, free 500 ns; p50 at 64 MiB is: allocate 1.00 us, map 35 ns, "
+            "free 500 ns; beside 1,000 other objects: allocate 9.00 us, map 35 ns, free 500 ns; "
+            "mapping 64 KiB of one block: 35 ns",
+        ),
+        (
+            "pressure",
+            [life("before"), life("under pressure", pressure=90, allocate=3000.0), life("after", allocate=1100.0)],
+            "64 MiB, #0 De Vi Co Ca, heap filled: before allocate 1.00 us, map 35 ns, free 500 ns; "
+            "at 90% allocate 3.00 us, map 35 ns, free 500 ns; after allocate 1.10 us",
         ),
         ("soak", [a_row(verified_bytes=5 << 30)], "yes: 5 GiB compared"),
         (

@@ -50,6 +50,8 @@ VALUES = {
     "allocation": st.sampled_from(["plain", "dedicated", "export", "device-address"]),
     "width": st.sampled_from(["auto", "1", "16", "memcpy", "stream"]),
     "access": st.sampled_from(["sequential", "strided", "random"]),
+    "gpu_load": st.sampled_from(["none", "copy", "copy-from", "fill"]),
+    "gpu_on": st.sampled_from(["others", "mapped"]),
 }
 CASES = st.lists(st.fixed_dictionaries({}, optional=VALUES), min_size=1, max_size=8)
 DEVICES = (a_device(), a_gpu(memory_types=a_device().memory_types * 3))
@@ -79,7 +81,8 @@ def test_no_two_rows_have_one_label(asked) -> None:
 @pytest.mark.parametrize(
     "name", ["device", "api", "memory_type", "allocation_size", "offset", "map_size", "placed", "reserve", "touch",
              "threads", "live", "unmap_order", "rate", "seed", "duration_seconds", "iterations", "warmup_seconds",
-             "period_seconds", "fill", "together", "gap_seconds", "imported", "allocation", "pressure"],
+             "period_seconds", "fill", "together", "gap_seconds", "imported", "allocation", "pressure",
+             "gpu_load", "gpu_on"],
 )  # fmt: skip
 @given(data=st.data())
 def test_a_label_says_more_than_a_number_where_one_thing_differs(name, data) -> None:

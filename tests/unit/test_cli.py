@@ -224,6 +224,8 @@ SAME = [
     (["--rate", "0"], "rate = 0.0"),
     (["--gap", "1ms"], 'gap = "1ms"'),
     (["--gap", "0"], "gap = 0"),
+    (["--gpu-load", "copy"], 'gpu_load = "copy"'),
+    (["--gpu-load", "fill", "--gpu-on", "mapped"], 'gpu_load = "fill"\ngpu_on = "mapped"'),
     (["--duration", "250ms"], 'duration = "250ms"'),
     (["--iterations", "5"], "iterations = 5"),
     (["--warmup", "0"], "warmup = 0"),

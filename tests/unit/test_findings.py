@@ -88,6 +88,52 @@ def test_the_faults_of_a_first_touch_are_told_for_each_mapping():
     assert line.endswith("costs 20 ns; 8 faults a mapping, 512 pages a fault, 6% on huge pages")
 
 
+def lives(cost=1000.0, **changes):
+    calls = {"allocate": a_latency(p50_ns=cost), "free": a_latency(p50_ns=100.0)}
+    return a_row(steps=4, script="01234567", calls=calls, **changes)
+
+
+def test_imports_and_allocations_have_their_own_growth() -> None:
+    imported = [
+        a_row(allocation_size=size, imported="host", map=None, unmap=None,
+              calls={"import": a_latency(p50_ns=0.1 * size), "free": a_latency(p50_ns=50.0)})
+        for size in SIZES
+    ]  # fmt: skip
+    assert [(one.call, one.verdict) for one in scalings(imported)] == [("import", "O(size)"), ("free", "O(1)")]
+    allocated = [lives(0.1 * size, allocation_size=size) for size in SIZES]
+    assert [(one.call, one.verdict) for one in scalings(allocated)] == [("allocate", "O(size)"), ("free", "O(1)")]
+    assert scalings([replace(row, memory_type=-1) for row in allocated]) == []
+
+
+def test_kinds_of_allocation_stand_beside_plain_ones() -> None:
+    (line,) = findings([lives(), lives(2000.0, allocation="export"), lives(1010.0, allocation="dedicated")])
+    assert line == (
+        "64 MiB, #0 De Vi Co Ca: plain allocate 1.00 us, map 35 ns, free 100 ns; "
+        "export allocate 2.00 us (2 times), map 35 ns, free 100 ns; "
+        "dedicated allocate 1.01 us (1.01 times), map 35 ns, free 100 ns"
+    )
+    assert findings([lives(allocation="export")]) == []
+
+
+def test_a_placed_map_stands_beside_an_import_of_its_size() -> None:
+    calls = {"import": a_latency(p50_ns=70.0), "free": a_latency(p50_ns=20.0, at_floor=True)}
+    imported = a_row(imported="host", part="import", map=None, unmap=None, calls=calls)
+    placed = a_row(placed="any", part="placed map", map=a_latency(p50_ns=9000.0))
+    assert findings([a_row(part="map"), imported, placed, a_row(part="map", allocation_size=4096)]) == [
+        "64 MiB: an import costs 70 ns and its free less than 20 ns, 2 times the map; a map 35 ns, a placed map 9.00 us"
+    ]
+
+
+def test_pressure_is_told_with_what_was_before_and_after() -> None:
+    rows = [lives(), lives(1500.0, pressure=50), lives(9000.0, pressure=90), lives(1000.0, part="after")]
+    (line,) = findings(rows)
+    assert [part.split(" allocate")[0] for part in line.split(": ")[1].split("; ")] == [
+        "before", "at 50%", "at 90%", "after"
+    ]  # fmt: skip
+    assert findings([lives(pressure=50)]) == []
+    assert findings([lives(), lives(pressure=50, status="failed")]) == []
+
+
 def by_width(kind="read", **rates):
     asked = {name.lstrip("w"): rate for name, rate in rates.items()}
     return [
@@ -102,7 +148,8 @@ def by_width(kind="read", **rates):
         (
             "read",
             {"w1": 0.5, "w4": 1, "w16": 11, "stream": 12},
-            "reads reach 90% of their best (12.0 GB/s, stream) from 16 bytes a load on; 1-byte loads are 24 times slower",
+            "reads reach 90% of their best (12.0 GB/s, stream) from 16 bytes a load on; "
+            "1-byte loads are 24 times slower",
         ),
         (
             "write",

@@ -119,7 +119,7 @@ def test_every_document_is_known():
 def test_shown_as_plain_lines_at_any_width(path):
     document = load(path)
     for width in (80, WIDE):
-        shown = "\n".join(line for element in view(document) for line in plain.lines_of(element, width))
+        shown = "\n".join(line for one in view(document, verbose=True) for line in plain.lines_of(one, width))
         assert f"(exit code {document.exit_code})" in shown or isinstance(document, ProbeReport)
         for row in document.results if isinstance(document, VerifyReport) else ():
             assert f"{row.id} " in shown
@@ -133,12 +133,20 @@ def test_shown_as_plain_lines_at_any_width(path):
 def test_shown_on_a_terminal_of_80_columns(path):
     screen = Console(file=io.StringIO(), width=80, no_color=True, highlight=False, markup=False, emoji=False)
     document = load(path)
-    for element in view(document):
+    for element in view(document, verbose=True):
         for part in drawn(element, 80):
             screen.print(part)
     lines = screen.file.getvalue().splitlines()
     assert max(map(len, lines)) <= 80
     assert len(lines) > 20
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_did_not_pass_is_shown_without_a_table_of_what_did(name):
+    report = verified(name)
+    shown = "\n".join(line for element in view(report) for line in plain.lines_of(element, WIDE))
+    assert "what it tests" not in shown
+    assert all(row.detail in shown for row in report.results if row.status != "pass")
 
 
 @pytest.mark.parametrize("name", BROKEN)

@@ -57,8 +57,19 @@ def test_every_metric_is_found_in_a_full_row(metric):
         touch_bytes_per_second=TouchRate(1e9, 2e9),
         errors={"VK_ERROR_MEMORY_MAP_FAILED": 2},
         versus=Versus({name: (1.0, 0.9, 1.1) for name in ("ns_per_pair", *(f"{call}.p50" for call in CALLS))}),
+        ratio_to_idle=(1.5, 1.2, 1.9),
     )
     assert gates.value_of(metric, row) is not None
+
+
+def test_a_ratio_to_idle_is_judged_where_there_is_a_load():
+    idle, busy = a_row(job="idle"), a_row(job="busy", gpu_load="copy", ratio_to_idle=(1.5, 1.2, 1.9))
+    too_slow = [gates.parse_threshold("ratio_to_idle>1.2")]
+    assert gates.missed(too_slow, [idle, busy]) == ["busy: ratio_to_idle>1.2: it is 1.50"]
+    assert gates.missed([gates.parse_threshold("ratio_to_idle>2")], [idle, busy]) == []
+    assert gates.missed(too_slow, [idle]) == [
+        "idle: ratio_to_idle could not be judged: only a row with --gpu-load has it"
+    ]
 
 
 @pytest.mark.parametrize(

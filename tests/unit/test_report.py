@@ -10,6 +10,7 @@ import pytest
 from builders import (
     NON_COHERENT,
     a_busy_row,
+    a_check,
     a_device,
     a_gpu,
     a_latency,
@@ -17,6 +18,10 @@ from builders import (
     a_probe_report,
     a_row,
     a_run,
+    a_selftest,
+    a_trial,
+    a_verify_report,
+    checks,
 )
 
 from vkmapctl.commands import console
@@ -26,6 +31,8 @@ from vkmapctl.model.measured import TouchRate
 from vkmapctl.reports import common
 from vkmapctl.reports import probe as probing
 from vkmapctl.reports import stress as report
+from vkmapctl.reports.selftest import selftest_view
+from vkmapctl.reports.verify import verify_view
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 UPDATE = "VKMAPCTL_UPDATE_GOLDEN"
@@ -125,12 +132,61 @@ def a_bad_probe():
     )
 
 
+def a_bad_verify():
+    """Everything that a check can be: broken, dead, of poor quality, known, skipped, not run, and good."""
+    return a_verify_report(
+        *checks("M1"),
+        *checks("M2", status="fail", detail="byte 4095 of the rest at 0 of 4096 is out of reach of this mapping"),
+        a_check("P2", 2),
+        a_check("P2", 3, status="fail", detail="4096 bytes before the range were replaced too"),
+        a_check("P2", 4, status="fail", detail="61440 bytes after the range were replaced too"),
+        a_check("M5", 2, status="crashed", detail="killed by SIGSEGV in vkUnmapMemory2"),
+        *(a_check("M5", index, status="hung", detail="no progress for 30 s in vkUnmapMemory2") for index in (3, 4)),
+        *checks("M10", status="quality", level="quality", detail="it is still mapped there"),
+        *checks("P1", status="known", detail="fail: asked for 0x1000, got 0x2000 (known: issue 12 of the driver)"),
+        *(a_check(f"R{i}", None, status="skip", detail="memoryUnmapReserve is missing") for i in range(1, 6)),
+        a_check("P11", None, status="skip", detail="memoryMapRangePlaced is missing"),
+        a_check("M9", 2),
+        *(a_check("M9", index, status="skip", detail="the map cannot be made to fail") for index in (3, 4)),
+        *(a_check(name, status="not-run", detail="hung three times before") for name in ("P16", "P17")),
+        warnings=(Note("unexpected-pass", "M1 is listed as a known failure and unexpectedly passes: off by 8"),),
+        outcome="crashed",
+        exit_code=6,
+    )
+
+
+def a_good_verify():
+    return a_verify_report(
+        *checks("M1"),
+        *checks("M11", detail="4.00 GiB; more was not tried"),
+        a_check("P11", None, status="skip", detail="memoryMapRangePlaced is missing"),
+    )
+
+
+def a_bad_selftest():
+    """A fault that one of two checks misses, one that cannot be had, and a check that fails by itself."""
+    return a_selftest(
+        a_trial("map-fails"),
+        a_trial("leak", by="verify M7-leak", caught=False, how="pass: 325 mappings, 29 files"),
+        a_trial("leak", by="stress", how="failed: 1 mapping a cycle"),
+        a_trial("reserve-fails", by="", caught=None, how="no placed maps to emulate here"),
+        baseline=("M8: fail: byte 0 is 0x00, expected 0x69",),
+        outcome="failed",
+        exit_code=4,
+    )
+
+
 VIEWS = {
     "run-simple": lambda: report.run_view(a_simple_run()),
     "run-full": lambda: report.run_view(a_full_run()),
     "run-nothing": lambda: report.run_view(a_run_of_nothing()),
     "probe-good": lambda: probing.probe_view(a_good_probe()),
     "probe-bad": lambda: probing.probe_view(a_bad_probe()),
+    "verify-good": lambda: verify_view(a_good_verify()),
+    "verify-bad": lambda: verify_view(a_bad_verify()),
+    "verify-bad-verbose": lambda: verify_view(a_bad_verify(), verbose=True),
+    "selftest-bad": lambda: selftest_view(a_bad_selftest()),
+    "selftest-bad-verbose": lambda: selftest_view(a_bad_selftest(), verbose=True),
 }
 
 

@@ -87,7 +87,7 @@ def test_plot_is_plain_text(capsys: pytest.CaptureFixture[str]) -> None:
     [
         ("show", "/nowhere.json"),
         ("show", __file__),
-        ("compare", str(GOLDEN / "probe.json"), str(GOLDEN / "probe.json")),
+        ("compare", str(GOLDEN / "probe.json"), str(GOLDEN / "stress.json")),
         ("compare", str(GOLDEN / "stress.json")),
         ("export", str(GOLDEN / "probe.json"), "--format", "csv"),
         ("export", str(GOLDEN / "stress.json"), "--format", "csv", "--output", __file__),

@@ -1,4 +1,4 @@
-"""Two sides in turns: their ratios and intervals, the order of the rounds, and what becomes of a side that ends early."""
+"""Two sides in turns: ratios and intervals, the order of the rounds, and what becomes of a side that ends early."""
 
 import random
 

@@ -24,7 +24,7 @@ MIB = 1 << 20
 SCHEMA = json.loads(schema())
 NAMES = (
     "quick", "size-sweep", "offset-sweep", "api-compare", "reserve-churn", "low4g", "live-set", "first-touch",
-    "memory-types", "threads", "soak",
+    "memory-types", "threads", "soak", "allocation", "host-import", "pressure",
 )  # fmt: skip
 
 

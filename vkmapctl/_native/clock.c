@@ -13,6 +13,12 @@
 
 #include "clock.h"
 
+uint64_t vkm_clock_ns(const struct vkm_clock *clock)
+{
+    return vkm_ticks_to_ns(clock, vkm_ticks(clock));
+}
+
+#if defined(__x86_64__)
 static uint64_t monotonic_ns(void)
 {
     struct timespec t;
@@ -20,12 +26,6 @@ static uint64_t monotonic_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-uint64_t vkm_clock_ns(const struct vkm_clock *clock)
-{
-    return vkm_ticks_to_ns(clock, vkm_ticks(clock));
-}
-
-#if defined(__x86_64__)
 /* CPUID 8000_0007h EDX bit 8: the counter's rate does not change with frequency or sleep states. */
 static int tsc_is_invariant(void)
 {

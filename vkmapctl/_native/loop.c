@@ -15,7 +15,7 @@
 #define SPIN_NS 80000
 #define LONGEST_NAP_NS 10000000
 #define CHUNK_NS 200000   /* the rate pass looks at the clock about this often */
-#define PIECE_BYTES 262144 /* accesses of one width look at it so often */
+#define PIECE_BYTES 262144 /* accesses of one width look at it after so many bytes, then after twice as many, … */
 #define LONGEST_ACCESS_NS 100000000
 
 typedef int32_t map1_fn(uint64_t device, uint64_t memory, uint64_t offset, uint64_t size, uint32_t flags, void **data);
@@ -213,11 +213,11 @@ static uint64_t access_range(struct runner *r, const struct vkm_step *step, unsi
     const uint64_t key = vkm_pattern_key(p->seed, step->object, ++object->round), begin = vkm_ticks(r->clock);
     const unsigned char value = (unsigned char)(object->round | 1); /* some CPUs write zeros at twice the speed */
     const int writes = step->op == VKM_WRITE;
-    uint64_t accessed = 0;
+    uint64_t accessed = 0, piece = PIECE_BYTES;
     if (writes)
         object->written_begin = object->written_end = 0; /* nothing that a verify could look for */
-    for (uint64_t at = 0, length; at < step->size; at += length) {
-        length = PIECE_BYTES - ((uint64_t)(uintptr_t)(bytes + at) & (PIECE_BYTES - 1));
+    for (uint64_t at = 0, length; at < step->size; at += length, piece *= 2) {
+        length = piece - ((uint64_t)(uintptr_t)(bytes + at) & (PIECE_BYTES - 1));
         length = length < step->size - at && p->access != VKM_RANDOM ? length : step->size - at;
         accessed += writes ? vkm_access_store(bytes + at, length, p->width, p->access, key, value)
                            : vkm_access_load(bytes + at, length, p->width, p->access, key);

@@ -35,7 +35,12 @@ ODD_OFFSETS = (0, 1, 17, 129, 255, 1025, 4097, 32769)
 ODD_SIZES = (33, 257, 4087, 8095, 1048577)
 
 
-@check("M1", "pointers are aligned, at odd offsets too", "minMemoryMapAlignment (chapter Limits)")
+@check(
+    "M1",
+    "pointers are aligned, at odd offsets too",
+    "minMemoryMapAlignment (chapter Limits)",
+    breaks="Aligned vector loads and stores through the pointer fault: engines use them to fill mapped buffers.",
+)
 def aligned(ground: Ground) -> None:
     """Programs compute addresses from (pointer - offset) and use aligned vector stores on them."""
     alignment = ground.facts.limits.min_memory_map_alignment
@@ -49,7 +54,12 @@ def aligned(ground: Ground) -> None:
             memory.unmap(api=api)
 
 
-@check("M2", "every byte of the range is in reach", "VUID-VkMemoryMapInfo-size-07960, -07961")
+@check(
+    "M2",
+    "every byte of the range is in reach",
+    "VUID-VkMemoryMapInfo-size-07960, -07961",
+    breaks="A program crashes at the end of a buffer that it was given in full.",
+)
 def in_reach(ground: Ground) -> None:
     """A map that is short by a page crashes the program that trusted it."""
     for size in ODD_SIZES:
@@ -64,7 +74,12 @@ def in_reach(ground: Ground) -> None:
         memory.free()
 
 
-@check("M3", "contents stay over unmap and map, at any offset", "Host access to device memory; unmap does not discard")
+@check(
+    "M3",
+    "contents stay over unmap and map, at any offset",
+    "Host access to device memory; unmap does not discard",
+    breaks="Vertices, textures and uniforms change between two maps: flicker and corruption that no call reports.",
+)
 def contents_stay(ground: Ground) -> None:
     """A window that shows other bytes than the same place did before corrupts data silently."""
     memory, data = ground.allocate(SIZE), pattern(SIZE)
@@ -82,7 +97,13 @@ def _invalidate_inside(ground: Ground, memory: "Memory", offset: int) -> None:
         memory.invalidate(-(-offset // atom) * atom)
 
 
-@check("M3-mixed", "v1 and map2 mix", "vkMapMemory2 with empty pNext equals vkMapMemory", needs=["map2"])
+@check(
+    "M3-mixed",
+    "v1 and map2 mix",
+    "vkMapMemory2 with empty pNext equals vkMapMemory",
+    needs=["map2"],
+    breaks="A program whose layer or library uses the other generation of the calls loses data or crashes.",
+)
 def apis_mix(ground: Ground) -> None:
     """A layer or an engine may map with one generation of the calls and unmap with another."""
     memory = ground.allocate(SIZE)
@@ -94,7 +115,13 @@ def apis_mix(ground: Ground) -> None:
         expect_bytes(contents(ground, memory, SIZE), data, f"mapped by {mapper}, unmapped by {unmapper}")
 
 
-@check("M4", "v1 and map2 agree", "vkMapMemory2 with empty pNext equals vkMapMemory", needs=["map2"])
+@check(
+    "M4",
+    "v1 and map2 agree",
+    "vkMapMemory2 with empty pNext equals vkMapMemory",
+    needs=["map2"],
+    breaks="A program corrupts its buffers on the day it moves from vkMapMemory to vkMapMemory2.",
+)
 def apis_agree(ground: Ground) -> None:
     """map2 is a drop-in: the same range must show the same bytes, whole size included."""
     memory, data = ground.allocate(SIZE), pattern(SIZE, 4)
@@ -109,7 +136,13 @@ def apis_agree(ground: Ground) -> None:
                 memory.unmap(api=api)
 
 
-@check("M5", "vkUnmapMemory2 without flags succeeds", "VK_KHR_map_memory2: unmap cannot fail", needs=["map2"])
+@check(
+    "M5",
+    "vkUnmapMemory2 without flags succeeds",
+    "VK_KHR_map_memory2: unmap cannot fail",
+    needs=["map2"],
+    breaks="The object stays mapped, the next map of it is an error, and address space runs out.",
+)
 def unmap_succeeds(ground: Ground) -> None:
     """No program is ready for an unmap that fails."""
     memory = ground.allocate(SIZE)
@@ -119,7 +152,12 @@ def unmap_succeeds(ground: Ground) -> None:
             memory.unmap(api=api)
 
 
-@check("M6", "mapped objects do not share addresses", "Host access to device memory")
+@check(
+    "M6",
+    "mapped objects do not share addresses",
+    "Host access to device memory",
+    breaks="Writing one buffer overwrites another: corruption in a place that has nothing to do with the cause.",
+)
 def objects_apart(ground: Ground) -> None:
     """Two objects at one address overwrite each other."""
     generator = random.Random(6)
@@ -133,7 +171,12 @@ def objects_apart(ground: Ground) -> None:
         expect(begin >= end, f"mappings that end at {end:#x} and begin at {begin:#x} overlap")
 
 
-@check("M7", "freeing mapped memory is fine", "VUID-vkFreeMemory-memory-00677; a free unmaps implicitly")
+@check(
+    "M7",
+    "freeing mapped memory is fine",
+    "VUID-vkFreeMemory-memory-00677; a free unmaps implicitly",
+    breaks="An engine crashes or hangs when it frees a pool, at a level change or at exit.",
+)
 def free_while_mapped(ground: Ground) -> None:
     """Engines free whole pools without unmapping them first."""
     for round_ in range(64):
@@ -142,7 +185,13 @@ def free_while_mapped(ground: Ground) -> None:
         memory.free()
 
 
-@check("M7-gone", "freeing mapped memory unmaps it", "vkFreeMemory: implicitly unmapped", level="quality")
+@check(
+    "M7-gone",
+    "freeing mapped memory unmaps it",
+    "vkFreeMemory: implicitly unmapped",
+    level="quality",
+    breaks="Memory of freed buffers is not given back while the program runs; a stale pointer still reads it.",
+)
 def gone_after_free(ground: Ground) -> None:
     """A mapping that stays keeps the memory of a freed object alive, and shows it to a stale pointer."""
     memory = ground.allocate(SIZE)
@@ -154,7 +203,13 @@ def gone_after_free(ground: Ground) -> None:
     expect(not left, f"after vkFreeMemory it is still mapped as {describe(left)}")
 
 
-@check("M7-leak", "map, unmap and free leave nothing behind", "process resources", level="quality")
+@check(
+    "M7-leak",
+    "map, unmap and free leave nothing behind",
+    "process resources",
+    level="quality",
+    breaks="A long session ends in VK_ERROR_MEMORY_MAP_FAILED or out of memory, after hours, for no visible reason.",
+)
 def nothing_left(ground: Ground) -> str:
     """A mapping or a file left over at each cycle ends a long-lived process: vm.max_map_count is 65530 by default."""
     api = ground.apis[0]
@@ -186,7 +241,12 @@ def _resources() -> dict[str, int]:
     return {"mappings": len(found), "bytes": size, "files": len(os.listdir("/proc/self/fd"))}
 
 
-@check("M8", "the device sees what the host wrote", "Host write, flush and vkQueueSubmit make writes available")
+@check(
+    "M8",
+    "the device sees what the host wrote",
+    "Host write, flush and vkQueueSubmit make writes available",
+    breaks="The GPU draws from old or missing data: flicker, black textures, wrong vertices.",
+)
 def device_sees_host(ground: Ground) -> None:
     """A driver that maps a copy looks right to the host alone."""
     source, target, transfers = ground.buffer(SIZE), ground.buffer(SIZE), ground.transfers()
@@ -199,7 +259,12 @@ def device_sees_host(ground: Ground) -> None:
         expect_bytes(contents(ground, target.memory, SIZE), data, f"copied by the device, {api}")
 
 
-@check("M8-host", "the host sees what the device wrote", "Host read after a fence and a host barrier")
+@check(
+    "M8-host",
+    "the host sees what the device wrote",
+    "Host read after a fence and a host barrier",
+    breaks="Read-backs, screenshots and compute results show old or wrong bytes.",
+)
 def host_sees_device(ground: Ground) -> None:
     """Read-back is what most mappings are for."""
     buffer, transfers = ground.buffer(SIZE), ground.transfers()
@@ -213,7 +278,12 @@ def host_sees_device(ground: Ground) -> None:
         expect_bytes(addresses.read(pointer, SIZE), bytes(data), f"filled with {word:#x} by the device")
 
 
-@check("M8-flush", "overlapping and partial flushes and invalidates", "VUID-VkMappedMemoryRange-offset-00687 to -01390")
+@check(
+    "M8-flush",
+    "overlapping and partial flushes and invalidates",
+    "VUID-VkMappedMemoryRange-offset-00687 to -01390",
+    breaks="On memory that is not coherent some bytes of an update never arrive, on either side.",
+)
 def overlapping_flushes(ground: Ground) -> None:
     """The conformance suite names overlapping ranges and never makes them overlap."""
     atom = ground.facts.limits.non_coherent_atom_size
@@ -230,7 +300,12 @@ def overlapping_flushes(ground: Ground) -> None:
     expect_bytes(addresses.read(pointer, SIZE), data, "copied after overlapping flushes")
 
 
-@check("M8-fork", "the device sees what was written after a fork", "Host write, flush and vkQueueSubmit")
+@check(
+    "M8-fork",
+    "the device sees what was written after a fork",
+    "Host write, flush and vkQueueSubmit",
+    breaks="After any fork, such as a crash handler's or a launcher's, uploads silently stop to arrive at the GPU.",
+)
 def device_sees_after_fork(ground: Ground) -> None:
     """Pages that a fork makes copy-on-write become the host's alone with the next write, if the driver lets them."""
     source, target, transfers = ground.buffer(SIZE), ground.buffer(SIZE), ground.transfers()
@@ -248,7 +323,12 @@ def device_sees_after_fork(ground: Ground) -> None:
         expect_bytes(contents(ground, target.memory, SIZE), data, "copied by the device while the child lives")
 
 
-@check("M9", "a map that fails leaves the object usable", "VK_ERROR_MEMORY_MAP_FAILED; the object stays unmapped")
+@check(
+    "M9",
+    "a map that fails leaves the object usable",
+    "VK_ERROR_MEMORY_MAP_FAILED; the object stays unmapped",
+    breaks="A 32-bit game that runs out of addresses crashes for good instead of freeing something and going on.",
+)
 def failed_map(ground: Ground) -> str:
     """Out of address space is a normal day for a 32-bit program: it frees something and tries again."""
     size = 64 << 20
@@ -290,7 +370,13 @@ def _without_any_map(memory: "Memory", offset: int) -> "Mapped":
     return while_refused(Refusal.ALL, lambda: memory.try_map(offset))
 
 
-@check("M10", "an unmapped object is gone from its old address", "the object is unmapped", level="quality")
+@check(
+    "M10",
+    "an unmapped object is gone from its old address",
+    "the object is unmapped",
+    level="quality",
+    breaks="A stale pointer writes into live buffers; the bug in the program stays hidden until it corrupts a frame.",
+)
 def gone_after_unmap(ground: Ground) -> str | None:
     """A stale pointer should fault, not read what another part of the program writes to the object."""
     memory = ground.allocate(SIZE)
@@ -305,7 +391,13 @@ def gone_after_unmap(ground: Ground) -> str | None:
     return "the driver keeps an object at one address for as long as it lives" if stays else None
 
 
-@check("M11", "how large a map may be", "VkMemoryMapInfo::size is limited by the allocation alone", level="quality")
+@check(
+    "M11",
+    "how large a map may be",
+    "VkMemoryMapInfo::size is limited by the allocation alone",
+    level="quality",
+    breaks="What the driver let a program allocate cannot be mapped: large scenes and compute buffers fail to load.",
+)
 def largest_map(ground: Ground) -> str:
     """A driver that grants more than it can map is found out by the first program that loads something large."""
 
@@ -320,7 +412,12 @@ def largest_map(ground: Ground) -> str:
     return largest(ground, both_ends)
 
 
-@check("M12", "maps of different objects in parallel", "only the memory object is externally synchronized")
+@check(
+    "M12",
+    "maps of different objects in parallel",
+    "only the memory object is externally synchronized",
+    breaks="An engine that uploads from several threads writes into the wrong buffers, or crashes at random.",
+)
 def in_parallel(ground: Ground) -> None:
     """Every thread of an engine maps its own buffers."""
     lock, mapped_now = threading.Lock(), dict[int, int]()
@@ -343,7 +440,12 @@ def in_parallel(ground: Ground) -> None:
     at_once([partial(churn, ground.allocate(SIZE), value) for value in range(1, 5)])
 
 
-@check("M13", "a forked child that maps nothing changes nothing", "the objects are this process's")
+@check(
+    "M13",
+    "a forked child that maps nothing changes nothing",
+    "the objects are this process's",
+    breaks="A game that starts a helper process loses its mappings or their contents.",
+)
 def fork_changes_nothing(ground: Ground) -> None:
     """Launchers, crash handlers and shells fork; what they start neither knows of the device nor should."""
     memory = ground.allocate(SIZE)

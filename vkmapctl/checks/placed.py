@@ -32,7 +32,13 @@ GUARD = 8 << 20  # larger than any slab a driver sub-allocates from
 MARK = 0xAB
 
 
-@check("P1", "a placed map lands at its address", "VkMemoryMapPlacedInfoEXT::pPlacedAddress", needs=["placed"])
+@check(
+    "P1",
+    "a placed map lands at its address",
+    "VkMemoryMapPlacedInfoEXT::pPlacedAddress",
+    needs=["placed"],
+    breaks="Wine's 32-bit mode hands a game a cut-off pointer: it crashes at the first buffer it writes.",
+)
 def lands(ground: Ground) -> None:
     """The address is the whole point: 32-bit programs can only see low ones."""
     for size in map(ground.placed_size, SIZES):
@@ -49,6 +55,7 @@ def lands(ground: Ground) -> None:
     "a placed map may be the first map of an object",
     "no valid usage asks for another map before it",
     needs=["placed"],
+    breaks="Wine cannot map fresh buffers below 4 GiB: 32-bit games fail to start unless everything is mapped twice.",
 )
 def first_map(ground: Ground) -> None:
     """A driver that has the object mapped for itself already may refuse, or keep, the other address."""
@@ -72,7 +79,11 @@ def first_map(ground: Ground) -> None:
 
 
 @check(
-    "P2", "nothing beside the range changes", "a placed map replaces [address, address + size) alone", needs=["placed"]
+    "P2",
+    "nothing beside the range changes",
+    "a placed map replaces [address, address + size) alone",
+    needs=["placed"],
+    breaks="A placed map destroys the data beside it, a heap's or another buffer's: the program crashes elsewhere.",
 )
 def neighbours_stay(ground: Ground) -> None:
     """Several small live objects and wide guards: sub-allocated memory tempts drivers to map a whole slab."""
@@ -104,7 +115,13 @@ def _expect_neighbours(before: list[Area], base: int, address: int, size: int, w
         expect_bytes(addresses.read(begin, GUARD), bytes([MARK]) * GUARD, f"{size} bytes, guard {when}")
 
 
-@check("P3", "the old mapping is replaced", "a placed map atomically replaces what the OS had there", needs=["placed"])
+@check(
+    "P3",
+    "the old mapping is replaced",
+    "a placed map atomically replaces what the OS had there",
+    needs=["placed"],
+    breaks="Writes land in the old memory and the GPU never sees them.",
+)
 def replaces(ground: Ground) -> None:
     """Writes must reach the memory object and not what was mapped before."""
     size = ground.placed_size(64 << 10)
@@ -124,7 +141,13 @@ def replaces(ground: Ground) -> None:
     expect_bytes(contents(ground, memory, size), data, "the memory object")
 
 
-@check("P4", "addresses below 4 and 2 GiB", "any aligned address the process may use", needs=["placed"])
+@check(
+    "P4",
+    "addresses below 4 and 2 GiB",
+    "any aligned address the process may use",
+    needs=["placed"],
+    breaks="32-bit programs cannot use the driver under Wine's WoW64: no address that they can hold is accepted.",
+)
 def low_addresses(ground: Ground) -> None:
     """Wine's 32-bit mode needs the first, programs that are not large-address-aware the second."""
     size = ground.placed_size(1 << 20)
@@ -142,6 +165,7 @@ def low_addresses(ground: Ground) -> None:
     "a placed map over PROT_NONE is usable",
     "the map is readable and writable whatever stood there",
     needs=["placed"],
+    breaks="A program that reserves its addresses first, as Wine does, faults at the first write to the buffer.",
 )
 def over_reservation(ground: Ground) -> None:
     """Reserving first and placing later is how address space is managed."""
@@ -154,7 +178,13 @@ def over_reservation(ground: Ground) -> None:
     memory.unmap()
 
 
-@check("P6", "the exact size equals VK_WHOLE_SIZE", "VUID-VkMemoryMapInfo-flags-09572", needs=["placed"])
+@check(
+    "P6",
+    "the exact size equals VK_WHOLE_SIZE",
+    "VUID-VkMemoryMapInfo-flags-09572",
+    needs=["placed"],
+    breaks="A program that names the size instead of VK_WHOLE_SIZE is refused, or gets a shorter map.",
+)
 def exact_size(ground: Ground) -> None:
     """Both spellings of the same range are legal since 1.3.285."""
     size = ground.placed_size(64 << 10)
@@ -168,7 +198,13 @@ def exact_size(ground: Ground) -> None:
         memory.unmap()
 
 
-@check("P7", "contents follow the object from address to address", "the memory object holds the data", needs=["placed"])
+@check(
+    "P7",
+    "contents follow the object from address to address",
+    "the memory object holds the data",
+    needs=["placed"],
+    breaks="A buffer that Wine maps at another address shows other data: corrupted geometry and textures.",
+)
 def contents_follow(ground: Ground) -> None:
     """Wine moves buffers between addresses all the time."""
     size = ground.placed_size(1 << 20)
@@ -190,6 +226,7 @@ def contents_follow(ground: Ground) -> None:
     "a second placed map goes where it is asked to, or fails",
     "VkMemoryMapPlacedInfoEXT::pPlacedAddress",
     needs=["placed"],
+    breaks="The program writes at an address where nothing, or something else, is mapped: a crash or corruption.",
 )
 def second_map(ground: Ground) -> str | None:
     """A driver that maps an object once for ever answers the second map with the first address, and success."""
@@ -221,6 +258,7 @@ def second_map(ground: Ground) -> str | None:
     "place and reserve at one address, again and again",
     "VK_MEMORY_UNMAP_RESERVE_BIT_EXT",
     needs=["placed", "reserve"],
+    breaks="32-bit OpenGL programs under Wine fail or leak after some buffer updates.",
 )
 def place_reserve_loop(ground: Ground) -> None:
     """What 32-bit OpenGL under Wine does for every buffer map."""
@@ -243,6 +281,7 @@ def place_reserve_loop(ground: Ground) -> None:
     "a placement that cannot work fails cleanly",
     "VK_ERROR_MEMORY_MAP_FAILED; the object stays unmapped",
     needs=["placed"],
+    breaks="A program that should try another address crashes: the refused map counts as done, or the object is lost.",
 )
 def impossible_address(ground: Ground) -> str:
     """An address beyond the address space is legal to ask for, and must be refused, not moved."""
@@ -261,6 +300,7 @@ def impossible_address(ground: Ground) -> str:
     "a placed map that the kernel refuses fails cleanly",
     "VK_ERROR_MEMORY_MAP_FAILED; the object stays unmapped",
     needs=["placed"],
+    breaks="At its limit of mappings a program writes to memory that is not there, instead of hearing of it.",
 )
 def refused_place(ground: Ground) -> str:
     """A process at its limit of mappings must hear of it, instead of writing to what is not there."""
@@ -289,6 +329,7 @@ def refused_place(ground: Ground) -> str:
     "the structure without the flag is ignored",
     "VkMemoryMapPlacedInfoEXT without VK_MEMORY_MAP_PLACED_BIT_EXT",
     needs=["placed"],
+    breaks="A program that always fills the structure has its ordinary maps moved to addresses it did not ask for.",
 )
 def without_flag(ground: Ground) -> None:
     """The flag places, not the structure."""
@@ -308,6 +349,7 @@ def without_flag(ground: Ground) -> None:
     "a placed range shows the bytes of its offset",
     "memoryMapRangePlaced; pointer == address",
     needs=["placed", "range"],
+    breaks="A program that places a part of an object, as one buffer of a pool, reads and writes another part of it.",
 )
 def placed_range(ground: Ground) -> None:
     """An emulation that adds the offset twice, or not at all, shows other bytes."""
@@ -330,6 +372,7 @@ def placed_range(ground: Ground) -> None:
     "P12",
     "features and limit are sane",
     "VkPhysicalDeviceMapMemoryPlaced*EXT: memoryMapPlaced required, alignment a power of two up to 65536",
+    breaks="Wine and engines that trust the answers choose addresses that are refused, or use no placed maps at all.",
 )
 def sane_properties(ground: Ground) -> None:
     """A structure that the driver leaves unfilled reads as whatever was in it."""
@@ -342,7 +385,14 @@ def sane_properties(ground: Ground) -> None:
     expect(sane, f"minPlacedMemoryMapAlignment is {alignment}")
 
 
-@check("P13", "the limit fits this machine's pages", "minPlacedMemoryMapAlignment", level="quality", needs=["placed"])
+@check(
+    "P13",
+    "the limit fits this machine's pages",
+    "minPlacedMemoryMapAlignment",
+    level="quality",
+    needs=["placed"],
+    breaks="Address space managers that work in pages cannot place where they want: every placement must be rounded.",
+)
 def alignment_fits(ground: Ground) -> None:
     """Above the page size, address space managers need to know; below, the kernel cannot do it."""
     expect(ground.alignment == PAGE, f"minPlacedMemoryMapAlignment is {ground.alignment}, pages have {PAGE} bytes")
@@ -353,6 +403,7 @@ def alignment_fits(ground: Ground) -> None:
     "placed maps of different objects in parallel",
     "only the memory object is externally synchronized",
     needs=["placed"],
+    breaks="A program that maps from several threads finds a buffer at the wrong address, or crashes at random.",
 )
 def in_parallel(ground: Ground) -> None:
     """Every thread of a game maps its own buffers."""
@@ -371,7 +422,14 @@ def in_parallel(ground: Ground) -> None:
     at_once([partial(churn, ground.allocate(size), ground.take_range(size), value) for value in range(1, 5)])
 
 
-@check("P15", "an unmapped object is gone from its range", "the object is unmapped", level="quality", needs=["placed"])
+@check(
+    "P15",
+    "an unmapped object is gone from its range",
+    "the object is unmapped",
+    level="quality",
+    needs=["placed"],
+    breaks="The old object still shows in a range that the program has put to another use: stray writes corrupt both.",
+)
 def gone_after_unmap(ground: Ground) -> None:
     """The range is the program's, and its next use is another object's."""
     size = ground.placed_size(64 << 10)
@@ -391,6 +449,7 @@ def gone_after_unmap(ground: Ground) -> None:
     "freeing a placed object unmaps it, and nothing else",
     "vkFreeMemory: implicitly unmapped; other ranges are the program's",
     needs=["placed"],
+    breaks="Freeing a buffer destroys what now stands at its address, or leaves it mapped there for ever.",
 )
 def free_while_placed(ground: Ground) -> None:
     """Many programs free without unmapping, and put something else at the address next."""
@@ -419,6 +478,7 @@ def free_while_placed(ground: Ground) -> None:
     "VkMemoryMapInfo::size is limited by the allocation alone",
     level="quality",
     needs=["placed"],
+    breaks="A large buffer that was granted cannot be placed: Wine programs with large heaps fail to load.",
 )
 def largest_map(ground: Ground) -> str:
     """Address space managers place whole heaps."""
@@ -440,9 +500,14 @@ def largest_map(ground: Ground) -> str:
 
 
 @check(
-    "Q1", "how far a placed map of an unaligned size reaches", "VUID-VkMemoryMapInfo-flags-09651 is broken on purpose",
-    level="quality", needs=["placed"], quirk="unaligned-placed",
-)  # fmt: skip
+    "Q1",
+    "how far a placed map of an unaligned size reaches",
+    "VUID-VkMemoryMapInfo-flags-09651 is broken on purpose",
+    level="quality",
+    needs=["placed"],
+    quirk="unaligned-placed",
+    breaks="Wine, which does not round sizes up, overwrites what follows the buffer in its address space.",
+)
 def unaligned_size(ground: Ground) -> str:
     """Wine passes allocation sizes on unrounded; the map may then reach into what follows."""
     reaches = []

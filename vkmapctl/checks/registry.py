@@ -10,11 +10,14 @@ from importlib import import_module
 from inspect import cleandoc
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from msgspec.structs import replace
+
 from vkmapctl.checks.ground import Broken, Ground, Skip
 from vkmapctl.errors import VkmapError
 from vkmapctl.figures import outcomes
 from vkmapctl.model.base import Verdict
 from vkmapctl.model.device import Device, MemoryType
+from vkmapctl.model.documents import VerifyReport
 
 if TYPE_CHECKING:  # the registry can be read where there is no Vulkan at all
     from vkmapctl.inside.device import OpenDevice
@@ -30,13 +33,17 @@ _FEATURES: dict[str, str] = {
 
 
 class Check(NamedTuple):
-    """One rule. `rule`: the valid usage or section of the specification it stands on; `why`: what breaks without."""
+    """One rule. `rule`: the valid usage or section of the specification it stands on; `why`: why it is checked.
+
+    breaks: what a user, or the developer of Wine or an engine, sees where a driver breaks it.
+    """
 
     id: str
     title: str
     rule: str
     level: Level
     needs: tuple[Need, ...]
+    breaks: str
     run: Callable[[Ground], str | None]
     quirk: str | None = None
 
@@ -53,6 +60,7 @@ def check(
     title: str,
     rule: str,
     *,
+    breaks: str,
     level: Level = "must",
     needs: Iterable[Need] = (),
     quirk: str | None = None,
@@ -61,7 +69,7 @@ def check(
 
     def register(function: Callable[[Ground], str | None]) -> Callable[[Ground], str | None]:
         assert identifier not in REGISTRY, identifier
-        REGISTRY[identifier] = Check(identifier, title, rule, level, tuple(needs), function, quirk)
+        REGISTRY[identifier] = Check(identifier, title, rule, level, tuple(needs), breaks, function, quirk)
         return function
 
     return register
@@ -72,6 +80,17 @@ def load() -> dict[str, Check]:
     for chapter in ("ordinary", "placed", "reserve"):
         import_module(f"vkmapctl.checks.{chapter}")
     return REGISTRY
+
+
+def explained(report: VerifyReport) -> VerifyReport:
+    """A report of an older version with what its checks mean in practice, as far as they are still the same ones."""
+    known = load()
+    rows = []
+    for row in report.results:
+        one = known.get(row.id)
+        same = one if one and one.title == row.title and not row.breaks else None
+        rows.append(replace(row, breaks=same.breaks) if same else row)
+    return replace(report, results=tuple(rows))
 
 
 def missing_need(one: Check, facts: Device) -> str | None:

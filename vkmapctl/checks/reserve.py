@@ -64,7 +64,13 @@ def _reserved_after_all(ground: Ground, memory: "Memory", kept: Kept) -> str:
 _FAILS = "vkUnmapMemory2: VK_ERROR_MEMORY_MAP_FAILED, and still mapped"
 
 
-@check("R1", "a reserve that fails leaves the object mapped", _FAILS, needs=["placed", "reserve"])
+@check(
+    "R1",
+    "a reserve that fails leaves the object mapped",
+    _FAILS,
+    needs=["placed", "reserve"],
+    breaks="When the kernel refuses, Wine believes the range is safe: a stale pointer writes into a live buffer.",
+)
 def failing_reserve(ground: Ground) -> str:
     """Silent fall-back to a plain unmap is what the rule excludes: another thread takes the address.
 
@@ -73,7 +79,13 @@ def failing_reserve(ground: Ground) -> str:
     return _failing_reserve(ground, Refusal.FIXED)
 
 
-@check("R1-none", "a reserve that is refused PROT_NONE, likewise", _FAILS, needs=["placed", "reserve"])
+@check(
+    "R1-none",
+    "a reserve that is refused PROT_NONE, likewise",
+    _FAILS,
+    needs=["placed", "reserve"],
+    breaks="When the kernel refuses, Wine believes the range is inaccessible: stray writes reach a later frame's data.",
+)
 def failing_inaccessible(ground: Ground) -> str:
     """A range that stays mapped and writable after a success shows a later frame's data to a stale pointer.
 
@@ -82,7 +94,13 @@ def failing_inaccessible(ground: Ground) -> str:
     return _failing_reserve(ground, Refusal.INACCESSIBLE)
 
 
-@check("R1-all", "a reserve that is refused every map, likewise", _FAILS, needs=["placed", "reserve"])
+@check(
+    "R1-all",
+    "a reserve that is refused every map, likewise",
+    _FAILS,
+    needs=["placed", "reserve"],
+    breaks="At the limit of mappings Wine believes the buffer unmapped: stray writes reach it, and its next map fails.",
+)
 def failing_all(ground: Ground) -> str:
     """A process at its limit of mappings (vm.max_map_count) is refused all of them.
 
@@ -91,7 +109,13 @@ def failing_all(ground: Ground) -> str:
     return _failing_reserve(ground, Refusal.ALL)
 
 
-@check("R2", "the range stays taken", "the range remains reserved after vkUnmapMemory2", needs=["placed", "reserve"])
+@check(
+    "R2",
+    "the range stays taken",
+    "the range remains reserved after vkUnmapMemory2",
+    needs=["placed", "reserve"],
+    breaks="Another thread's allocation takes the range; when Wine frees it or places there, that data is destroyed.",
+)
 def stays_taken(ground: Ground) -> None:
     """Without it, whatever maps next lands where a 32-bit program still expects its buffer."""
     kept = reserve_after_place(ground, ground.allocate(ground.placed_size(SIZE)))
@@ -104,6 +128,7 @@ def stays_taken(ground: Ground) -> None:
     "not specified; what drivers do",
     level="quality",
     needs=["placed", "reserve"],
+    breaks="The device's memory stays in use, or readable, behind a range that the program believes to be empty.",
 )
 def inaccessible(ground: Ground) -> None:
     """A range that still belongs to the device's file keeps the device's memory alive."""
@@ -119,6 +144,7 @@ def inaccessible(ground: Ground) -> None:
     "system maps avoid the range",
     "future system memory maps do not return addresses in the range",
     needs=["placed", "reserve"],
+    breaks="Memory of the C library or another one lands in the range, and the next placed map overwrites it.",
 )
 def system_maps_avoid(ground: Ground) -> None:
     """The reservation must hold against the C library's own mmap calls."""
@@ -141,6 +167,7 @@ def _expect_system_avoids(ground: Ground, kept: Kept) -> None:
     "later maps avoid the range",
     "vkMapMemory and vkMapMemory2 do not return addresses in the range",
     needs=["placed", "reserve"],
+    breaks="Another buffer is mapped into the reserved range, and the next placed map there throws it out.",
 )
 def later_maps_avoid(ground: Ground) -> None:
     """The driver's own next map is the likeliest to take the hole."""
@@ -164,6 +191,7 @@ def _expect_maps_avoid(ground: Ground, memory: "Memory", kept: Kept) -> None:
     "munmap by the program ends the reservation",
     "the client unreserves the range by itself",
     needs=["placed", "reserve"],
+    breaks="Each buffer leaves addresses behind: a 32-bit program runs out of them within minutes.",
 )
 def program_releases(ground: Ground) -> None:
     """There is no Vulkan call for it: exactly [pointer, pointer + size) must become free."""
@@ -179,6 +207,7 @@ def program_releases(ground: Ground) -> None:
     "address space that the program cannot name",
     level="quality",
     needs=["placed", "reserve"],
+    breaks="Addresses beyond the buffer stay taken and cannot be given back: a 32-bit program runs out of them slowly.",
 )
 def nothing_beyond(ground: Ground) -> None:
     """Beyond the range the program does not know what to give back: address space leaks."""
@@ -194,7 +223,11 @@ def nothing_beyond(ground: Ground) -> None:
 
 
 @check(
-    "R6", "reserve after an ordinary map", "no valid usage asks for a placed map before a reserve", needs=["reserve"]
+    "R6",
+    "reserve after an ordinary map",
+    "no valid usage asks for a placed map before a reserve",
+    needs=["reserve"],
+    breaks="Wine's unmap loses the range of a buffer that was not placed: another thread's allocation takes it.",
 )
 def after_ordinary_map(ground: Ground) -> None:
     """Wine unmaps with reserve whatever it mapped; the range must be kept all the same."""
@@ -221,6 +254,7 @@ def after_ordinary_map(ground: Ground) -> None:
     "not specified; the range is the program's",
     level="quality",
     needs=["placed", "reserve"],
+    breaks="The range is lost when Wine frees the object, before it has released the addresses itself.",
 )
 def outlives_object(ground: Ground) -> None:
     """Wine frees the memory first and the address range after it."""
@@ -237,6 +271,7 @@ def outlives_object(ground: Ground) -> None:
     "the object is unmapped",
     level="quality",
     needs=["placed", "reserve"],
+    breaks="A stale pointer reads and writes live data instead of faulting: bugs in programs become corruption.",
 )
 def no_longer_shows(ground: Ground) -> None:
     """A stale pointer should fault, not read another frame's data."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Literal
 
 from vkmapctl.errors import ExitCode, UsageProblem
@@ -18,7 +19,9 @@ def load_run(path: Path) -> tuple[str, Run]:
     if not isinstance(document, Run):
         raise UsageProblem(f"{path} is no stress run", "report show prints any saved document")
     if not document.results:
-        raise UsageProblem(f"{path} has no rows to compare", f"its run was {document.outcome}: report show {path}")
+        raise UsageProblem(
+            f"{path} has no rows to compare", f"its run was {document.outcome}: report show {quote(str(path))}"
+        )
     return clean(str(path)), document
 
 

@@ -72,6 +72,8 @@ timeout_option = click.option(
     help="Take a driver for hung after so long without progress: 30 s, and more for large workloads.",
 )
 
+verbose_option = click.option("--verbose", is_flag=True, help="Show every check and trial, not only what stands out.")
+
 
 def layer_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The flags of the commands that can run through the project's own layer."""

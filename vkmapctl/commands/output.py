@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from vkmapctl.commands import console
@@ -61,7 +62,7 @@ def printer(output: dict[str, Any]) -> Any:
         return None
     from vkmapctl.report import view
 
-    return view
+    return partial(view, verbose=output.get("verbose", False))
 
 
 class Kept:

@@ -1,15 +1,19 @@
 """`vkmapctl report`: saved documents shown again, compared, and exported."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from vkmapctl.commands import params
-from vkmapctl.commands.options import color_options
+from vkmapctl.commands.options import color_options, verbose_option
 from vkmapctl.commands.output import show_plots
 from vkmapctl.errors import ExitCode, UsageProblem
 from vkmapctl.reports import FORMATS
+
+if TYPE_CHECKING:
+    from vkmapctl.saved.files import Sink
 
 GROUPS = ("device", "driver", "layers", "machine", "settings", "all")
 
@@ -23,8 +27,9 @@ def report() -> None:
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print the document as JSON.")
 @click.option("--plot", is_flag=True, help="Draw the distributions and size sweeps too.")
+@verbose_option
 @color_options
-def show(run: Path, as_json: bool, plot: bool, no_color: bool) -> int:
+def show(run: Path, as_json: bool, plot: bool, verbose: bool, no_color: bool) -> int:
     """Show a saved document as it was first shown."""
     from vkmapctl import report as reports
     from vkmapctl.commands import console
@@ -35,7 +40,7 @@ def show(run: Path, as_json: bool, plot: bool, no_color: bool) -> int:
     if as_json:
         console.write_bytes(to_json(document))
         return ExitCode.OK
-    console.print_view(reports.view(document), color=not no_color)
+    console.print_view(reports.view(_explained(document), verbose=verbose), color=not no_color)
     if plot:
         show_plots(document, color=not no_color)
     return ExitCode.OK
@@ -92,10 +97,12 @@ class _Compare(params.Command):
     type=click.Choice(["warn", "fail"]),
     default="fail",
     show_default=True,
-    help="Whether something slower, failed or missing exits with 5.",
+    help="Whether something slower, failed or missing, or a check that newly fails, exits with 5.",
 )
 @click.option("--allow", type=click.Choice(GROUPS), multiple=True, help="Compare although this differs. Repeatable.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Write one HTML page as well.")
+@click.option("--force", is_flag=True, help="Let --output overwrite a file.")
 @color_options
 def compare(
     base: Path,
@@ -108,18 +115,28 @@ def compare(
     gate: Any,
     allow: tuple[str, ...],
     as_json: bool,
+    output: Path | None,
+    force: bool,
     no_color: bool,
 ) -> int:
     """Compare BASE with each other run, row by row.
 
-    With `--with`, all runs before it are taken for repetitions of one build, and all behind it of another. Runs of
-    different devices, drivers, machines or settings are refused, with what differs, unless --allow names it; another
-    build of the same driver is none of these. With BASE alone, its devices are put side by side.
+    With `--with`, all runs before it are taken for repetitions of one build, and all behind it of another. Verify runs
+    are compared by what newly fails or passes, whatever their devices and drivers; probes by what differs.
+
+    Runs of different devices, drivers, machines or settings are refused, with what differs, unless --allow names it;
+    another build of the same driver is none of these. With BASE alone, its devices are put side by side.
     """
+    from vkmapctl.saved.files import kind_of
+
+    paths = (base, *others)
+    if any(kind_of(path) not in ("stress", "") for path in paths):
+        return _compare_documents(paths, gate, as_json=as_json, color=not no_color)
     from vkmapctl.commands import comparing, console
     from vkmapctl.figures.compare import Limits, devices_side_by_side
     from vkmapctl.model.documents import to_json
     from vkmapctl.reports import compare as tables
+    from vkmapctl.saved.files import Sink
 
     runs = [comparing.load_run(path) for path in (base, *others)]
     side_by_side = devices_side_by_side(runs)
@@ -129,12 +146,16 @@ def compare(
     if news:
         runs = [comparing.pooled(runs, allow), comparing.pooled([comparing.load_run(path) for path in news], allow)]
     found = comparing.compared(runs, limits, gate, allow)
-    if as_json:
-        console.write_bytes(to_json(found))
-        return found.exit_code
     view = [*tables.compare_view(found)] if found.comparisons else []
     view += [*tables.devices_view(side_by_side)] if side_by_side else []
-    console.print_view(view, color=not no_color)
+    if output:
+        from vkmapctl.reports.compare_page import to_html
+
+        _write(Sink(output, force=force, form="html"), to_html(found, view, runs))
+    if as_json:
+        console.write_bytes(to_json(found))
+    else:
+        console.print_view(view, color=not no_color)
     return found.exit_code
 
 
@@ -151,11 +172,41 @@ def export(run: Path, wanted: str, output: Path | None, force: bool) -> int:
 
     document = load(run)
     sink = Sink(output, force=force, form=wanted) if output else None
-    data = exported(document, wanted)
+    data = exported(_explained(document), wanted)
     if sink:
-        sink.write(data)
-        if sink.error:
-            raise sink.error
+        _write(sink, data)
     else:
         console.write_bytes(data)
     return ExitCode.OK
+
+
+def _compare_documents(paths: Sequence[Path], gate: Any, *, as_json: bool, color: bool) -> int:
+    """Verify runs and probes."""
+    from vkmapctl.commands import console
+    from vkmapctl.commands.comparing_documents import compared_documents
+    from vkmapctl.model.documents import to_json
+    from vkmapctl.reports.compare_documents import documents_view
+
+    found = compared_documents(paths, gate, _explained)
+    if as_json:
+        console.write_bytes(to_json(found))
+    else:
+        console.print_view(documents_view(found), color=color)
+    return found.exit_code
+
+
+def _explained(document: Any) -> Any:
+    """With what a document of an older version does not tell of its checks."""
+    from vkmapctl.model.documents import VerifyReport
+
+    if not isinstance(document, VerifyReport) or all(row.breaks for row in document.results):
+        return document
+    from vkmapctl.checks import registry
+
+    return registry.explained(document)
+
+
+def _write(sink: "Sink", data: bytes) -> None:
+    sink.write(data)
+    if sink.error:
+        raise sink.error

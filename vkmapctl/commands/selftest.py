@@ -6,14 +6,16 @@ import click
 
 from vkmapctl import __version__
 from vkmapctl.commands import console
-from vkmapctl.commands.options import common_options
-from vkmapctl.commands.output import conclude, kept, progress, sink_of
+from vkmapctl.commands.checking import trials
+from vkmapctl.commands.options import common_options, verbose_option
+from vkmapctl.commands.output import conclude, kept, sink_of
 from vkmapctl.commands.params import Command
 from vkmapctl.errors import ExitCode
 
 
 @click.command(cls=Command)
 @click.option("--list", "list_faults", is_flag=True, help="List the faults and inject none.")
+@verbose_option
 @common_options
 def selftest(list_faults: bool, device: str | None, **output: Any) -> int:
     """Break the local driver on purpose, and show that it is noticed."""
@@ -24,13 +26,12 @@ def selftest(list_faults: bool, device: str | None, **output: Any) -> int:
         console.write("".join(f"{name}: {description}\n" for name, description in catalogue.faults().items()))
         return ExitCode.OK
     sink = sink_of(output)
-    with kept(output, sink) as run:
+    words = {True: "noticed", False: "NOT NOTICED", None: "not to be had here"}
+    with kept(output, sink) as run, trials(lambda one: (one.fault, words[one.caught]), output) as on_trial:
         report = tester.selftest(
             selector=device,
             version=__version__,
-            on_trial=progress(
-                lambda trial: f"{trial.fault}, {trial.by}: {'NOT CAUGHT' if trial.caught is False else 'ok'}", output
-            ),
+            on_trial=on_trial,
             save=run.save,
         )
     if sink:

@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from vkmapctl import __version__
+from vkmapctl.commands.checking import trials
 from vkmapctl.commands.options import (
     common_options,
     gate_options,
@@ -12,8 +13,9 @@ from vkmapctl.commands.options import (
     layer_options,
     test_layer,
     timeout_option,
+    verbose_option,
 )
-from vkmapctl.commands.output import command_line, conclude, junit_of, kept, progress, sink_of
+from vkmapctl.commands.output import command_line, conclude, junit_of, kept, sink_of
 from vkmapctl.commands.params import Command
 from vkmapctl.errors import ExitCode
 
@@ -43,6 +45,7 @@ from vkmapctl.errors import ExitCode
     metavar="FILE",
     help="The same for each entry of a TOML file: check, memory type, driver, versions, reason.",
 )
+@verbose_option
 @gate_options
 @timeout_option
 @layer_options
@@ -64,13 +67,12 @@ def verify(
 ) -> int:
     """Check the driver against the specification, rule by rule."""
     from vkmapctl import verify as verifier
-    from vkmapctl.reports import verify as tables
 
     if list_checks:
         return _list_checks(output)
     junit_sink, junit = junit_of(output)
     sink = sink_of(output)
-    with kept(output, sink, junit) as run:
+    with kept(output, sink, junit) as run, trials(_ran, output) as on_row:
         report = verifier.verify(
             selector=device,
             identifiers=identifiers,
@@ -83,12 +85,17 @@ def verify(
             layer=test_layer(emulate, inject, validate),
             command=command_line(),
             version=__version__,
-            on_row=progress(tables.check_line, output),
+            on_row=on_row,
             begin=run.begin,
             save=run.save,
         )
     junit(report)
     return conclude(report, output, sink, junit_sink)
+
+
+def _ran(row: Any) -> tuple[str, str]:
+    """A row's check, and its verdict where it ran at all."""
+    return row.id, "" if row.status == "skip" else row.status
 
 
 def _list_checks(output: dict[str, Any]) -> int:
@@ -97,13 +104,20 @@ def _list_checks(output: dict[str, Any]) -> int:
     from vkmapctl.reports import verify as tables
 
     rows = [
-        (one.id, one.level if one.quirk is None else f"quirk {one.quirk}", " ".join(one.needs), one.title, one.rule)
+        (
+            one.id,
+            one.level if one.quirk is None else f"quirk {one.quirk}",
+            " ".join(one.needs),
+            one.title,
+            one.rule,
+            one.breaks,
+        )
         for one in registry.load().values()
     ]
     if output["as_json"]:
         import json
 
-        keys = ("id", "level", "needs", "title", "rule")
+        keys = ("id", "level", "needs", "title", "rule", "breaks")
         console.write(json.dumps([dict(zip(keys, row, strict=True)) for row in rows], indent=1) + "\n")
     else:
         console.print_view(tables.catalogue_view(rows), color=not output["no_color"])

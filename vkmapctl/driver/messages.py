@@ -6,7 +6,7 @@ import msgspec
 
 from vkmapctl.model.base import Data, Note, Verdict
 from vkmapctl.model.device import Device, Proof
-from vkmapctl.model.measured import Cause, Histogram
+from vkmapctl.model.measured import Cause, GpuWork, Histogram
 from vkmapctl.model.workload import Job
 
 
@@ -116,11 +116,12 @@ class Round(Data, frozen=True, tag=True):
 
 
 class Measured(Data, frozen=True, tag=True):
-    """causes[i]: why job i ended early, None if it did not."""
+    """causes[i]: why job i ended early, None if it did not. gpu[i]: what kept the device busy meanwhile."""
 
     causes: tuple[Cause | None, ...]
     notes: tuple[Note, ...] = ()
     validation: tuple[str, ...] = ()
+    gpu: tuple[GpuWork | None, ...] = ()
 
 
 class Tried(Data, frozen=True, tag=True):

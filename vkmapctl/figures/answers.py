@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from vkmapctl import units
+from vkmapctl.figures.allocating import cost, costs, imports, pressures
 from vkmapctl.figures.findings import scalings
 from vkmapctl.model.case import memory_label
 from vkmapctl.model.device import MALLOC
@@ -29,14 +30,6 @@ def answer(run: Run) -> str:
         return f"{CANNOT_TELL}{missing[0].reason}"
     told = answers(good)
     return f"{told}; left out: {missing[0].job}: {missing[0].reason}" if missing else told
-
-
-def cost(row: Row, call: str) -> str:
-    """`30 ns`, or `less than 30 ns` where the clock is most of it."""
-    latency = row.latency(call)
-    if latency is None or latency.p50_ns is None:
-        return "an unknown time"
-    return f"{'less than ' * latency.at_floor}{units.duration(latency.p50_ns)}"
 
 
 def times(ratio: float) -> str:
@@ -225,6 +218,38 @@ def _soak(rows: Rows) -> str:
     )
 
 
+def _allocation(rows: Rows) -> str:
+    plain = [row for row in named(rows, "life") if row.allocation == "plain"]
+    if not plain:
+        return f"{CANNOT_TELL}no object was allocated"
+    told = [f"p50 at {units.size(row.allocation_size)} is: {costs(row)}" for row in _ends(plain)]
+    many = named(rows, "beside 1000")
+    if many:
+        told.append(f"beside 1,000 other objects: {costs(many[0])}")
+    part = [row for row in named(rows, "part of a block") if row.map_size is not None]
+    if part:
+        told.append(f"mapping {units.size(part[0].map_size or 0)} of one block: {cost(part[0], 'map')}")
+    return "; ".join(told)
+
+
+def _ends(rows: Rows) -> list[Row]:
+    """The smallest and the largest, or the only one."""
+    by_size = sorted(rows, key=lambda row: row.allocation_size)
+    return by_size if len(by_size) < 2 else [by_size[0], by_size[-1]]
+
+
+def _host_import(rows: Rows) -> str:
+    sizes = {row.allocation_size for row in _ends([row for row in rows if row.imported == "host"])}
+    found = imports([row for row in rows if row.allocation_size in sizes])
+    return "; ".join(found) or f"{CANNOT_TELL}no import stands beside a map of the same size"
+
+
+def _pressure(rows: Rows) -> str:
+    largest = max(row.allocation_size for row in rows)
+    found = pressures([row for row in rows if row.allocation_size == largest])
+    return "; ".join(found) or f"{CANNOT_TELL}no row under pressure stands beside one without"
+
+
 _ANSWERS: dict[str, Callable[[Rows], str]] = {
     "quick": _quick,
     "size-sweep": _sizes,
@@ -237,4 +262,7 @@ _ANSWERS: dict[str, Callable[[Rows], str]] = {
     "low4g": _low4g,
     "reserve-churn": _reserve,
     "soak": _soak,
+    "allocation": _allocation,
+    "host-import": _host_import,
+    "pressure": _pressure,
 }

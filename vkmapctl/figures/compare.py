@@ -161,6 +161,10 @@ def _latency_metric(call: str, name: str, quantile: float) -> Metric:
     )
 
 
+def _idle_interval(row: Row) -> tuple[float, float] | None:
+    return row.ratio_to_idle and row.ratio_to_idle[1:]
+
+
 METRICS = (
     Metric("ns_per_pair", lambda one: one.ns_per_pair, judges=True),
     *(
@@ -168,6 +172,7 @@ METRICS = (
         for call in TIMED
         for name, quantile in (("p50", 0.5), ("p99", 0.99), ("p999", 0.999))
     ),
+    Metric("ratio_to_idle", lambda one: one.ratio_to_idle, _idle_interval),
     Metric("write", lambda one: one.touch_bytes_per_second.write, higher=True),
     Metric("read", lambda one: one.touch_bytes_per_second.read, higher=True),
 )

@@ -7,9 +7,9 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from vkmapctl import units
-from vkmapctl.figures import versus
+from vkmapctl.figures import allocating, versus
 from vkmapctl.model.case import labels, memory_label
-from vkmapctl.model.measured import Latency, Row
+from vkmapctl.model.measured import Row
 
 LEAST_SIZES = 3
 LEAST_SPAN = 16  # largest over smallest size, for an exponent to mean something
@@ -65,6 +65,16 @@ def sweeps(rows: Iterable[Row]) -> list[list[Row]]:
     return [group for group in swept if _is_sweep([row.allocation_size for row in group])]
 
 
+def _lives(rows: Iterable[Row]) -> list[list[Row]]:
+    """The same of rows whose steps allocate: a script's digest is of the sizes too."""
+    series: dict[tuple[object, ...], list[Row]] = {}
+    for row in rows:
+        if row.status == "ok" and row.steps and row.memory_type >= 0 and row.latency("allocate"):
+            series.setdefault(row.identity(but=("allocation_size", "script")), []).append(row)
+    swept = [sorted(group, key=lambda row: row.allocation_size) for group in series.values()]
+    return [group for group in swept if _is_sweep([row.allocation_size for row in group])]
+
+
 def _is_sweep(sizes: Sequence[int]) -> bool:
     return len(set(sizes)) >= LEAST_SIZES and sizes[-1] >= sizes[0] * LEAST_SPAN
 
@@ -76,11 +86,11 @@ def sweep_labels(among: Sequence[Sequence[Row]]) -> list[str]:
 
 
 def scalings(rows: Sequence[Row]) -> list[Scaling]:
-    """A verdict for map and one for unmap of each size sweep."""
-    among = sweeps(rows)
+    """A verdict for map and one for unmap of each size sweep; for allocate, import and free of what does those."""
+    among = [*sweeps(rows), *_lives(rows)]
     found = []
     for label, swept in zip(sweep_labels(among), among, strict=True):
-        for call in ("map", "unmap"):
+        for call in ("allocate", "import", "free") if swept[0].calls else ("map", "unmap"):
             scaling = _scaling(label, call, swept)
             if scaling:
                 found.append(scaling)
@@ -90,7 +100,7 @@ def scalings(rows: Sequence[Row]) -> list[Scaling]:
 def _scaling(where: str, call: str, swept: Sequence[Row]) -> Scaling | None:
     points = []
     for row in swept:
-        latency: Latency | None = getattr(row, call)
+        latency = row.latency(call)
         if latency and latency.p50_ns:
             points.append((row.allocation_size, max(latency.p50_ns, 1.0)))
     if len(points) < LEAST_SIZES:
@@ -216,4 +226,11 @@ def sides(rows: Sequence[Row]) -> list[str]:
 
 def findings(rows: Sequence[Row]) -> list[str]:
     """Every line that a run's figures justify."""
-    return [*(one.text() for one in scalings(rows)), *bandwidths(rows), *widths(rows), *page_costs(rows), *sides(rows)]
+    return [
+        *(one.text() for one in scalings(rows)),
+        *allocating.findings(rows),
+        *bandwidths(rows),
+        *widths(rows),
+        *page_costs(rows),
+        *sides(rows),
+    ]

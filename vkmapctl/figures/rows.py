@@ -7,7 +7,7 @@ from vkmapctl.errors import Unsupported
 from vkmapctl.figures import causes, outcomes, stats
 from vkmapctl.model.case import Case
 from vkmapctl.model.device import Device
-from vkmapctl.model.measured import Cause, Counted, Row, Touched, TouchRate
+from vkmapctl.model.measured import Cause, Counted, GpuWork, Row, Touched, TouchRate
 from vkmapctl.model.workload import Job, Workload
 
 WRITE_WAYS = ("", "vector stores", "non-temporal stores", "both vector and non-temporal stores")
@@ -20,9 +20,13 @@ def measured_row(
     rounds: Sequence[float],
     ratio: tuple[float, float, float] | None,
     latencies_floor: float,
+    *,
+    to_idle: tuple[float, float, float] | None = None,
+    gpu: GpuWork | None = None,
 ) -> Row:
     """A job's row. cause: why it ended early, if it did; rounds: ns per pair of each; ratio: to v1, with its interval;
-    latencies_floor: p50 of a call that does nothing, in ns.
+    latencies_floor: p50 of a call that does nothing, in ns; to_idle: as ratio, to the same job while the device was
+    idle; gpu: what it did meanwhile.
     """
     latencies = {
         call: stats.latency(histogram, latencies_floor) for call, histogram in counted.calls.items() if histogram.count
@@ -57,6 +61,8 @@ def measured_row(
         response=stats.latency(counted.cycle, 0.0) if job.rate else None,
         missed_cycles=counted.missed_cycles,
         write_way=WRITE_WAYS[counted.write_ways],
+        ratio_to_idle=to_idle,
+        gpu=gpu,
     )
 
 

@@ -5,6 +5,7 @@ from typing import Any, Self
 
 from vkmapctl.errors import CallFailed
 from vkmapctl.inside.current_call import at
+from vkmapctl.inside.queues import Family, Queues, chosen
 from vkmapctl.inside.vkapi import (
     DEVICE_COHERENT_MEMORY,
     MEMORY_BUDGET,
@@ -50,7 +51,7 @@ class OpenDevice:
         extensions, placed = described["extensions"], described["placed"]
         ffi = vk.ffi
         self.physical = physical
-        self.queue_family = self._transfer_queue_family()
+        self.queues = self._queues(any_fills=described["api_version"].split(".")[:2] != ["1", "0"])
         device_address = "device-address" in described["allocations"]
         device_coherent = any("Dc" in one["flags"] and not one["barred"] for one in described["memory_types"])
         wanted = {
@@ -64,14 +65,16 @@ class OpenDevice:
         enabled = [name for name, want in wanted.items() if want and name in extensions]
         names = [ffi.new("char[]", name.encode()) for name in enabled]
         name_list = ffi.new("char *[]", names or [ffi.NULL])
-        queue = ffi.new("VkDeviceQueueCreateInfo *")
-        priority = ffi.new("float *", 1.0)
-        queue.sType = vk.VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO
-        queue.queueFamilyIndex, queue.queueCount, queue.pQueuePriorities = self.queue_family, 1, priority
+        counts = self.queues.counts()
+        queues = ffi.new("VkDeviceQueueCreateInfo[]", len(counts))
+        priorities = ffi.new("float[]", [1.0] * max(counts.values()))
+        for queue, (family, count) in zip(queues, counts.items(), strict=True):
+            queue.sType = vk.VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO
+            queue.queueFamilyIndex, queue.queueCount, queue.pQueuePriorities = family, count, priorities
         features = PlacedFeatures(PLACED_FEATURES, None, *(placed[name] for name in PLACED_FLAGS))
         info = ffi.new("VkDeviceCreateInfo *")
         info.sType = vk.VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO
-        info.queueCreateInfoCount, info.pQueueCreateInfos = 1, queue
+        info.queueCreateInfoCount, info.pQueueCreateInfos = len(counts), queues
         info.enabledExtensionCount, info.ppEnabledExtensionNames = len(names), name_list
         coherent = ffi.new("VkPhysicalDeviceCoherentMemoryFeaturesAMD *")
         coherent.sType = vk.VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COHERENT_MEMORY_FEATURES_AMD
@@ -102,17 +105,14 @@ class OpenDevice:
         at("vkDestroyDevice")
         vk.lib.vkDestroyDevice(self.handle, vk.ffi.NULL)
 
-    def _transfer_queue_family(self) -> int:
-        """A family that copies: graphics and compute queues always do (Vulkan spec, VkQueueFlagBits)."""
+    def _queues(self, *, any_fills: bool) -> Queues:
+        """Those to create, by what their families can do."""
         count = vk.ffi.new("uint32_t *")
         vk.lib.vkGetPhysicalDeviceQueueFamilyProperties(self.physical, count, vk.ffi.NULL)
         families = vk.ffi.new("VkQueueFamilyProperties[]", max(count[0], 1))
         vk.lib.vkGetPhysicalDeviceQueueFamilyProperties(self.physical, count, families)
-        copies = vk.VK_QUEUE_TRANSFER_BIT | vk.VK_QUEUE_GRAPHICS_BIT | vk.VK_QUEUE_COMPUTE_BIT
-        for i in range(count[0]):
-            if families[i].queueFlags & copies:
-                return i
-        return 0
+        known = [Family(int(one.queueFlags), int(one.queueCount)) for one in families[0 : count[0]]]
+        return chosen(known, any_fills=any_fills)
 
     @property
     def address(self) -> int:
@@ -199,6 +199,13 @@ class OpenDevice:
                 info.pNext = pointer_to(placed)
             result = vk.ffi.cast("PFN_vkMapMemory2KHR", function)(self.handle, info, data)
         return result, int(vk.ffi.cast("uintptr_t", data[0])) if result == 0 else 0
+
+    def mapped(self, memory: int) -> int:
+        """The address of the whole of a VkDeviceMemory, mapped by vkMapMemory until it is freed. Raises CallFailed."""
+        at("vkMapMemory")
+        result, pointer = self.map("v1", memory)
+        check("vkMapMemory", result)
+        return pointer
 
     def unmap(self, api: Api, memory: int, flags: int = 0) -> int:
         """vkUnmapMemory or vkUnmapMemory2: the VkResult, VK_SUCCESS for the former, which returns nothing."""

@@ -19,6 +19,7 @@ from vkmapctl.rules import (
     BUFFER_DEVICE_ADDRESS,
     EXTERNAL_MEMORY_FD,
     EXTERNAL_MEMORY_HOST,
+    FLAGS,
     MAP_MEMORY2,
     MAP_PLACED,
     aligned_to,
@@ -98,7 +99,6 @@ _UNFILLED = 0xA5A5A5A5
 _TRIES = 3
 MOST_IMPORT_ALIGNMENT = 65536  # Vulkan spec, table of required limits
 PLACED_FLAGS = ("memory_map_placed", "memory_map_range_placed", "memory_unmap_reserve")
-_FLAG_NAMES = ("De", "Vi", "Co", "Ca", "La", "Pr", "Dc", "Du", "Rd")
 _TYPE_NAMES = ("other", "integrated", "discrete", "virtual", "cpu")
 _RESULTS: dict[int, str] = vk.ffi.typeof("VkResult").elements
 _DRIVER_IDS: dict[int, str] = vk.ffi.typeof("VkDriverId").elements
@@ -375,7 +375,7 @@ def _memory(physical: Any, extensions: Mapping[str, int]) -> tuple[list[Facts], 
     ]
     types = []
     for i in range(memory.memoryTypeCount):
-        flags = [name for bit, name in enumerate(_FLAG_NAMES) if memory.memoryTypes[i].propertyFlags >> bit & 1]
+        flags = [name for bit, name in enumerate(FLAGS) if memory.memoryTypes[i].propertyFlags >> bit & 1]
         barred = why_barred(flags, device_coherent=device_coherent)
         types.append({"index": i, "heap": memory.memoryTypes[i].heapIndex, "flags": flags, "barred": barred})
     return heaps, types

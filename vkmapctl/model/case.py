@@ -16,6 +16,8 @@ Touch = Literal["none", "first", "write", "read", "verify"]
 UnmapOrder = Literal["same", "reverse", "random"]
 Imported = Literal["none", "host"]
 Access = Literal["sequential", "strided", "random"]
+GpuLoad = Literal["none", "copy", "copy-from", "fill"]
+GpuOn = Literal["others", "mapped"]
 EFFORT = ("seed", "duration_seconds", "iterations", "warmup_seconds", "period_seconds", "script")
 
 
@@ -29,6 +31,7 @@ class Case(Data, frozen=True):
     gap_seconds: slept before each cycle. allocation: the kind that objects are of. imported: objects are imported from
     a host range instead of mapped, and freed instead of unmapped. pressure: per cent of the heap's budget that other
     allocations fill. width: bytes of each load or store, `memcpy`, `stream`, or `auto`. access: in which order.
+    gpu_load: what the device does meanwhile. gpu_on: with which memory, some of its own or the mapped object's.
     None in seed to warmup_seconds: a file of vkmapctl 0.1 does not tell.
     """
 
@@ -62,6 +65,8 @@ class Case(Data, frozen=True):
     pressure: int = 0
     width: str = "auto"
     access: Access = "sequential"
+    gpu_load: GpuLoad = "none"
+    gpu_on: GpuOn = "others"
 
     @property
     def waits(self) -> bool:
@@ -133,6 +138,8 @@ ASPECTS = (
     Aspect("iterations", lambda c: _count(c.iterations), "{} iterations", units.NONE, detail=True),
     Aspect("warm-up", lambda c: _seconds(c.warmup_seconds), "warm-up {}", "0.1 s", detail=True),
     Aspect("period", lambda c: _seconds(c.period_seconds), "period {}", units.NONE, detail=True),
+    Aspect("GPU", lambda c: c.gpu_load, "GPU {}", "none", numeric=False),
+    Aspect("GPU on", lambda c: c.gpu_on, "on the {}", "others", numeric=False),
     Aspect("at once", lambda c: str(c.together), "{} devices at once", "1"),
     Aspect("api", lambda c: c.api, numeric=False),
 )  # fmt: skip

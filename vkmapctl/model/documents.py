@@ -77,6 +77,7 @@ class CheckRow(Data, frozen=True):
     """One check on one memory type of one device. memory_type None: it could not run on this device at all.
 
     at_fault: layers without which it works, so that it is no failure of the driver's.
+    breaks: what a broken rule means in practice, empty in documents of older versions.
     """
 
     id: str
@@ -90,6 +91,7 @@ class CheckRow(Data, frozen=True):
     detail: str
     seconds: float
     at_fault: tuple[str, ...] = ()
+    breaks: str = ""
 
 
 class VerifyReport(Document, frozen=True, kw_only=True, tag="verify"):

@@ -87,6 +87,31 @@ class FirstTouch(Data, frozen=True):
         return (self.minor_faults + self.major_faults) / max(self.mappings, 1)
 
 
+class GpuWork(Data, frozen=True):
+    """What kept the device busy while a row was measured.
+
+    submissions: that ended, submission_ns: time of one, bytes: copied or filled by all. gaps: submissions after which
+    nothing was left for the device to do, so that it was idle until the next one.
+    """
+
+    submissions: int
+    submission_ns: float
+    bytes: int
+    gaps: int = 0
+
+    @property
+    def bytes_per_second(self) -> float | None:
+        spent = self.submissions * self.submission_ns
+        return self.bytes / spent * 1e9 if spent else None
+
+    def __add__(self, other: "GpuWork | None") -> "GpuWork":
+        if other is None:
+            return self
+        count = self.submissions + other.submissions
+        spent = self.submissions * self.submission_ns + other.submissions * other.submission_ns
+        return GpuWork(count, spent / max(count, 1), self.bytes + other.bytes, self.gaps + other.gaps)
+
+
 class Counted(Data, frozen=True):
     """What the loop counted for one job, all its threads together.
 
@@ -134,13 +159,14 @@ class Cause(Data, frozen=True):
 
 
 class Repeat(Data, frozen=True):
-    """What one process found of a row: ns per pair of its median round, percentiles by call, bandwidths."""
+    """What one process found of a row: ns per pair of its median round, percentiles by call, bandwidths, ratios."""
 
     ns_per_pair: float | None = None
     p50_ns: dict[str, float] = msgspec.field(default_factory=dict)
     p99_ns: dict[str, float] = msgspec.field(default_factory=dict)
     p999_ns: dict[str, float] = msgspec.field(default_factory=dict)
     touch_bytes_per_second: TouchRate = TouchRate()
+    ratio_to_idle: float | None = None
 
 
 class Versus(Data, frozen=True):
@@ -164,7 +190,8 @@ class Row(Case, frozen=True, kw_only=True):
     """One job's result.
 
     job: its label, unlike any other row's in the run. calls: of the others that were made, by the names of
-    model/loop.CALLS. With a `rate`, `response` counts each cycle from the moment it
+    model/loop.CALLS. ratio_to_v1, ratio_to_idle: of ns per pair, median and interval, to the same row by vkMapMemory or
+    while the device was idle. gpu: what the device did. With a `rate`, `response` counts each cycle from the moment it
     was due to its end. write_way: how the pattern of `--touch write` or `verify` was stored, chosen by measuring, empty
     where none was. first_touch_ns_per_page: of a job that writes one byte of each page. reason: the cause, or the
     refusal, in words. repeats: what each process found, of a row that several have measured; the other figures are
@@ -194,6 +221,8 @@ class Row(Case, frozen=True, kw_only=True):
     response: Latency | None = None
     missed_cycles: int = 0
     write_way: str = ""
+    ratio_to_idle: tuple[float, float, float] | None = None
+    gpu: GpuWork | None = None
     repeats: tuple[Repeat, ...] = ()
     versus: Versus | None = None
 

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from vkmapctl.model.base import Data, Note
-from vkmapctl.model.case import Access, Case, Imported, Touch, UnmapOrder
+from vkmapctl.model.case import Access, Case, GpuLoad, GpuOn, Imported, Touch, UnmapOrder
 from vkmapctl.model.script import AnyStep, Import, walk
 from vkmapctl.rules import Allocation
 
@@ -16,7 +16,8 @@ class Workload(Data, frozen=True):
     sizes may hold `LOW..fit*FACTOR`, which only a device can resolve. rate: cycles per second and thread. draws: the
     steps are drawn at random so many times for each cycle. objects: of a script, their number or their sizes. fill:
     the addresses that `placed` names are used up before the job starts. period_seconds: a line and a look for leaks
-    so often. jobs: a workload of several parts has them here, and its own flags mean nothing.
+    so often. gpu_load: what keeps the device busy while half of the rows are measured. gpu_on: its own memory, or the
+    mapped object's. jobs: a workload of several parts has them here, and its own flags mean nothing.
     """
 
     name: str = "flags"
@@ -50,6 +51,8 @@ class Workload(Data, frozen=True):
     pressure: int = 0
     width: str = "auto"
     access: Access = "sequential"
+    gpu_load: GpuLoad = "none"
+    gpu_on: GpuOn = "others"
 
     def asked(self) -> dict[str, Any]:
         """What is asked of each of its rows, by the names that Case has for it; where and how much is not in it."""
@@ -103,7 +106,9 @@ class Job(Case, frozen=True, kw_only=True):
 
 
 class Plan(Data, frozen=True):
-    """One part of a workload on one device: groups of jobs, which differ in their api alone and are measured in turns.
+    """One part of a workload on one device: groups of jobs, which are measured in turns.
+
+    The jobs of a group differ in their api alone, and in whether the device is kept busy meanwhile: idle first.
 
     fail_if: conditions on these jobs' rows alone.
     """

@@ -46,7 +46,8 @@ class Threshold(Data, frozen=True):
 def metrics() -> list[str]:
     """Every name that --fail-if knows."""
     latencies = [f"{call}.{name}" for call in TIMED for name in _PERCENTILES]
-    return [*latencies, "ns_per_pair", "pairs_per_second", "write", "read", "mismatches", "errors", *VERSUS]
+    others = ("ns_per_pair", "pairs_per_second", "write", "read", "ratio_to_idle", "mismatches", "errors")
+    return [*latencies, *others, *VERSUS]
 
 
 def parse_threshold(text: str) -> Threshold:
@@ -92,6 +93,8 @@ def value_of(metric: str, row: Row) -> float | None:
         value = getattr(row.touch_bytes_per_second, metric)
     elif metric == "errors":
         value = sum(row.errors.values())
+    elif metric == "ratio_to_idle":
+        value = row.ratio_to_idle and row.ratio_to_idle[0]
     else:
         value = getattr(row, metric)
     return value
@@ -100,11 +103,15 @@ def value_of(metric: str, row: Row) -> float | None:
 def missed(thresholds: Iterable[Threshold], rows: Iterable[Row]) -> list[str]:
     """A line for each row and threshold that was missed or that could not be judged."""
     lines: list[str] = []
+    rows = list(rows)
+    loaded = any(row.gpu_load != "none" for row in rows)
     for row in rows:
         for threshold in thresholds:
             if threshold.metric in VERSUS:
                 lines += _missed_ratio(threshold, row)
                 continue
+            if threshold.metric == "ratio_to_idle" and loaded and row.gpu_load == "none":
+                continue  # it is what the others are measured against
             value = value_of(threshold.metric, row)
             if value is None:
                 lines.append(f"{row.job}: {threshold.metric} could not be judged: {_why_not(threshold, row)}")
@@ -143,12 +150,16 @@ def _why_not(threshold: Threshold, row: Row) -> str:
         return "only --rate gives it"
     if name and row.status == "ok" and row.latency(call) is None:
         return f"this row makes no such call as {call}"
+    if call == "ratio_to_idle" and row.gpu_load == "none":
+        return "only a row with --gpu-load has it"
     return "too few samples"
 
 
 def _shown(metric: str, value: float) -> str:
     if "." in metric or metric == "ns_per_pair":
         return units.duration(value)
+    if metric == "ratio_to_idle":
+        return f"{value:.2f}"
     return units.bandwidth(value) if metric in ("write", "read") else units.count(value)
 
 

@@ -224,6 +224,8 @@ IMPORTS = _words("none", "host", bare="host")
 ALLOCATIONS = _words("plain", "dedicated", "export", "device-address")
 ACCESSES = _words("sequential", "strided", "random")
 _WIDTH = Kind(_widths, {"type": ["integer", "string"], "minimum": 1, "maximum": 64}, "WIDTH", ", ".join(WIDTHS))
+GPU_LOADS = _words("none", "copy", "copy-from", "fill")
+GPU_PLACES = _words("others", "mapped")
 
 OPTIONS = (
     Option("name", _of_one(_name, {"type": "string"}), "shown beside each row of the job", flag=False),
@@ -292,6 +294,16 @@ OPTIONS = (
         "gap", _durations(zero=True, most=LONGEST_PAUSE_SECONDS),
         "time that each thread sleeps before each cycle, so that no map follows closely on an unmap",
         default=0, stored="gap_seconds", with_steps=False, excludes="rate",
+    ),
+    Option(
+        "gpu_load", GPU_LOADS,
+        "keep the device busy, in turns with the same row while it is idle: copy, copy-from the mapped object, or fill",
+        default="none",
+    ),
+    Option(
+        "gpu_on", GPU_PLACES,
+        "what the load works on: memory of its own, or the second half of the mapped object, which copy and fill write",
+        default="others", with_steps=False,
     ),
     Option("duration", _durations(), "time for each row, such as 250ms or 5s", default="2s", stored="seconds"),
     Option("iterations", _whole(1, _LARGEST), "cycles for each pass, instead of a time", excludes="duration"),

@@ -15,6 +15,7 @@ from vkmapctl.model.device import MALLOC, MALLOC_TYPE, Device, MemoryType, Room
 from vkmapctl.model.script import Read, Verify, Write, walk
 from vkmapctl.model.workload import Job, Plan, Workload
 from vkmapctl.plans import importing, kinds, pressure
+from vkmapctl.plans.gpu import check_load, load_notes
 from vkmapctl.plans.program import atom_range, is_coherent, page_ceil, program_bytes
 from vkmapctl.plans.script import Impossible, cycle_of, needs, object_count
 from vkmapctl.rules import Api
@@ -52,9 +53,16 @@ def resolve(workload: Workload, device: Device, room: Room) -> Plan:
             _check_memory(job, device, room)
             job = replace(job, pressure_bytes=pressure.planned(job, device, room.memory - MEMORY_RESERVE))
             _check_script(job, device)
-            notes += [*_touch_notes(job, device), *_size_notes(job, device), *importing.notes(job, device)]
+            check_load(job)
+            notes += [
+                *_touch_notes(job, device),
+                *_size_notes(job, device),
+                *importing.notes(job, device),
+                *load_notes(job, device),
+            ]
             maps_nothing = memory_type is MALLOC_TYPE or job.imported == "host"
-            groups.append(tuple(replace(job, api=api) for api in (apis[:1] if maps_nothing else apis)))
+            used = apis[:1] if maps_nothing else apis
+            groups.append(tuple(one for api in used for one in _idle_and_busy(replace(job, api=api))))
     if workload.placed and not workload.reserve:
         notes.append(
             Note(
@@ -64,6 +72,13 @@ def resolve(workload: Workload, device: Device, room: Room) -> Plan:
             )
         )
     return Plan(tuple(groups), workload.fail_if, tuple(dict.fromkeys(notes)))
+
+
+def _idle_and_busy(job: Job) -> tuple[Job, ...]:
+    """The job while the device is idle, and with its load."""
+    if job.gpu_load == "none":
+        return (job,)
+    return replace(job, gpu_load="none", gpu_on="others"), job
 
 
 def labelled(plans: Sequence[Plan], told: Iterator[str]) -> list[Plan]:

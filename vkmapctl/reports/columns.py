@@ -63,6 +63,8 @@ FIGURES = (
     Figure("apart", "process_scatter", scatter, "{:.1%}".format, NONE),
     Figure("to v1", "ratio_to_v1", lambda row: row.ratio_to_v1, _ratio, NONE, folds=True),
     Figure("versus", "versus", lambda row: row.versus and row.versus.ratio, _ratio, NONE, folds=True),
+    Figure("to idle", "ratio_to_idle", lambda row: row.ratio_to_idle, _ratio, NONE, folds=True),
+    Figure("GPU", "gpu_bytes_per_second", lambda row: row.gpu and row.gpu.bytes_per_second, units.bandwidth, NONE),
     Figure("write", "write_bytes_per_second", lambda row: row.touch_bytes_per_second.write, units.bandwidth, NONE),
     Figure("per page", "first_touch_ns_per_page", lambda row: row.first_touch_ns_per_page, units.duration, NONE),
     Figure("read", "read_bytes_per_second", lambda row: row.touch_bytes_per_second.read, units.bandwidth, NONE),
@@ -109,7 +111,12 @@ def figures(rows: Sequence[Row]) -> list[Figure]:
 def distributions(row: Row) -> Iterator[tuple[str, str, Latency]]:
     """Each call whose latency was measured: its key, its title, its distribution."""
     for call, latency in row.latencies().items():
-        yield call, _TITLES.get(call, call), latency
+        yield call, call_title(call), latency
+
+
+def call_title(call: str) -> str:
+    """How one of TIMED is called in tables and charts."""
+    return _TITLES.get(call, call)
 
 
 def percentiles(latency: Latency) -> list[str]:

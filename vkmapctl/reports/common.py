@@ -1,11 +1,13 @@
 """What the views have in common: the colour of a status, the device at the head, the warnings at the end."""
 
+import shlex
 from collections.abc import Iterable, Sequence
 
+from vkmapctl import rules
 from vkmapctl.model.base import Note
 from vkmapctl.model.device import Device
-from vkmapctl.model.documents import CheckRow, Facts
-from vkmapctl.reports.elements import Element, Text
+from vkmapctl.model.documents import CheckRow, Facts, Tool
+from vkmapctl.reports.elements import Block, Element, Text
 from vkmapctl.units import NONE
 
 KINDS: dict[str, str] = {  # of each status there is, of rows, runs and checks: what it is to a JUnit reader
@@ -40,9 +42,26 @@ def check_label(row: CheckRow) -> str:
     return NONE if row.memory_type is None else " ".join((f"#{row.memory_type}", *row.memory_flags))
 
 
+def flags_text(flags: Iterable[str]) -> str:
+    """`De device-local, Vi host-visible`: what the flags mean that are shown, nothing where none is."""
+    shown = set(flags)
+    return ", ".join(f"{flag} {words}" for flag, words in rules.FLAGS.items() if flag in shown)
+
+
+def legend(flags: Iterable[str]) -> list[Element]:
+    """The same as one dim line below a table."""
+    text = flags_text(flags)
+    return [Block(Text(text, style="dim"))] if text else []
+
+
 def machine_text(host: Facts) -> str:
     """Processor and kernel, as far as a document tells them."""
     return f"{host.get('cpu_model') or 'unknown CPU'}, kernel {host.get('kernel') or 'unknown'}"
+
+
+def command_text(tool: Tool) -> str:
+    """The command as a shell takes it: `>` and blanks in quotes; empty where the document does not tell."""
+    return shlex.join((tool.name, *tool.command)) if tool.command else ""
 
 
 def device_head(device: Device, loader: str) -> Iterable[Element]:

@@ -23,11 +23,16 @@ def compare_view(report: CompareReport) -> Iterable[Element]:
         f"also more than {units.duration(limits.absolute_ns)}, and its interval of 95 % does not hold 0; "
         f"what judges: {judges}"
     )
+    yield verdict_text(report)
+
+
+def verdict_text(report: CompareReport) -> Text:
+    """The line that ends the view."""
     worse = sum(len(one.worse()) for one in report.comparisons)
     rows = "1 row is" if worse == 1 else f"{worse} rows are"
     verdict = f"{rows} slower, failed or missing" if worse else "nothing is slower"
     warns = " (gate: warn)" if worse and report.gate == "warn" else ""
-    yield Text.of((verdict, "bold red" if worse else "green"), f"{warns} (exit code {report.exit_code})")
+    return Text.of((verdict, "bold red" if worse else "green"), f"{warns} (exit code {report.exit_code})")
 
 
 def _comparison_view(comparison: Comparison) -> Iterable[Element]:
@@ -90,6 +95,8 @@ def _add_pair(made: Table, pair: Pair) -> None:
 
 def _figures(delta: Delta) -> tuple[str, str, str, str]:
     shown: Callable[[float], str] = units.bandwidth if delta.metric in ("write", "read") else units.duration
+    if delta.metric == "ratio_to_idle":
+        shown = "{:.2f}".format
     interval = NONE if delta.low is None or delta.high is None else f"{delta.low:+.1%} to {delta.high:+.1%}"
     return shown(delta.base), shown(delta.new), f"{delta.change:+.1%}", interval
 

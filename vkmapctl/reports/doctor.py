@@ -4,8 +4,10 @@ import textwrap
 from collections.abc import Iterable
 
 from vkmapctl.model.documents import DoctorReport
-from vkmapctl.reports.common import machine_text, notes_view, status_text
+from vkmapctl.reports import page as pages
+from vkmapctl.reports.common import flags_text, machine_text, notes_view, status_text
 from vkmapctl.reports.elements import Element, Fitted, Text
+from vkmapctl.reports.page import Headline, Page, Part, Section, Sheet
 
 _ABOUT, _VERDICT = 24, 5
 _STYLES = {"yes": "green", "no": "yellow", "-": ""}
@@ -47,6 +49,41 @@ def _answers(report: DoctorReport, width: int) -> Iterable[Text]:
         yield Text.of(f"{answer.about:{_ABOUT}}", (f"{verdict:{_VERDICT}}", _STYLES[answer.verdict]), first)
         for line in more:
             yield Text(" " * (_ABOUT + _VERDICT) + line)
+    for line in textwrap.wrap(_legend(report), room):
+        yield Text(" " * (_ABOUT + _VERDICT) + line, style="dim")
+
+
+def doctor_page(report: DoctorReport) -> Page:
+    """The same for HTML."""
+    rows = [[one.about, "" if one.verdict == "-" else one.verdict, one.text, one.see] for one in report.answers]
+    broken = [f"broken driver: {one.status}: {one.reason}" for one in report.devices if one.device is None]
+    about = [part.plain.strip() for part in _heads(report)] + broken
+    works = next((one for one in report.answers if one.verdict != "-"), None)
+    said = f"{works.about}: {works.verdict}, {works.text}" if works else f"{report.reason or report.outcome}"
+    return Page(
+        title="vkmapctl doctor",
+        headlines=[Headline(said, report.outcome == "ok")],
+        parts=[
+            Part(
+                "What was found",
+                about,
+                sheets=[Sheet("Answers", ["question", "answer", "why", "page"], rows, 4)] if rows else [],
+            ),
+            *([Part("Next", sections=[Section("Type", lines=report.next)])] if report.next else []),
+        ],
+        notes=report.warnings,
+        outcome=report.outcome,
+        exit_code=report.exit_code,
+        facts=pages.facts(report),
+        legend=_legend(report),
+    )
+
+
+def _legend(report: DoctorReport) -> str:
+    """Of the flags in the answers."""
+    types = [one for probe in report.devices if probe.device for one in probe.device.memory_types]
+    shown = [one for one in types if any(one.label in answer.text for answer in report.answers)]
+    return flags_text(flag for one in shown for flag in one.flags)
 
 
 def doctor_markdown(report: DoctorReport) -> bytes:

@@ -2,20 +2,21 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 
 from vkmapctl.figures.answers import answer
 from vkmapctl.figures.findings import findings
 from vkmapctl.model.case import Case
-from vkmapctl.model.documents import Run
+from vkmapctl.model.documents import Run, VerifyReport
 from vkmapctl.model.measured import TIMED, Row
 from vkmapctl.reports import columns
 from vkmapctl.reports.columns import FIGURES, FLOOR_MARK, PERCENTILES
-from vkmapctl.reports.common import machine_text
+from vkmapctl.reports.common import command_text, machine_text
 
 _ASKED = tuple(name for name in Case.__struct_fields__ if name != "memory_flags")
-_RATIOS = ("ratio_to_v1_low", "ratio_to_v1_high", "versus_low", "versus_high")
-_PARTS = (*_RATIOS, "minor_faults", "major_faults")  # of figures that have several
+_RATIOS = ("ratio_to_v1", "ratio_to_idle", "versus")  # each with its interval
+_PARTS = (*(f"{name}_{end}" for name in _RATIOS for end in ("low", "high")), "minor_faults", "major_faults")
 _COUNTS = ("seconds", "verified_bytes", "mismatches", "missed_cycles", "write_way")
 
 
@@ -38,17 +39,36 @@ def _csv_row(row: Row) -> Iterable[object]:
     yield row.job
     yield from (getattr(row, name) for name in _ASKED)
     yield " ".join(row.memory_flags)
-    for one in FIGURES:
-        value = one.value(row)
-        yield value[0] if isinstance(value, tuple) else value
-    for ratio in (row.ratio_to_v1, row.versus and row.versus.ratio):
-        yield from ratio[1:] if ratio else (None, None)
+    ratios = {one.key: one.value(row) or (None, None, None) for one in FIGURES if one.key in _RATIOS}
+    yield from (ratios[one.key][0] if one.key in ratios else one.value(row) for one in FIGURES)
+    yield from (end for name in _RATIOS for end in ratios[name][1:])
     yield from (row.page_faults.get("minor"), row.page_faults.get("major"))
     yield from (getattr(row, name) for name in _COUNTS)
     for latency in (row.latency(call) for call in TIMED):
         yield from (getattr(latency, key, None) for key in _LATENCY_KEYS)
     yield " ".join(f"{name}={n}" for name, n in row.errors.items())
     yield row.reason
+
+
+_VERIFY_COLUMNS = (
+    "device", "device_name", "driver_name", "driver_info", "driver_version", "check", "title", "level", "memory_type",
+    "memory_flags", "status", "detail", "seconds", "rule", "breaks", "at_fault", "started",
+)  # fmt: skip
+
+
+def verify_csv(report: VerifyReport) -> bytes:
+    """A line for each check and memory type, with its device and driver; a missing value is empty."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\r\n")
+    devices = {device.index: device for device in report.devices}
+    writer.writerow(_VERIFY_COLUMNS)
+    for row in report.results:
+        one = devices[row.device]
+        cells = [row.device, one.name, one.driver_name, one.driver_info, one.driver_version, row.id, row.title]
+        cells += [row.level, row.memory_type, " ".join(row.memory_flags), row.status, row.detail, row.seconds]
+        cells += [row.rule, row.breaks, " ".join(row.at_fault), report.started]
+        writer.writerow([_csv_cell(value) for value in cells])
+    return out.getvalue().encode()
 
 
 def _csv_cell(value: object) -> object:
@@ -69,6 +89,8 @@ def to_markdown(run: Run) -> bytes:
             f"Vulkan {md(device.api_version)}{emulated}"
         )
     lines.append(f"- {md(machine_text(run.host))}; {md(run.started)}")
+    command = command_text(run.tool)
+    lines += [f"- {md_code(command)}"] * bool(command)
     lines += ["", *_tables(run), ""] if run.results else [""]
     lines += [f"- {md(line)}" for line in findings(run.results)]
     lines += [f"- **{row.status}**: {md(f'{row.job}: {row.reason}')}" for row in run.results if row.reason]
@@ -85,21 +107,21 @@ def _tables(run: Run) -> Iterable[str]:
     yield ""
     shown = columns.figures(run.results)
     body = [[row.job, *(one.text(row) for one in shown)] for row in run.results]
-    yield from _table(["row", *(one.title for one in shown)], body, words=1)
+    yield from md_table(["row", *(one.title for one in shown)], body, words=1)
     yield ""
     calls = [
         [row.job, title, *columns.percentiles(latency)]
         for row in run.results
         for _, title, latency in columns.distributions(row)
     ]
-    yield from _table(["row", "call", *(one.title for one in PERCENTILES)], calls, words=2)
+    yield from md_table(["row", "call", *(one.title for one in PERCENTILES)], calls, words=2)
     if any(cell.startswith(FLOOR_MARK) for line in calls for cell in line):
         yield ""
         yield f"`{FLOOR_MARK}`: not clear of the floor, less than twice a call that does nothing."
 
 
-def _table(titles: Sequence[str], body: Sequence[Sequence[str]], *, words: int) -> Iterable[str]:
-    """words: how many columns at the left are text; the others are figures."""
+def md_table(titles: Sequence[str], body: Sequence[Sequence[str]], *, words: int) -> Iterable[str]:
+    """A table in Markdown. words: how many columns at the left are text; the others are figures."""
     yield f"| {' | '.join(map(md, titles))} |"
     yield f"| {' | '.join(['---'] * words + ['---:'] * (len(titles) - words))} |"
     for line in body:
@@ -111,3 +133,10 @@ def md(text: str) -> str:
     for char in "\\|<>*_`[]":
         text = text.replace(char, f"\\{char}")
     return text.replace("://", ":\\//").replace("www.", "www\\.").replace("\n", " ")
+
+
+def md_code(text: str) -> str:
+    """Text as it stands, to be copied: between more backquotes than it has in a row."""
+    fence = "`" * (max(map(len, re.findall("`+", text)), default=0) + 1)
+    blank = " " if "`" in text else ""
+    return f"{fence}{blank}{' '.join(text.splitlines())}{blank}{fence}"

@@ -1,4 +1,4 @@
-"""A run as one HTML page that needs nothing else: charts, tables, machine."""
+"""A run as one HTML page that needs nothing else: charts, tables, machine; and what other pages share with it."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -11,40 +11,31 @@ from vkmapctl.figures.findings import findings, sharing, sweep_labels, sweeps
 from vkmapctl.model import bins
 from vkmapctl.model.case import memory_label
 from vkmapctl.model.documents import Run
-from vkmapctl.model.loop import CALLS
 from vkmapctl.model.measured import TIMED, Latency, Row
+from vkmapctl.model.workload import Workload
 from vkmapctl.reports import charts, columns
-from vkmapctl.reports.charts import Bar, Line, Point, Ridge
+from vkmapctl.reports.charts import MOST_LINES, Bar, Line, Point, Ridge, Style
 from vkmapctl.reports.columns import FIGURES, PERCENTILES
-from vkmapctl.reports.common import machine_text
+from vkmapctl.reports.common import KINDS, command_text, machine_text
+from vkmapctl.reports.page import Sheet
 
 WIDE, NARROW = 860.0, 360.0
 SLICES = 20  # of a decade, in the distributions
-MOST_LINES = 16
 _NINES = (0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999)
 
 
 class Chart(NamedTuple):
-    """A chart in two widths, of which the page shows the one that fits, and what its colours mean."""
+    """A chart in two widths, of which the page shows the one that fits, and which line is which."""
 
     title: str
     note: str
     wide: str
     narrow: str
-    legend: Sequence[tuple[int, int, str]] = ()
+    legend: Sequence[tuple[Style, str]] = ()
 
 
-class Sheet(NamedTuple):
-    """A table of text: `words` columns to the left are text, the others figures."""
-
-    title: str
-    titles: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    words: int
-
-
-def to_html(run: Run) -> bytes:
-    """The page, UTF-8."""
+def rendered(template: str, **given: Any) -> bytes:
+    """A template of vkmapctl/templates filled in, UTF-8; all text is escaped but what the charts draw."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -52,9 +43,24 @@ def to_html(run: Run) -> bytes:
         loader=FileSystemLoader(Path(__file__).parents[1] / "templates"), autoescape=True, undefined=StrictUndefined
     )
     environment.filters["svg"] = Markup
-    page = environment.get_template("report.html").render(
+    environment.filters["sample"] = lambda style: Markup(charts.sample(style))
+    environment.globals["kinds"] = KINDS
+    return environment.get_template(template).render(**given).encode()
+
+
+def page_title(verb: str, runs: Sequence[Run]) -> str:
+    """What a page is of: the verb, the workloads that have a name, and the devices."""
+    names = dict.fromkeys(run.workload.name for run in runs if run.workload.name != Workload().name)
+    devices = dict.fromkeys(device.name for run in runs for device in run.devices)
+    return f"{' '.join(('vkmapctl', verb, *[', '.join(names)] * bool(names)))}: {', '.join(devices)}"
+
+
+def to_html(run: Run) -> bytes:
+    """The page of a run."""
+    return rendered(
+        "report.html",
         run=run,
-        title=f"vkmapctl: {', '.join(device.name for device in run.devices)}",
+        title=page_title("stress", [run]),
         charts=[chart for make in (_scaling, _bandwidth, _distributions, _percentiles) for chart in make(run)],
         sheets=[_throughput(run), _latency(run), *_sharing(run)],
         answer=answer(run),
@@ -63,7 +69,6 @@ def to_html(run: Run) -> bytes:
         machine=_machine(run),
         processor=machine_text(run.host),
     )
-    return page.encode()
 
 
 def _both(make: Callable[[float], str]) -> tuple[str, str]:
@@ -76,20 +81,20 @@ def _good(run: Run) -> list[Row]:
 
 def _distributions(run: Run) -> Iterable[Chart]:
     rows = _good(run)
-    made = [call for call in CALLS if any(row.latency(call) for row in rows)]
+    made = [call for call in TIMED if any(row.latency(call) for row in rows)]
     strips = []
     for row in rows:
         ridges = [
-            Ridge(shares(latency), _ridge_marks(call, latency), made.index(call))
+            Ridge(columns.call_title(call), shares(latency), _ridge_marks(call, latency), made.index(call))
             for call, latency in row.latencies().items()
-            if call in made and latency.histogram.bins
+            if latency.histogram.bins
         ]
         strips.append((row.job, ridges))
     if strips:
         title = "Latency distributions"
         wide, narrow = _both(lambda width: charts.ridges_chart(strips, label=title, width=width, show=units.duration))
         note = "How often each call took how long; time grows by a factor of ten from line to line."
-        yield Chart(title, note, wide, narrow, [(colour, 0, call) for colour, call in enumerate(made)])
+        yield Chart(title, note, wide, narrow)
 
 
 def shares(latency: Latency) -> list[tuple[float, float]]:
@@ -112,52 +117,52 @@ def _ridge_marks(call: str, latency: Latency) -> list[tuple[float, str]]:
 
 
 def _percentiles(run: Run) -> Iterable[Chart]:
+    """A chart of each call that several rows made, and one of all calls that a single row made."""
     rows = _good(run)
+    alone: dict[str, Line] = {}
     for call in TIMED:
-        latencies = [(row, latency) for row in rows if (latency := row.latency(call)) and latency.count]
-        shown = latencies[:MOST_LINES]
-        if not shown:
-            continue
-        lines = [Line(row.job, _percentile_points(latency)) for row, latency in shown]
-        last = max(point.x for line in lines for point in line.points)
-        ticks = [
-            (0.0, "0 %"),
-            *((-math.log10(1 - q), f"{q * 100:.9g} %") for q in _NINES if -math.log10(1 - q) <= last),
-        ]
-        ticks = _ends(ticks, last)
+        made = [(row, latency) for row in rows if (latency := row.latency(call)) and latency.histogram.bins]
         what = "each cycle, from when it was due" if call == "response" else call
-        left_out = len(latencies) - len(shown)
-        note = "Read: so many percent of the calls took at most so long."
-        if left_out:
-            note += f" {left_out} more rows are in the tables."
-        wide, narrow = (
-            charts.lines_chart(
-                lines,
-                label=f"Percentiles of {what}",
-                width=width,
-                x_ticks=ticks if width > NARROW else _thinned(ticks),
-                x_title="percentile",
-                y_label=units.duration,
-                x_log=False,
-            )
-            for width in (WIDE, NARROW)
+        if len(made) == 1:
+            row, latency = made[0]
+            name = columns.call_title(call) if len(rows) == 1 else f"{row.job}: {columns.call_title(call)}"
+            alone[what] = Line(name, _percentile_points(latency))
+        elif made:
+            lines = [Line(row.job, _percentile_points(latency)) for row, latency in made[:MOST_LINES]]
+            yield _percentile_chart(what, lines, len(made) - len(lines))
+    if alone:
+        yield _percentile_chart(_listed([*alone]), [*alone.values()], 0)
+
+
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join((", ".join(words[:-1]), words[-1])) if len(words) > 1 else words[0]
+
+
+def _percentile_chart(what: str, lines: Sequence[Line], left_out: int) -> Chart:
+    last = max(point.x for line in lines for point in line.points)
+    ticks = [(-math.log10(1 - q), f"{q * 100:.9g} %") for q in (0.0, *_NINES) if -math.log10(1 - q) <= last]
+    if ticks[-1][0] < last:
+        ticks.append((last, ""))
+    title = f"Percentiles of {what}"
+    note = "Read: so many percent of the calls took at most so long."
+    if left_out:
+        note += f" {left_out} more {'row is' if left_out == 1 else 'rows are'} in the tables."
+    wide, narrow = _both(
+        lambda width: charts.lines_chart(
+            lines,
+            label=title,
+            width=width,
+            x_ticks=ticks,
+            x_title="percentile",
+            y_label=units.duration,
+            x_log=False,
         )
-        yield Chart(f"Percentiles of {what}", note, wide, narrow, _legend(lines))
+    )
+    return Chart(title, note, wide, narrow, _legend(lines))
 
 
-def _thinned(ticks: list[tuple[float, str]]) -> list[tuple[float, str]]:
-    """The same ticks, with a label only where a narrow chart has room for it."""
-    labelled = {0, 2, len(ticks) - 2} if len(ticks) > 5 else {0, 2, 3}
-    return [(value, words if i in labelled else "") for i, (value, words) in enumerate(ticks)]
-
-
-def _ends(ticks: list[tuple[float, str]], last: float) -> list[tuple[float, str]]:
-    """The ticks with an unlabelled one at the far end."""
-    return ticks if ticks[-1][0] >= last else [*ticks, (last, "")]
-
-
-def _legend(lines: Sequence[Line]) -> list[tuple[int, int, str]]:
-    return [(i % charts.COLOURS, i // charts.COLOURS % 4, line.name) for i, line in enumerate(lines)]
+def _legend(lines: Sequence[Line]) -> list[tuple[Style, str]]:
+    return [(charts.style(number), line.name) for number, line in enumerate(lines)]
 
 
 def _percentile_points(latency: Latency) -> list[Point]:
@@ -181,10 +186,10 @@ def _percentile_points(latency: Latency) -> list[Point]:
 
 def _scaling(run: Run) -> Iterable[Chart]:
     among = sweeps(run.results)
-    for call in ("map", "unmap"):
+    for call in TIMED:
         lines = []
         for label, swept in zip(sweep_labels(among)[:MOST_LINES], among, strict=False):
-            points = [_size_point(row, getattr(row, call)) for row in swept]
+            points = [_size_point(row, row.latency(call)) for row in swept]
             lines.append(Line(label, [point for point in points if point]))
         lines = [line for line in lines if line.points]
         if not lines:
@@ -219,20 +224,16 @@ def _size_point(row: Row, latency: Latency | None) -> Point | None:
 
 
 def _bandwidth(run: Run) -> Iterable[Chart]:
-    bars = []
+    groups = []
     for row in run.results:
         rates = (("write", row.touch_bytes_per_second.write), ("read", row.touch_bytes_per_second.read))
-        for colour, (kind, rate) in enumerate(rates):
-            if rate:
-                name = f"{kind}, {memory_label(row)}, {units.size(row.allocation_size)}"
-                bars.append(Bar(name, rate, f"{row.job}: {kind} {units.bandwidth(rate)}", colour))
-    bars.sort(key=lambda bar: bar.colour)
-    if bars:
-        title = "Bandwidth by memory type"
-        wide, narrow = _both(lambda width: charts.bars_chart(bars, label=title, width=width, show=units.bandwidth))
-        yield Chart(
-            title, "Through the mapping, all threads together.", wide, narrow, [(0, 0, "write"), (1, 0, "read")]
-        )
+        shown = [(colour, f"{kind} {units.bandwidth(rate)}", rate) for colour, (kind, rate) in enumerate(rates) if rate]
+        if shown:
+            groups.append((row.job, [Bar(rate, words, f"{row.job}: {words}", colour) for colour, words, rate in shown]))
+    if groups:
+        title = "Bandwidth through the mapping"
+        wide, narrow = _both(lambda width: charts.bars_chart(groups, label=title, width=width, show=units.bandwidth))
+        yield Chart(title, "All threads of a row together.", wide, narrow)
 
 
 def _throughput(run: Run) -> Sheet:
@@ -274,5 +275,5 @@ def _machine(run: Run) -> list[tuple[str, str]]:
     facts += [("loader", run.loader), *run.host.items()]
     if run.floor:
         facts += [("timer", f"{run.floor.timer}, step {units.duration(run.floor.timer_step_ns)}")]
-    facts += [("started", run.started), ("vkmapctl", run.tool.version), ("command", " ".join(run.tool.command))]
+    facts += [("started", run.started), ("vkmapctl", run.tool.version), ("command", command_text(run.tool))]
     return [(name.replace("_", " "), str(value)) for name, value in facts if value not in (None, "")]

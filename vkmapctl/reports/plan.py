@@ -32,7 +32,12 @@ def plan_view(report: PlanReport) -> Iterable[Element]:
 
 
 def described(job: Job) -> str:
-    """What a job does beside mapping, in words."""
+    """What a job does beside mapping, in words, and the device meanwhile."""
+    told = ", ".join(_done_by(job)) or "map, unmap"
+    return told if job.gpu_load == "none" else f"{told}; GPU: {job.gpu_load}, {job.gpu_on}"
+
+
+def _done_by(job: Job) -> list[str]:
     words = []
     if job.scripted:
         mix = f", {job.draws} drawn at random" if job.draws else ""
@@ -54,4 +59,4 @@ def described(job: Job) -> str:
         words.append(f"{job.live} live{order}")
     if job.rate:
         words.append(f"{job.rate:g} cycles/s")
-    return ", ".join(words) or "map, unmap"
+    return words

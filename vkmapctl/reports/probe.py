@@ -5,9 +5,11 @@ from collections.abc import Iterable
 from vkmapctl import units
 from vkmapctl.model.device import Device, HostImport, Probe, Proof
 from vkmapctl.model.documents import ProbeReport
-from vkmapctl.reports.common import notes_view, status_text
+from vkmapctl.reports import page as pages
+from vkmapctl.reports.common import flags_text, legend, notes_view, status_text
 from vkmapctl.reports.elements import Block, Element, Table, Text, grid, table
-from vkmapctl.rules import Api
+from vkmapctl.reports.page import Headline, Page, Part, Section
+from vkmapctl.rules import MAP_CALLS, Api
 from vkmapctl.units import NONE
 
 
@@ -18,11 +20,70 @@ def probe_view(report: ProbeReport) -> list[Element]:
         view.append(Text(f"active layers: {', '.join(report.layers)}"))
     for probe in report.devices:
         view += _device_view(probe)
+    view += legend(
+        flag for one in report.devices if one.device for kind in one.device.memory_types for flag in kind.flags
+    )
     view += notes_view(report.warnings)
     if report.missing:
         view.append(Text("\nmissing:", style="bold red"))
         view += [Text(f"  {line}") for line in report.missing]
     return view
+
+
+def probe_page(report: ProbeReport) -> Page:
+    """The same for Markdown and HTML, a part for each device."""
+    missing = [Part("Missing", sections=[Section("A gate asked for", lines=report.missing)])] if report.missing else []
+    found = [one.device for one in report.devices if one.device]
+    return Page(
+        title=f"vkmapctl probe: {', '.join(device.name for device in found)}".rstrip(": "),
+        headlines=[_headline(probe) for probe in report.devices]
+        or [Headline(f"nothing was probed: {report.reason or report.outcome}", False)],
+        parts=[*missing, *(_part(one, report) for one in report.devices)],
+        notes=report.warnings,
+        outcome=report.outcome,
+        exit_code=report.exit_code,
+        facts=pages.facts(report),
+        legend=flags_text(flag for device in found for one in device.memory_types for flag in one.flags),
+    )
+
+
+def _headline(probe: Probe) -> Headline:
+    """`mapping works on X: vkMapMemory2, vkMapMemory, a placed map, unmap with reserve`."""
+    proved = [_PROVED[proof.by] for proof in probe.proofs if proof.status == "ok"]
+    if probe.device is None or probe.status != "ok":
+        name = probe.device.name if probe.device else "a driver"
+        return Headline(f"{name} is broken ({probe.status}): {probe.reason}", False)
+    if not proved:
+        return Headline(f"mapping was not proved on {probe.device.name}", False)
+    return Headline(f"mapping works on {probe.device.name}: {', '.join(proved)}", True)
+
+
+_PROVED = {by: calls[0] for by, calls in MAP_CALLS.items()} | {
+    "placed": "a placed map",
+    "reserve": "unmap with reserve",
+}
+
+
+def _part(probe: Probe, report: ProbeReport) -> Part:
+    device = probe.device
+    if device is None:
+        return Part(f"{probe.status} driver", about=[probe.reason])
+    placed = [*_placed_table(device)]
+    lines = [f"map2: {_route_text(device)}"]
+    lines += [one.plain.strip() for one in placed if isinstance(one, Text)]
+    sections = [Section("Ways to map", lines=lines)]
+    if probe.notes:
+        notes = [f"[{note.code}] {note.message}" for note in probe.notes]
+        sections.append(Section("Warnings", lines=notes))
+    sheets = [pages.sheet_of("Live proof", _proof_table(probe))] if probe.entry_points else []
+    sheets += [pages.sheet_of("Placed maps", one) for one in placed if isinstance(one, Table)]
+    sheets += [pages.sheet_of("Memory types", _memory_table(device))] if device.memory_types else []
+    return Part(
+        pages.device_title(device),
+        pages.device_about(device, report),
+        sections,
+        [*sheets, pages.sheet_of("Device", _identity_table(device))],
+    )
 
 
 def _device_view(probe: Probe) -> Iterable[Element]:

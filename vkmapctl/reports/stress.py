@@ -9,7 +9,7 @@ from vkmapctl.model.documents import OtherSide, Run
 from vkmapctl.model.measured import Latency, Row
 from vkmapctl.reports import columns
 from vkmapctl.reports.columns import FLOOR_MARK, PERCENTILES
-from vkmapctl.reports.common import device_head, machine_text, notes_view, status_text
+from vkmapctl.reports.common import device_head, legend, machine_text, notes_view, status_text
 from vkmapctl.reports.elements import Block, Column, Element, Fitted, Table, Text
 from vkmapctl.reports.plain import least_width
 from vkmapctl.reports.sharing import sharing_view
@@ -30,6 +30,7 @@ def run_view(run: Run) -> list[Element]:
         view += [Text(f"\n{run.workload.question}"), Text(f"  {answered}", style="bold")]
     if run.results:
         view.append(result_tables(run))
+        view += legend(flag for row in run.results for flag in row.memory_flags)
         if any(latency.at_floor for row in run.results for latency in row.latencies().values()):
             view.append(Text(f"  {FLOOR_MARK} not clear of the floor: less than twice a call that does nothing"))
         view += sharing_view(run)

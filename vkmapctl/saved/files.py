@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+import msgspec
+
 from vkmapctl.errors import UsageProblem
 from vkmapctl.model.documents import to_json
 from vkmapctl.saved.decoding import Document, decode
@@ -198,3 +200,15 @@ def load(path: Path) -> Document:
         return decode(data)
     except (ValueError, RecursionError) as error:
         raise UsageProblem(f"{path} is not a saved run: {error}") from None
+
+
+class _Head(msgspec.Struct):
+    kind: str = ""
+
+
+def kind_of(path: Path) -> str:
+    """The kind that a file says it is, without what else is in it; empty for a file that says none."""
+    try:
+        return msgspec.json.decode(read_bytes(path, LARGEST_BYTES), type=_Head).kind
+    except (OSError, ValueError, RecursionError):
+        return ""

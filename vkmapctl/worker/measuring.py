@@ -1,7 +1,7 @@
 """Measuring jobs: allocations and programs for each, then passes in turns."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
 
@@ -21,12 +21,14 @@ from vkmapctl.machine.ranges import LOWEST_ADDRESS, Range, filled, reserve_for, 
 from vkmapctl.model.base import Note
 from vkmapctl.model.device import MALLOC
 from vkmapctl.model.loop import Fault, LoopStep, Op
-from vkmapctl.model.measured import Cause
+from vkmapctl.model.measured import Cause, GpuWork
 from vkmapctl.model.workload import Job
 from vkmapctl.native import Pass
 from vkmapctl.plans.program import cycles_of, page_ceil, thread_seed
 from vkmapctl.plans.script import ranges_of
+from vkmapctl.worker.gpu_work import load_of
 from vkmapctl.worker.leaks import Leaks, process_usage
+from vkmapctl.worker.load import Load
 from vkmapctl.worker.objects import allocated, host_memory_of, scripted_cycle
 from vkmapctl.worker.pressure import pressed
 
@@ -34,6 +36,7 @@ ROUNDS = 10
 ROUNDS_IN_TURNS = 400  # of two processes: of a duration of 2 s each is shorter than what a scheduler lets run at once
 MAPPINGS_SLACK = 64  # a driver's own pools and caches
 FLOOR_NS = 60_000_000
+MOST_GAPS = 0.1  # of a load's submissions, before its device counts as idle at times
 
 
 class Measuring:
@@ -81,8 +84,8 @@ class Measuring:
         with ExitStack() as held:
             pressure_notes = held.enter_context(pressed(self._device(jobs[0].device), jobs[0]))
             turns = [
-                Turn(job, programs, results)
-                for job, programs, results in zip(jobs, self._programs(jobs, held), self.results, strict=False)
+                Turn(job, programs, results, load)
+                for job, (programs, load), results in zip(jobs, self._programs(jobs, held), self.results, strict=False)
             ]
             for turn in turns:
                 turn.results.clear()
@@ -93,12 +96,13 @@ class Measuring:
             beside = trampled(self._ranges)
             tramples = Cause("tramples", text=beside) if beside else None
             found = tuple(turn.cause() or tramples for turn in turns)
-        notes = [*self._layer_notes(jobs), *pressure_notes]
+            gpu = tuple(turn.gpu for turn in turns)
+        notes = [*self._layer_notes(jobs), *pressure_notes, *_gap_notes(turns)]
         left = len(areas()) - mappings
         if left > MAPPINGS_SLACK:
             text = f"{jobs[0].job}: {left} mappings more in the process than before the job"
             notes.append(Note("mappings-left", text))
-        return Measured(found, tuple(notes))
+        return Measured(found, tuple(notes), gpu=gpu)
 
     def _layer_notes(self, jobs: Sequence[Job]) -> list[Note]:
         """A warning for each layer that answers the measured calls before the driver does."""
@@ -114,9 +118,12 @@ class Measuring:
     def _rounds(self, turns: "list[Turn]", *, in_turns: bool) -> None:
         """Each round gives every job a rate slice and a latency slice; the order rotates so that drift is shared."""
         job = turns[0].job
-        rounds = rounds_of(job, ROUNDS_IN_TURNS if in_turns else ROUNDS)
+        loaded = any(turn.job.gpu_load != "none" for turn in turns)  # a load takes its time to begin and to end
+        rounds = rounds_of(job, ROUNDS_IN_TURNS if in_turns and not loaded else ROUNDS)
         kinds = (Pass.LATENCY,) if job.rate else (Pass.RATE, Pass.LATENCY)
         budget_ns = int(job.duration_seconds * 1e9 * len(turns))
+        for turn in turns:
+            turn.beside_ns = 0
         spent_ns = 0
         leaks = Leaks()
         for number in range(rounds):
@@ -135,8 +142,9 @@ class Measuring:
             if leaked:
                 return
             stopped = any(turn.results.control.stop for turn in turns)
-            out_of_time = job.iterations is None and spent_ns > budget_ns
-            if stopped or out_of_time or all(turn.fault for turn in turns):
+            spent = spent_ns - sum(turn.beside_ns for turn in turns)
+            out_of_time = job.iterations is None and spent > budget_ns
+            if stopped or out_of_time or all(turn.ended for turn in turns):
                 return
 
     def _may_go_on(self) -> bool:
@@ -144,8 +152,8 @@ class Measuring:
         at("")  # no call of the driver's is under way
         return next(self.channel.requests(), None) is not None
 
-    def _programs(self, jobs: Sequence[Job], held: ExitStack) -> list[list[native.Program]]:
-        """programs[job][thread], over the same allocations and addresses for every job of the group."""
+    def _programs(self, jobs: Sequence[Job], held: ExitStack) -> list[tuple[list[native.Program], Load | None]]:
+        """Each job's programs, one a thread, and its load; all over the same allocations and addresses."""
         first = jobs[0]
         if first.width != "auto" and not native.access_bytes(first.width):
             raise Unsupported(f"this CPU has no loads and stores of --width {first.width}", "use a smaller one")
@@ -173,6 +181,12 @@ class Measuring:
                 threads.append((objects, cycles_of(first, facts, [one.begin for one in places], thread)))
             if first.fill:
                 held.enter_context(filled(first.placed or "low4g"))
+        loaded = next((job for job in jobs if job.gpu_load != "none"), None)
+        load = None
+        if loaded:
+            load = held.enter_context(
+                load_of(device, loaded, [(one.memory, one.size) for objects, _ in threads for one in objects])
+            )
         programs = []
         for job in jobs:
             functions = self._functions(device, job)
@@ -196,7 +210,7 @@ class Measuring:
                     for thread, (objects, cycles) in enumerate(threads)
                 ]
             )
-        return programs
+        return [(one, load if job.gpu_load != "none" else None) for job, one in zip(jobs, programs, strict=True)]
 
     def _functions(self, device: OpenDevice, job: Job) -> native.Functions:
         if job.memory_type == MALLOC:
@@ -216,19 +230,39 @@ class Measuring:
 
 
 class Turn:
-    """One job's programs, a thread each, and where their results go."""
+    """One job's programs, a thread each, where their results go, and the load that runs during its passes alone.
 
-    def __init__(self, job: Job, programs: list[native.Program], results: native.Results) -> None:
-        self.job, self.programs, self.results = job, programs, results
+    beside_ns: what starting and stopping the load took. gpu: what the load has done.
+    """
+
+    def __init__(
+        self, job: Job, programs: list[native.Program], results: native.Results, load: Load | None = None
+    ) -> None:
+        self.job, self.programs, self.results, self.load = job, programs, results, load
         self.fault = Fault.OK
+        self.beside_ns = 0
+        self.gpu: GpuWork | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether no pass will run any more: one met a fault, or the load has failed."""
+        return bool(self.fault or (self.load and self.load.failed))
 
     def run(self, clock: native.Clock, kind: Pass, limits: dict[str, int], *, discard: bool = False) -> None:
         """One pass, unless an earlier one met a fault. discard: forgets what the pass counted."""
-        if self.fault:
+        if self.ended:
             return
         for program in self.programs:
             program.forget_writes()
-        run_threads(self.programs, clock, self.results, kind, limits)
+        begin, spent = clock.ns(), 0
+        with self.load.running() if self.load else nullcontext(True) as ready:
+            if ready:
+                started = clock.ns()
+                run_threads(self.programs, clock, self.results, kind, limits)
+                spent = clock.ns() - started
+        self.beside_ns += clock.ns() - begin - spent
+        if self.load:
+            self.gpu = self.load.take() + self.gpu
         self.fault = self.results.fault()[0]
         if discard and not self.fault:
             self.results.clear()
@@ -237,12 +271,12 @@ class Turn:
         """Why the job ended early, None if it did not."""
         fault, result, place, mismatch = self.results.fault()
         if fault is Fault.OK:
-            return None
+            return self.load.failed if self.load else None
         return causes.of_fault(fault, result_name(result) if result else "", place, mismatch, self.job.api)
 
     def latest_ns_per_pair(self) -> float | None:
         pairs = 0 if self.job.waits else self.results.total("slice_pairs")
-        return self.results.total("slice_ns") / pairs if pairs and not self.fault else None
+        return self.results.total("slice_ns") / pairs if pairs and not self.ended else None
 
 
 def run_threads(
@@ -281,6 +315,19 @@ def _limits(job: Job, kinds: int, rounds: int, number: int) -> dict[str, int]:
     if job.iterations is None:
         return {"ns": max(int(job.duration_seconds / kinds * 1e9 / rounds), 1)}
     return {"iterations": job.iterations * (number + 1) // rounds - job.iterations * number // rounds}
+
+
+def _gap_notes(turns: Sequence[Turn]) -> list[Note]:
+    """A warning where the device was not as busy as was asked: submissions came late, on a machine with no CPU free."""
+    found = []
+    for turn in turns:
+        work = turn.gpu
+        if work and work.gaps > MOST_GAPS * work.submissions:
+            text = (
+                f"{turn.job.job}: the device had nothing left to do after {work.gaps} of {work.submissions} submissions"
+            )
+            found.append(Note("gpu-idle", text))
+    return found
 
 
 @contextmanager
