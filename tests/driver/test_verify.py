@@ -148,6 +148,31 @@ def test_list_needs_no_driver() -> None:
     assert all(one["rule"] and one["title"] for one in checks)
 
 
+def test_what_was_seen_is_told_once_and_passes_only_where_asked_for() -> None:
+    chosen = (
+        "--check",
+        "M1",
+        "--check",
+        "M6",
+        "--check",
+        "P11",
+        "--emulate",
+        "placed",
+        "--inject",
+        "misaligned-pointer",
+    )
+    result = vkmapctl("verify", *chosen)
+    assert result.code == 4
+    assert result.out.startswith("1 of 2 checks fails on llvmpipe")
+    assert result.err.splitlines()[-2:] == ["M1: fail", "M6: pass"]
+    assert result.out.count("is not aligned") == 1
+    assert "not aligned" not in result.err
+    assert "breaks: Aligned vector loads" in result.out
+    assert "P11 skipped: memoryMapRangePlaced is missing" in result.out
+    assert "M6" not in result.out
+    assert "mapped objects do not share addresses" in vkmapctl("verify", *chosen, "--verbose").out
+
+
 def test_unknown_check_is_one_error_that_names_the_known() -> None:
     result = vkmapctl("verify", "--check", "M99")
     assert (result.code, result.errors()) == (2, ["Error: no check 'M99'"])

@@ -83,6 +83,7 @@ struct vkm_object {
     uint64_t round; /* writes so far; part of the pattern */
     uint64_t written_begin, written_end; /* by the last write */
     uint64_t allocate_next; /* what VKM_ALLOCATE chains to VkMemoryAllocateInfo, or 0 */
+    uint32_t first_call, end_call; /* among these steps are all whose calls name the memory */
     uint32_t owned;         /* memory is from VKM_ALLOCATE or VKM_IMPORT */
     uint32_t imported;      /* from VKM_IMPORT: pointer is the host's own, and no call unmaps it */
 };
@@ -165,7 +166,7 @@ struct vkm_control {
  * with an object mapped. */
 uint32_t vkm_check(const struct vkm_program *program);
 void vkm_prepare(struct vkm_program *program);
-/* Lays out again the calls of one object, whose memory has changed. */
+/* Puts the memory of one object, which has changed, into its calls. */
 void vkm_prepare_object(struct vkm_program *program, uint32_t object);
 /* The steps that change objects instead of mapping them (objects.c); each returns enum vkm_fault. timed: by which
  * clock their calls are recorded, NULL for not at all. */

@@ -33,6 +33,21 @@ static void prepare_range(const struct vkm_step *step, uint64_t memory, uint64_t
     words[4] = step->whole ? WHOLE_SIZE : step->size;
 }
 
+/* VkMemoryAllocateInfo, and for an import VkImportMemoryHostPointerInfoEXT behind it. */
+static void prepare_allocation(const struct vkm_program *program, const struct vkm_step *step, uint64_t *words)
+{
+    words[0] = MEMORY_ALLOCATE_INFO;
+    words[1] = program->objects[step->object].allocate_next;
+    words[2] = step->size;
+    words[3] = program->memory_type;
+    if (step->op != VKM_IMPORT)
+        return;
+    words[1] = (uint64_t)(uintptr_t)(words + 4);
+    words[4] = IMPORT_MEMORY_HOST_POINTER_INFO;
+    words[6] = EXTERNAL_MEMORY_HOST_ALLOCATION;
+    words[7] = step->address;
+}
+
 static void prepare_step(struct vkm_program *program, uint32_t i)
 {
     const struct vkm_step *step = &program->steps[i];
@@ -46,19 +61,41 @@ static void prepare_step(struct vkm_program *program, uint32_t i)
     else if (step->op == VKM_FLUSH || step->op == VKM_INVALIDATE || step->op == VKM_TO_HOST ||
              step->op == VKM_TO_DEVICE)
         prepare_range(step, memory, words);
+    else if (step->op == VKM_ALLOCATE || step->op == VKM_IMPORT)
+        prepare_allocation(program, step, words);
+}
+
+/* Where a step's call names the object's memory, NULL where it does not. */
+static uint64_t *memory_of(const struct vkm_program *program, uint32_t i)
+{
+    switch (program->steps[i].op) {
+    case VKM_MAP:
+    case VKM_UNMAP: return &program->calls[i].words[3];
+    case VKM_FLUSH:
+    case VKM_INVALIDATE: return &program->calls[i].words[2];
+    default: return NULL;
+    }
 }
 
 void vkm_prepare(struct vkm_program *program)
 {
-    for (uint32_t i = 0; i < program->step_count; i++)
+    for (uint32_t i = 0; i < program->step_count; i++) {
+        struct vkm_object *object = &program->objects[program->steps[i].object];
         prepare_step(program, i);
+        if (!memory_of(program, i))
+            continue;
+        if (!object->end_call)
+            object->first_call = i;
+        object->end_call = i + 1;
+    }
 }
 
 void vkm_prepare_object(struct vkm_program *program, uint32_t object)
 {
-    for (uint32_t i = 0; i < program->step_count; i++)
-        if (program->steps[i].object == object)
-            prepare_step(program, i);
+    const struct vkm_object *of = &program->objects[object];
+    for (uint32_t i = of->first_call; i < of->end_call; i++)
+        if (program->steps[i].object == object && memory_of(program, i))
+            *memory_of(program, i) = of->memory;
 }
 
 /* What vkm_check knows of an object while it walks the program. */

@@ -100,7 +100,8 @@ def round_trips(rows: Iterable[Row]) -> list[str]:
             if row.status == "ok" and (latency := trip(row, call))
         ]
         if told:
-            lines.append(f"{row.job} ({memory_label(row)}): a round trip {', '.join(told)}")
+            where = row.job if memory_label(row) in row.job else f"{row.job} ({memory_label(row)})"
+            lines.append(f"{where}: a round trip {', '.join(told)}")
     return lines
 
 
