@@ -1,5 +1,6 @@
 """The thread that keeps a device busy, on submissions that a test ends; which queue it takes; what goes together."""
 
+import csv
 import threading
 import time
 
@@ -272,11 +273,10 @@ def test_tables_csv_and_comparison_show_the_ratio():
     shown = "\n".join(line for part in stress.run_view(run) for line in plain.lines_of(part, 200))
     assert "1.50 (1.47" in shown
     assert "350 MB/s" in shown
-    head, first, second = report.export(run, "csv").decode().splitlines()
-    told = dict(zip(head.split(","), second.split(","), strict=True))
+    first, told = csv.DictReader(report.export(run, "csv").decode().splitlines())
     assert (told["ratio_to_idle"], told["ratio_to_idle_low"]) == ("1.5", "1.47")
     assert float(told["gpu_bytes_per_second"]) == pytest.approx((100 << 20) / 0.3)
-    assert dict(zip(head.split(","), first.split(","), strict=True))["ratio_to_idle"] == ""
+    assert first["ratio_to_idle"] == ""
     pair = compare(("a", run), ("b", a_run_with_a_load(3.0)), Limits()).pairs[1]
     delta = next(one for one in pair.deltas if one.metric == "ratio_to_idle")
     assert (delta.base, delta.new, delta.verdict) == (1.5, 3.0, "slower")
