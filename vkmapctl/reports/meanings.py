@@ -324,6 +324,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "question": "what it answers",
         "jobs": "the parts of a workload that has several; its own keys then mean nothing",
         "gap_seconds": _CASE["gap_seconds"],
+        "optional": "of one job of several: whether it is left out where the device lacks what it needs",
         "import": _CASE["import"],
         "allocation": _CASE["allocation"],
         "pressure": _CASE["pressure"],
