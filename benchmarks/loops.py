@@ -12,10 +12,11 @@ from vkmapctl.native import Pass
 
 SIZE = 64 << 10
 SLICE_NS = 2_000_000
+Measure = Callable[[], float]
 WHOLE = (1 << 64) - 1
 
 
-def _pairs_of_a_slice(measure: Callable[[int], float]) -> int:
+def pairs_of_a_slice(measure: Callable[[int], float]) -> int:
     """So many pairs that a slice takes some 2 ms; measure gives ns per pair for a number of pairs."""
     return max(int(SLICE_NS / max(measure(1000), 0.1)), 1)
 
@@ -33,7 +34,7 @@ def rate(machine: Machine, effort: Effort) -> Iterator[Figures]:
                 )
                 return reference / pairs
 
-            pairs = _pairs_of_a_slice(by_hand)
+            pairs = pairs_of_a_slice(by_hand)
 
             def by_loop(program=program, results=results, pairs=pairs) -> float:
                 machine.run([program], results, Pass.RATE, iterations=pairs)
@@ -81,7 +82,7 @@ def latency(machine: Machine, effort: Effort) -> Iterator[Figures]:
 
 
 @contextmanager
-def _mapped(machine: Machine, memory: int) -> Iterator[int]:
+def mapped(machine: Machine, memory: int) -> Iterator[int]:
     """The address of a whole allocation, mapped here."""
     functions = machine.functions("v1")
     place = ctypes.c_void_p()
@@ -118,7 +119,7 @@ def _touch(machine: Machine, effort: Effort, memory: int, size: int) -> Iterator
         return results.total(f"{kind}_bytes") / results.total(f"{kind}_ns")
 
     def by_hand(name: str, *operands: int) -> float:
-        with _mapped(machine, memory) as address:
+        with mapped(machine, memory) as address:
             return size * times / machine.reference.call(name, address, *operands, size, times)
 
     other = ctypes.addressof(copy)
@@ -140,7 +141,7 @@ WIDTH_SIZE = 2 << 20  # in the caches, so that the accesses are what is measured
 def widths(machine: Machine, effort: Effort) -> Iterator[Figures]:
     """Bandwidth of loads and of stores of each width against a hand-written loop of the same accesses."""
     times = 10 if effort.rounds > 5 else 2
-    with machine.allocation(WIDTH_SIZE) as memory, _mapped(machine, memory) as address:
+    with machine.allocation(WIDTH_SIZE) as memory, mapped(machine, memory) as address:
         for width in ("1", "2", "4", "8", "16", "32", "stream"):
             each = native.access_bytes(width)
             for op, kind, name in ((Op.READ, "read", "load"), (Op.WRITE, "write", "store")):
@@ -188,7 +189,7 @@ def threads(machine: Machine, effort: Effort) -> Iterator[Figures]:
         def by_hand(count: int) -> float:
             return _threads_by_hand(machine, functions, name, memories[:count], pairs)
 
-        pairs = 5 * _pairs_of_a_slice(lambda n: 1e3 / _threads_by_hand(machine, functions, name, memories[:1], n))
+        pairs = 5 * pairs_of_a_slice(lambda n: 1e3 / _threads_by_hand(machine, functions, name, memories[:1], n))
 
         values = interleaved(
             effort.slices // 2, lambda: by_loop(2), lambda: by_loop(1), lambda: by_hand(2), lambda: by_hand(1)

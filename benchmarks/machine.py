@@ -125,6 +125,9 @@ class Machine:
             self.device.function("vkFlushMappedMemoryRanges"),
             self.device.function("vkInvalidateMappedMemoryRanges"),
             1 if api == "v1" else 2,
+            self.device.function("vkAllocateMemory"),
+            self.device.function("vkFreeMemory"),
+            self.memory_type.index,
         )
 
     @contextmanager
@@ -159,11 +162,18 @@ class Machine:
         return self.laid_out(api, objects, steps, width)
 
     def laid_out(
-        self, api: str, objects: Sequence[tuple[int, int]], steps: Sequence[native.LoopStep], width: str = "auto"
+        self,
+        api: str,
+        objects: Sequence[native.Object | tuple[int, int]],
+        steps: Sequence[native.LoopStep],
+        width: str = "auto",
+        queue: native.Queue | None = None,
     ) -> native.Program:
-        """Any steps over these objects."""
+        """Any steps over these objects. queue: for those in which the device copies."""
         alignment = self.facts.limits.min_memory_map_alignment
-        return native.Program(self.functions(api), objects, [steps], map_alignment=alignment, seed=1, width=width)
+        return native.Program(
+            self.functions(api), objects, [steps], map_alignment=alignment, seed=1, width=width, queue=queue
+        )
 
 
 @contextmanager

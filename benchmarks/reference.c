@@ -19,6 +19,10 @@
 
 typedef uint64_t deep_fn(uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f, uint64_t g);
 
+typedef int32_t submit_fn(uint64_t queue, uint32_t count, const void *infos, uint64_t fence);
+typedef int32_t wait_fn(uint64_t device, uint32_t count, const uint64_t *fences, uint32_t all, uint64_t timeout);
+typedef int32_t reset_fn(uint64_t device, uint32_t count, const uint64_t *fences);
+
 enum { HOLD = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE };
 
 static uint64_t now_ns(void)
@@ -104,6 +108,62 @@ uint64_t reference_clocked2(map2_fn *map, unmap2_fn *unmap, uint64_t device, uin
     return pairs;
 }
 
+/* The ticks of each allocation and each free. With a pointer, the host's memory there is imported.
+ * Returns the pairs, 0 if a call failed.
+ */
+uint64_t reference_lives(allocate_fn *allocate, free_fn *release, uint64_t device, uint64_t size, uint32_t memory_type,
+                         void *pointer, uint32_t kind, uint64_t *allocations, uint64_t *frees, uint64_t pairs)
+{
+    const struct import_info import_info = {1000178000, NULL, 0x80, pointer};
+    const struct allocate_info info = {5, pointer ? &import_info : NULL, size, memory_type};
+    for (uint64_t i = 0; i < pairs; i++) {
+        uint64_t memory = 0;
+        uint64_t begin = ticks(kind);
+        int32_t result = allocate(device, &info, NULL, &memory);
+        allocations[i] = ticks(kind) - begin;
+        if (result)
+            return 0;
+        begin = ticks(kind);
+        release(device, memory, NULL);
+        frees[i] = ticks(kind) - begin;
+    }
+    return pairs;
+}
+
+/* ns for `pairs` allocations, each freed at once, 0 if a call failed. pointer as above. */
+uint64_t reference_life_pairs(allocate_fn *allocate, free_fn *release, uint64_t device, uint64_t size,
+                              uint32_t memory_type, void *pointer, uint64_t pairs)
+{
+    const struct import_info import_info = {1000178000, NULL, 0x80, pointer};
+    const struct allocate_info info = {5, pointer ? &import_info : NULL, size, memory_type};
+    uint64_t begin = now_ns();
+    for (uint64_t i = 0; i < pairs; i++) {
+        uint64_t memory = 0;
+        if (allocate(device, &info, NULL, &memory))
+            return 0;
+        release(device, memory, NULL);
+    }
+    return now_ns() - begin;
+}
+
+/* The ticks of each flush of a mapped allocation's first bytes. Returns the flushes, 0 if a call failed. */
+uint64_t reference_flushes(ranges_fn *flush, map1_fn *map, unmap1_fn *unmap, uint64_t device, uint64_t memory,
+                           uint64_t size, uint32_t kind, uint64_t *samples, uint64_t times)
+{
+    const struct range_info info = {6, NULL, memory, 0, size};
+    void *data = NULL;
+    if (map(device, memory, 0, UINT64_MAX, 0, &data))
+        return 0;
+    int32_t result = 0;
+    for (uint64_t i = 0; i < times && !result; i++) {
+        uint64_t begin = ticks(kind);
+        result = flush(device, 1, &info);
+        samples[i] = ticks(kind) - begin;
+    }
+    unmap(device, memory);
+    return result ? 0 : times;
+}
+
 /* The ticks of each map and each unmap. With an address, placed there: an unmap then keeps the range reserved, or the
  * range is taken back outside the clock. Returns the pairs, 0 if a call failed.
  */
@@ -130,6 +190,26 @@ uint64_t reference_ways(map2_fn *map, unmap2_fn *unmap, uint64_t device, uint64_
             return 0;
     }
     return pairs;
+}
+
+/* The ticks of each copy to the host: submitted, waited for, compared with `expected`, of which the second info brings
+ * the bytes from 64 on. Returns the trips, fewer if a call failed or bytes were wrong.
+ */
+uint64_t reference_to_host(submit_fn *submit, wait_fn *wait, reset_fn *reset, uint64_t device, uint64_t queue,
+                           const uint64_t *infos, uint64_t fence, const unsigned char *bytes,
+                           const unsigned char *expected, uint64_t size, uint32_t kind, uint64_t *samples,
+                           uint64_t trips)
+{
+    for (uint64_t i = 0; i < trips; i++) {
+        uint64_t turn = i & 1, begin = ticks(kind);
+        if (submit(queue, 1, (const void *)(uintptr_t)infos[turn], fence) || wait(device, 1, &fence, 1, UINT64_MAX) ||
+            memcmp(bytes, expected + 64 * turn, size))
+            return i;
+        samples[i] = ticks(kind) - begin;
+        if (reset(device, 1, &fence))
+            return i;
+    }
+    return trips;
 }
 
 /* Waits until as many threads are here. */

@@ -24,6 +24,29 @@ struct unmap_info { /* VkMemoryUnmapInfo */
     uint64_t memory;
 };
 
+struct allocate_info { /* VkMemoryAllocateInfo */
+    uint32_t type;
+    const void *next;
+    uint64_t size;
+    uint32_t memory_type;
+};
+
+struct import_info { /* VkImportMemoryHostPointerInfoEXT */
+    uint32_t type;
+    const void *next;
+    uint32_t handle_type;
+    void *pointer;
+};
+
+struct range_info { /* VkMappedMemoryRange */
+    uint32_t type;
+    const void *next;
+    uint64_t memory, offset, size;
+};
+
+typedef int32_t allocate_fn(uint64_t device, const struct allocate_info *info, const void *allocator, uint64_t *memory);
+typedef void free_fn(uint64_t device, uint64_t memory, const void *allocator);
+typedef int32_t ranges_fn(uint64_t device, uint32_t count, const struct range_info *ranges);
 typedef int32_t map1_fn(uint64_t device, uint64_t memory, uint64_t offset, uint64_t size, uint32_t flags, void **data);
 typedef void unmap1_fn(uint64_t device, uint64_t memory);
 typedef int32_t map2_fn(uint64_t device, const struct map_info *info, void **data);

@@ -58,13 +58,6 @@ struct memory_properties {
         uint32_t flags;
     } heap[16];
 };
-struct allocate_info {
-    uint32_t type;
-    const void *next;
-    uint64_t size;
-    uint32_t memory_type;
-};
-
 enum { HOST_VISIBLE = 2, API_1_4 = 1 << 22 | 4 << 12 };
 
 static void *loader;

@@ -21,8 +21,10 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 
 import bindings
+import busy
 import commands
 import growth
+import lives
 import loops
 import ways
 from machine import FULL, QUICK, Effort, Figures, Machine, Missing, opened
@@ -39,6 +41,9 @@ IN_PROCESS: tuple[InProcess, ...] = (
     loops.widths,
     loops.threads,
     ways.ways,
+    lives.lives,
+    busy.pairs,
+    busy.trips,
 )
 WHOLE_COMMANDS: tuple[WholeCommand, ...] = (commands.stress_command, commands.start_up, commands.memory)
 

@@ -103,7 +103,7 @@ def load_parents() -> None:
     for room in ("", *PARENTS):
         package = importlib.import_module(f"vkmapctl.{room}".rstrip("."))
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-            if not module.ispkg and not module.name.startswith("vkmapctl._"):
+            if not module.ispkg and not module.name.startswith(("vkmapctl._", "vkmapctl.pytest_plugin")):
                 importlib.import_module(module.name)
     assert "vulkan" not in sys.modules, "a command would find the loader there"
 

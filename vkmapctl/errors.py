@@ -58,7 +58,8 @@ def refusal(message: str, hints: tuple[str, ...], exit_code: int, call: str = ""
     """The error that another process has met, as its own."""
     if call:
         return CallFailed(message, *hints, exit_code=exit_code, call=call, result=result)
-    return VkmapError(message, *hints, exit_code=exit_code)
+    kind = Unsupported if exit_code == ExitCode.UNSUPPORTED else VkmapError
+    return kind(message, *hints, exit_code=exit_code)
 
 
 class DriverDied(VkmapError):

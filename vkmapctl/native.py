@@ -63,6 +63,26 @@ class Object(NamedTuple):
     chain: int = 0
 
 
+class Transfer(NamedTuple):
+    """struct vkm_transfer: addresses of VkSubmitInfo and, by direction, the key of the device's pattern or the address
+    that is copied back to."""
+
+    submits: tuple[int, int]
+    key: int = 0
+    back: int = 0
+
+
+class Queue(NamedTuple):
+    """A VkQueue, the functions that work on it, a VkFence of the thread's own, and what the steps submit."""
+
+    queue: int
+    submit: int
+    wait: int
+    reset: int
+    fence: int
+    transfers: Sequence[Transfer] = ()
+
+
 def _histogram(raw: Any) -> Histogram:
     counts = ffi.unpack(raw.bins, lib.VKM_BINS)
     filled = tuple((bins.edge(i), n) for i, n in enumerate(counts) if n)
@@ -205,6 +225,7 @@ class Program:
         map_alignment: int = 64,
         seed: int = 0,
         interval_ns: float = 0.0,
+        queue: Queue | None = None,
         width: str = "auto",
         access: str = "sequential",
     ) -> None:
@@ -231,10 +252,23 @@ class Program:
         self.raw.step_count, self.raw.object_count = len(steps), len(objects)
         self.raw.cycle_steps = len(cycles[0]) if cycles else 0
         self.raw.steps, self.raw.calls, self.raw.objects = self._steps, self._calls, self._objects
+        if queue:
+            self._attach(queue)
         bad = lib.vkm_check(self.raw)
         if bad:
             raise ValueError(f"not a sound program at step {bad - 1} of {len(steps)}: {steps[bad - 1 : bad]}")
         lib.vkm_prepare(self.raw)
+
+    def _attach(self, queue: Queue) -> None:
+        """What the TO_HOST and TO_DEVICE steps submit, by the number in their `address`."""
+        self.raw.queue, self.raw.fence = queue.queue, queue.fence
+        self.raw.submit, self.raw.wait, self.raw.reset = queue.submit, queue.wait, queue.reset
+        self.raw.transfers = _apart(self._owners, "struct vkm_transfer", len(queue.transfers))
+        self.raw.transfer_count = len(queue.transfers)
+        for i, one in enumerate(queue.transfers):
+            raw = self.raw.transfers[i]
+            raw.submits[0], raw.submits[1] = one.submits
+            raw.key, raw.back = one.key, one.back
 
     def run(
         self,
@@ -285,6 +319,25 @@ def null_driver(version: int, *, faulty: bool = False) -> Functions:
     null = lib.vkm_faulty_driver() if faulty else lib.vkm_null_driver()
     map_function, unmap_function = (null.map, null.unmap) if version == 1 else (null.map2, null.unmap2)
     return Functions(0, map_function, unmap_function, null.ranges, null.ranges, version, null.allocate, null.free)
+
+
+SHIFT = int(lib.VKM_SHIFT)  # bytes between the two copies of a TO_HOST step
+
+
+def null_queue(transfers: Sequence[Transfer], *, faulty: bool = False) -> Queue:
+    """A queue that copies at once: a VkSubmitInfo is a struct vkm_null_copy there."""
+    null = lib.vkm_faulty_driver() if faulty else lib.vkm_null_driver()
+    return Queue(1, null.submit, null.wait, null.reset, 2, transfers)
+
+
+def pattern_key(seed: int, thread: int) -> int:
+    """The key of a pattern, unlike those of the loop's own writes."""
+    return int(lib.vkm_pattern_key(seed & FOREVER, FOREVER, thread))
+
+
+def write_pattern(address: int, size: int, key: int) -> None:
+    """Fills [address, address+size) with the pattern of a key, from its beginning."""
+    lib.vkm_pattern_write(ffi.cast("unsigned char *", address), 0, size, key, lib.VKM_VECTOR_STORES)
 
 
 @contextmanager

@@ -31,7 +31,7 @@ def plan(
             try:
                 found = workload.resolve(part, device, room)
             except Unsupported as error:
-                refused.append(Refusal(device.index, part.name, error.message))
+                refused.append(Refusal(device.index, part.name, error.message, part.optional))
                 continue
             plans.append(found)
     told = iter(labels([job for one in plans for job in one.jobs]))
@@ -45,7 +45,9 @@ def plan(
         refused=tuple(refused),
         memory_bytes=max((row.memory_bytes for row in rows), default=0),
         seconds=sum(row.seconds or 0.0 for row in rows) + groups * GROUP_SECONDS,
-        exit_code=ExitCode.UNSUPPORTED if refused else ExitCode.OK,
+        exit_code=ExitCode.UNSUPPORTED
+        if refused and not (rows and all(one.optional for one in refused))
+        else ExitCode.OK,
     )
 
 

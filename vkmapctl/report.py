@@ -3,7 +3,7 @@
 A form is imported when it is asked for.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from vkmapctl.errors import UsageProblem
@@ -44,19 +44,31 @@ def view(
 def export(document: object, wanted: str) -> bytes:
     """A saved document as one of reports.FORMATS. Raises UsageProblem for one that has no such form."""
     from vkmapctl.reports import export as exports
+    from vkmapctl.reports import sheets, trackers
 
     if isinstance(document, Run | VerifyReport | ProbeReport) and wanted == "junit":
         from vkmapctl.reports.junit import to_junit
 
         return to_junit(document)
+    if isinstance(document, Run | VerifyReport) and wanted == "openmetrics":
+        return trackers.to_openmetrics(document)
     if isinstance(document, Run):
         if wanted == "html":
             from vkmapctl.reports.html import to_html
 
             return to_html(document)
-        return {"md": exports.to_markdown, "csv": exports.to_csv}[wanted](document)
+        forms: dict[str, Callable[[Run], bytes]] = {
+            "md": exports.to_markdown,
+            "csv": sheets.to_csv,
+            "csv-rounds": sheets.to_csv_rounds,
+            "csv-bins": sheets.to_csv_bins,
+            "github-benchmark": trackers.to_github_benchmark,
+            "bencher": trackers.to_bencher,
+            "pyperf": trackers.to_pyperf,
+        }
+        return forms[wanted](document)
     if isinstance(document, VerifyReport) and wanted == "csv":
-        return exports.verify_csv(document)
+        return sheets.verify_csv(document)
     if isinstance(document, DoctorReport) and wanted == "md":
         from vkmapctl.reports.doctor import doctor_markdown
 

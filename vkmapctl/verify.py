@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -188,30 +189,52 @@ def _validated(one: Check, verdict: Verdict, said: Sequence[str]) -> Verdict:
     return Verdict("fail", "; ".join(wrong))
 
 
-def rows(chosen: Sequence[Check], device: Device, attempts: Attempts) -> Iterator[CheckRow]:
-    """Every chosen check on every host-visible memory type of a device; what cannot run is a skip with its reason.
+class Planned(NamedTuple):
+    """A check to be tried on a memory type, None for the device as a whole. missing: why it cannot run there."""
 
-    After a hang the driver is given less time, and after MOST_HANGS of them no more.
-    """
-    hangs = 0
+    check: Check
+    memory_type: MemoryType | None
+    missing: str = ""
+
+
+def planned(chosen: Sequence[Check], device: Device) -> Iterator[Planned]:
+    """Every chosen check on every host-visible memory type of a device."""
     for one in chosen:
         missing = device.no_memory or registry.missing_need(one, device)
         if missing:
-            yield _row(one, device, None, Verdict("skip", missing))
+            yield Planned(one, None, missing)
             continue
         for memory_type in device.memory_types:
-            if not memory_type.host_visible:
-                continue
-            if not memory_type.usable:
-                yield _row(one, device, memory_type, Verdict("skip", memory_type.barred))
-                continue
-            if hangs == MOST_HANGS:
-                yield _row(one, device, memory_type, Verdict("not-run", "hung three times before"))
-                continue
-            timeout = min(attempts.timeout, SECONDS_AFTER_HANG) if hangs else None
-            row = attempts.attempt(one, device, memory_type, timeout=timeout)
-            hangs += row.status == "hung"
-            yield row
+            if memory_type.host_visible:
+                yield Planned(one, memory_type, "" if memory_type.usable else memory_type.barred)
+
+
+class Checking:
+    """The checks of one device, one at a time; what cannot run is a skip with its reason.
+
+    After a hang the driver is given less time, and after MOST_HANGS of them no more.
+    """
+
+    def __init__(self, device: Device, attempts: Attempts) -> None:
+        self._device, self._attempts, self._hangs = device, attempts, 0
+
+    def row(self, wanted: Planned) -> CheckRow:
+        """How it ended."""
+        one, memory_type, missing = wanted
+        if memory_type is None or missing:
+            return _row(one, self._device, memory_type, Verdict("skip", missing))
+        if self._hangs == MOST_HANGS:
+            return _row(one, self._device, memory_type, Verdict("not-run", "hung three times before"))
+        timeout = min(self._attempts.timeout, SECONDS_AFTER_HANG) if self._hangs else None
+        row = self._attempts.attempt(one, self._device, memory_type, timeout=timeout)
+        self._hangs += row.status == "hung"
+        return row
+
+
+def rows(chosen: Sequence[Check], device: Device, attempts: Attempts) -> Iterator[CheckRow]:
+    """Every chosen check on every host-visible memory type of a device."""
+    checking = Checking(device, attempts)
+    return map(checking.row, planned(chosen, device))
 
 
 def _judged(row: CheckRow, device: Device, known_failures: Sequence[Known]) -> CheckRow:

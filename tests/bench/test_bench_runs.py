@@ -14,7 +14,10 @@ NAMES = {
     "non-temporal read", "non-temporal write",
     "rate v1", "latency v1", "wrappers", "raw cffi", "write 64 KiB", "verify 64 KiB", "copy 64 KiB", "threads 2",
     "stress v1", "probe", "probe --json", "--version", "memory", "ordinary map, #0, 64 KiB",
-    "ordinary unmap, #0, 64 KiB, 2 threads",
+    "ordinary unmap, #0, 64 KiB, 2 threads", "allocate+free pair, 64 KiB", "allocate, 64 KiB",
+    "free after allocate, 64 KiB", "import+free pair, 64 KiB", "import, 64 KiB", "free after import, 64 KiB",
+    "flush, 64 KiB",
+    "busy rate core", "round trip 256 B",
 }  # fmt: skip
 SERIES = {
     "map size", "live objects", "set-up of live objects", "threads", "rows of a run", "histogram", "saved file",

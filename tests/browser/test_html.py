@@ -208,6 +208,14 @@ def test_a_printed_table_keeps_its_last_column(browser, request, which, font) ->
     assert browser.evaluate("[...document.querySelectorAll('.narrow')].every(one => !one.checkVisibility())")
 
 
+@pytest.mark.parametrize("which", ["h100", "many", "comparison"])
+def test_a_printed_chart_fits_on_a_sheet(browser, request, which) -> None:
+    browser.open(request.getfixturevalue(which), width=PAPER)
+    browser.print_media()
+    highest = "Math.max(...[...document.querySelectorAll('.wide svg')].map(one => one.getBoundingClientRect().height))"
+    assert 100 < browser.evaluate(highest) < 780  # Letter, which is lower than A4, has 949
+
+
 def test_the_pdf_has_every_figure_and_is_light(browser, many) -> None:
     browser.open(many, dark=True)
     assert browser.pdf().startswith(b"%PDF-")
@@ -281,7 +289,7 @@ def test_a_value_stays_shown_when_focus_scrolls_to_it(browser, many) -> None:
 
 def test_charts_of_many_calls_name_each_and_leave_no_row_unsaid(browser, many) -> None:
     browser.open(many)
-    strip = "document.querySelector('.wide svg[aria-label=\"Latency distributions\"]')"
+    strip = "document.querySelector('.wide svg[aria-label^=\"Latency distributions\"]')"
     names = browser.evaluate(
         f"[...{strip}.querySelectorAll('text[text-anchor=end]')].map(one => one.textContent).join()"
     )

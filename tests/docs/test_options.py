@@ -12,6 +12,8 @@ from vkmapctl.cli import cli
 OPTION = re.compile(r"(?<![\w-])--[a-z][\w-]*")
 SPAN = re.compile(r"`([^`]+)`")
 OF_OTHER_PROGRAMS = {
+    "--junit-xml": "pytest",
+    "--vkmapctl-device": "pytest, with this project's plugin",
     "--summary": "vulkaninfo",
     "--quick": "benchmarks/run.py",
     "--no-growth": "benchmarks/run.py",

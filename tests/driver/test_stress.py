@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from cli_runner import LAVAPIPE, RADV_NULL, environment, vkmapctl
 
+from vkmapctl import native
+
 BRIEF = ("--warmup", "10ms", "--quiet")
 SHORT = ("--duration", "150ms", *BRIEF)
 
@@ -60,6 +62,28 @@ def test_touch(touch: str) -> None:
     assert (rates["read"] is not None) == (touch in ("read", "verify"))
     assert (row["verified_bytes"] > 0) == (touch == "verify")
     assert row["mismatches"] == 0
+
+
+@pytest.mark.parametrize("touch", ["write", "read"])
+@pytest.mark.parametrize("width", ["1", "8", "16", "32", "64", "memcpy", "stream"])
+def test_a_width_is_measured_or_refused_where_the_cpu_lacks_it(touch: str, width: str) -> None:
+    result = vkmapctl("stress", *SHORT, "--json", "--size", "1M", "--touch", touch, "--width", width)
+    (row,) = result.json()["results"]
+    if native.access_bytes(width):
+        assert (result.code, row["status"]) == (0, "ok")
+        assert row["touch_bytes_per_second"][touch] > 0
+    else:
+        assert (result.code, row["status"]) == (3, "unsupported")
+        assert f"no loads and stores of --width {width}" in row["reason"]
+    assert row["write_way"] == ""
+
+
+def test_how_the_pattern_was_written_is_saved() -> None:
+    (small,) = stress("--size", "64K", "--touch", "write")["results"]
+    assert small["write_way"] == "vector stores"
+    (large,) = stress("--size", "16M", "--touch", "verify")["results"]
+    assert large["write_way"] in ("vector stores", "non-temporal stores")
+    assert (large["verified_bytes"] > 0, large["mismatches"]) == (True, 0)
 
 
 def test_iterations_are_counted_exactly() -> None:

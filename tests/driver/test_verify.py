@@ -8,8 +8,11 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from cli_runner import LAVAPIPE, RADV_NULL, environment, vkmapctl
+
+from vkmapctl.reports.schema import schema
 
 
 def verdicts(*arguments: str, code: int = 0, **options: Any) -> dict[str, str]:
@@ -145,6 +148,31 @@ def test_list_needs_no_driver() -> None:
     assert all(one["rule"] and one["title"] for one in checks)
 
 
+def test_what_was_seen_is_told_once_and_passes_only_where_asked_for() -> None:
+    chosen = (
+        "--check",
+        "M1",
+        "--check",
+        "M6",
+        "--check",
+        "P11",
+        "--emulate",
+        "placed",
+        "--inject",
+        "misaligned-pointer",
+    )
+    result = vkmapctl("verify", *chosen)
+    assert result.code == 4
+    assert result.out.startswith("1 of 2 checks fails on llvmpipe")
+    assert result.err.splitlines()[-2:] == ["M1: fail", "M6: pass"]
+    assert result.out.count("is not aligned") == 1
+    assert "not aligned" not in result.err
+    assert "breaks: Aligned vector loads" in result.out
+    assert "P11 skipped: memoryMapRangePlaced is missing" in result.out
+    assert "M6" not in result.out
+    assert "mapped objects do not share addresses" in vkmapctl("verify", *chosen, "--verbose").out
+
+
 def test_unknown_check_is_one_error_that_names_the_known() -> None:
     result = vkmapctl("verify", "--check", "M99")
     assert (result.code, result.errors()) == (2, ["Error: no check 'M99'"])
@@ -182,3 +210,10 @@ def test_a_trial_that_ctrl_c_ends_is_not_caught(tmp_path: Path) -> None:
     assert document["outcome"] == "interrupted"
     assert 3 <= len(document["trials"]) < 20
     assert all(trial["caught"] for trial in document["trials"])
+
+
+@pytest.mark.parametrize(
+    "asked", [("probe",), ("doctor",), ("verify", "--check", "M1"), ("stress", "--iterations", "100")]
+)
+def test_the_schema_holds_of_what_is_printed(asked) -> None:
+    jsonschema.validate(vkmapctl(*asked, "--json", "--quiet").json(), schema(asked[0]))

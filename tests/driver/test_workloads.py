@@ -44,16 +44,17 @@ def test_every_preset_runs(name: str, tmp_path: Path) -> None:
             assert row["map"]["count"] == row["unmap"]["count"] > 0
 
 
-@pytest.mark.parametrize("name", sorted(set(presets()) - {"low4g", "reserve-churn", "host-import"}))
+@pytest.mark.parametrize("name", sorted(set(presets()) - {"low4g", "reserve-churn"}))
 def test_presets_need_no_placed_maps(name: str, tmp_path: Path) -> None:
     document = stress(name, driver=heap(tmp_path) if name == "pressure" else None)
-    assert {row["status"] for row in document["results"]} == {"ok"}
+    assert {row["status"] for row in document["results"]} <= {"ok", "not-run"}
+    assert document["outcome"] == "ok"
 
 
 def test_an_import_stands_beside_a_map_where_there_are_no_placed_maps() -> None:
     result = vkmapctl("stress", "host-import", *SHORT, "--json")
     statuses = {row["part"]: row["status"] for row in result.json()["results"]}
-    assert (result.code, statuses) == (3, {"map": "ok", "import": "ok", "placed map": "unsupported", "allocate": "ok"})
+    assert (result.code, statuses) == (0, {"map": "ok", "import": "ok", "placed map": "not-run", "allocate": "ok"})
 
 
 def test_parts_that_a_driver_cannot_run_are_rows_that_say_why() -> None:

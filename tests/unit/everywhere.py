@@ -8,11 +8,12 @@ from unittest import mock
 
 from builders import a_device, a_gpu
 from damage import SWEEP
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from rich.console import Console
 
 from vkmapctl import preview, report
 from vkmapctl.figures.compare import CompareReport, Limits, compare, devices_side_by_side
-from vkmapctl.model.documents import SCHEMA, Run, VerifyReport, to_json
+from vkmapctl.model.documents import SCHEMA, ProbeReport, Run, VerifyReport, to_json
 from vkmapctl.reports import FORMATS, plot
 from vkmapctl.reports.compare import compare_view, devices_view
 from vkmapctl.reports.drawing import drawn
@@ -37,11 +38,21 @@ def made_of(document):
         for width in WIDTHS:
             made[f"{name} {width}"] = shown(view, width)
             made[f"{name} {width}, plain"] = "\n".join(line for one in view for line in lines_of(one, width))
-    for form in FORMATS if isinstance(document, Run | VerifyReport) else ("md", "html"):
+    for form in forms_of(document):
         made[form] = report.export(document, form).decode()
     if "junit" in made:
         ET.fromstring(made["junit"])
+    if "openmetrics" in made:
+        list(openmetrics(made["openmetrics"]))
     return made
+
+
+def forms_of(document):
+    """What it can be exported to."""
+    if isinstance(document, Run):
+        return [form for form in FORMATS if form != "pyperf" or any(row.rounds_ns_per_pair for row in document.results)]
+    more = {VerifyReport: ("csv", "junit", "openmetrics"), ProbeReport: ("junit",)}
+    return ("md", "html", *more.get(type(document), ()))
 
 
 def plan_of(wanted):

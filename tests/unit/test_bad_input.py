@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 
 import click
@@ -227,7 +228,7 @@ def confined_to(folder):
 def world(tmp_path, monkeypatch):
     monkeypatch.setattr(Sink, "_write", confined_to(tmp_path))
     for module in ("stress", "probe", "verify", "preview"):
-        monkeypatch.setattr(f"vkmapctl.{module}.DriverProcess", FakeDriver)
+        monkeypatch.setattr(import_module(f"vkmapctl.{module}"), "DriverProcess", FakeDriver)
     monkeypatch.setattr("vkmapctl.inside.fork.start", lambda serve: None)
     some = {name: one for name, one in registry.load().items() if name in ("M1", "P1", "R1")}
     monkeypatch.setattr("vkmapctl.checks.registry.REGISTRY", some)

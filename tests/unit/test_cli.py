@@ -1,5 +1,7 @@
 """Wrong flags and values: exit code 2, one line that says what, hints, and never a traceback."""
 
+from importlib import import_module
+
 import click
 import pytest
 from msgspec.structs import replace
@@ -189,7 +191,7 @@ def wanted(monkeypatch):
             workloads.append((workload, [one.text for one in thresholds]))
             raise UsageProblem("not measured")
 
-        monkeypatch.setattr("vkmapctl.stress.Stress", measure)
+        monkeypatch.setattr(import_module("vkmapctl.stress"), "Stress", measure)
         assert main(["stress", *arguments]) == ExitCode.USAGE
         ((workload, thresholds),) = workloads
         return workload, thresholds

@@ -2,10 +2,12 @@
 
 import csv
 import io
+import json
 import re
 import xml.etree.ElementTree as ET
 
 import msgspec
+import pyperf
 import pytest
 from builders import (
     TOOL,
@@ -13,6 +15,7 @@ from builders import (
     a_check,
     a_device,
     a_gpu,
+    a_latency,
     a_probe,
     a_probe_report,
     a_row,
@@ -22,12 +25,16 @@ from builders import (
     a_verify_report,
     checks,
 )
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
+from prometheus_client.parser import text_string_to_metric_families as prometheus
 
 from vkmapctl.errors import UsageProblem
 from vkmapctl.model.base import Note
 from vkmapctl.model.device import Probe
-from vkmapctl.model.documents import Answer, DoctorReport, Tool
+from vkmapctl.model.documents import Answer, CheckRow, DoctorReport, Tool, VerifyReport
+from vkmapctl.model.measured import Bins
 from vkmapctl.report import export
+from vkmapctl.reports import FORMATS
 
 HOSTILE = "<b>|`x`|\n=1+1"
 FAILED = a_row(status="failed", reason="byte 3 is wrong", job="bad")
@@ -169,9 +176,9 @@ def test_junit_of_a_probe_has_each_proof_and_each_gate() -> None:
     assert ("vkmapctl probe: Example GPU 80GB", "proof placed") in names_of(root)
 
 
-@pytest.mark.parametrize("wanted", ["csv"])
+@pytest.mark.parametrize("wanted", [form for form in FORMATS if form not in ("junit", "md", "html")])
 def test_a_probe_has_no_such_form(wanted) -> None:
-    with pytest.raises(UsageProblem, match="a probe does not export to csv"):
+    with pytest.raises(UsageProblem, match="a probe does not export to "):
         export(a_probe_report(), wanted)
 
 
@@ -238,3 +245,112 @@ def test_verify_markdown_begins_with_what_is_broken() -> None:
     order = ["1 of 2 checks fails on Example GPU 80GB: P2", "breaks:", "P11 skipped", "<details><summary>5 rows"]
     places = [text.index(part) for part in order]
     assert places == sorted(places)
+
+
+# --- for people with data, and programs that follow figures ------------------------------------------
+
+
+def lines_of(run, form):
+    return list(csv.DictReader(io.StringIO(export(run, form).decode(), newline="")))
+
+
+BINS = ((31, 100), (128, 20), (1 << 39, 3))
+ROUNDS = a_row(map=a_latency(histogram=Bins(BINS, 2)), rounds_ns_per_pair=(80.0, 84.0, 82.0))
+
+
+@pytest.mark.parametrize("form", ["csv", "csv-rounds", "csv-bins"])
+def test_every_line_of_csv_says_when_and_of_what(form) -> None:
+    run = a_run(ROUNDS, a_row(device=1, rounds_ns_per_pair=(1.0,)), devices=(a_device(), a_gpu()))
+    lines = lines_of(run, form)
+    assert {line["started"] for line in lines} == {"2026-01-02T03:04:05+00:00"}
+    keys = ("device", "device_name", "driver_name", "driver_info")
+    assert {tuple(line[key] for key in keys) for line in lines} == {
+        ("0", "llvmpipe (LLVM 19.1.7, 256 bits)", "llvmpipe", "Mesa 25.0.7 (LLVM 19.1.7)"),
+        ("1", "Example GPU 80GB", "NVIDIA", "580.159.04"),
+    }
+    assert {line["allocation_size"] for line in lines} == {str(64 << 20)}
+
+
+def test_csv_of_rounds_has_a_line_for_each() -> None:
+    lines = lines_of(a_run(ROUNDS, a_row(job="none")), "csv-rounds")
+    assert [(line["round"], line["ns_per_pair"]) for line in lines] == [("0", "80.0"), ("1", "84.0"), ("2", "82.0")]
+
+
+def test_csv_of_bins_has_their_edges_and_every_sample() -> None:
+    lines = [line for line in lines_of(a_run(ROUNDS), "csv-bins") if line["call"] == "map"]
+    assert [(line["low_ns"], line["high_ns"], line["count"]) for line in lines] == [
+        ("31", "32", "100"),
+        ("128", "130", "20"),
+        (str(1 << 39), str((1 << 39) + (1 << 33)), "3"),
+        (str(1 << 40), "", "2"),
+    ]
+
+
+def samples_of(document):
+    """The samples by both of Prometheus' own readers, which must agree."""
+    text = export(document, "openmetrics").decode()
+    new, old = (
+        {(one.name, *sorted(one.labels.items())): one.value for family in families for one in family.samples}
+        for families in (openmetrics(text), prometheus(text))
+    )
+    assert new == old
+    return new
+
+
+def test_openmetrics() -> None:
+    run = a_run(a_row(), a_busy_row(device=0, job=HOSTILE), device=a_device(name=HOSTILE))
+    samples = samples_of(run)
+    row = (("device", "0"), ("row", "64 MiB"))
+    assert samples["vkmapctl_pair_seconds", *row] == pytest.approx(81e-9)
+    assert samples["vkmapctl_call_seconds", ("call", "map"), row[0], ("quantile", "0.99"), row[1]] == pytest.approx(
+        61e-9
+    )
+    assert samples["vkmapctl_call_seconds_count", ("call", "map"), *row] == 123_456
+    assert samples["vkmapctl_touched_bytes_per_second", ("by", "write"), ("device", "0"), ("row", HOSTILE)] == 9.87e9
+    assert samples[("vkmapctl_start_timestamp_seconds",)] == 1767323045
+    assert samples[("vkmapctl_exit_code",)] == 0
+    assert next(key for key in samples if key[0] == "vkmapctl_device")[3] == ("name", HOSTILE)
+
+
+def test_openmetrics_of_a_run_that_measured_nothing() -> None:
+    samples = samples_of(a_run(outcome="crashed", exit_code=6, started="yesterday"))
+    assert {name for name, *_ in samples} == {"vkmapctl_exit_code", "vkmapctl_device"}
+
+
+def test_openmetrics_of_checks() -> None:
+    check = CheckRow("M1", "title", "rule", "must", 0, 0, ("De",), "skip", "seen", 0.1)
+    samples = samples_of(VerifyReport(tool=TOOL, devices=(a_device(),), results=(check,)))
+    assert samples["vkmapctl_checks", ("device", "0"), ("status", "skip")] == 1
+    assert samples["vkmapctl_checks", ("device", "0"), ("status", "fail")] == 0
+
+
+def test_github_benchmark() -> None:
+    entries = {one["name"]: one for one in json.loads(export(a_run(ROUNDS, FAILED), "github-benchmark"))}
+    assert entries["64 MiB: per pair"] == {
+        "name": "64 MiB: per pair",
+        "unit": "ns",
+        "value": 81.0,
+        "range": "± 2",
+        "extra": "llvmpipe (LLVM 19.1.7, 256 bits), llvmpipe Mesa 25.0.7 (LLVM 19.1.7)",
+    }
+    assert entries["64 MiB: unmap p50"]["value"] == 17.5
+    assert len(entries) == 6
+
+
+def test_bencher() -> None:
+    """Its schema: https://bencher.dev/docs/reference/bencher-metric-format"""
+    found = json.loads(export(a_run(ROUNDS), "bencher"))
+    assert found["64 MiB"] == {
+        "latency": {"value": 81.0, "lower_value": 80.0, "upper_value": 84.0},
+        "throughput": {"value": 12_345_678.0},
+    }
+    assert found["64 MiB: map p50"] == {"latency": {"value": 35.0}}
+
+
+def test_pyperf() -> None:
+    suite = pyperf.BenchmarkSuite.loads(export(a_run(ROUNDS, FAILED), "pyperf").decode())
+    (benchmark,) = suite.get_benchmarks()
+    assert (benchmark.get_name(), benchmark.get_unit()) == ("64 MiB", "second")
+    assert benchmark.get_values() == pytest.approx((80e-9, 84e-9, 82e-9))
+    with pytest.raises(UsageProblem, match="no row has rounds"):
+        export(a_run(FAILED), "pyperf")

@@ -4,7 +4,7 @@ import threading
 import time
 
 import pytest
-from builders import a_device, a_gpu, a_latency, a_row, a_run
+from builders import a_device, a_gpu, a_job, a_latency, a_row, a_run
 from msgspec.structs import replace
 from test_runner import CORE, V1, FakeDriver, FakeSlot, runner_of
 from test_workload import V14, jobs, planned, refusal
@@ -15,8 +15,9 @@ from vkmapctl.errors import CallFailed, UsageProblem
 from vkmapctl.figures.compare import Limits, compare
 from vkmapctl.inside.queues import COMPUTE, GRAPHICS, TRANSFER, Family, Place, chosen
 from vkmapctl.model.measured import GpuWork
+from vkmapctl.model.script import Map, ToHost, Unmap
 from vkmapctl.model.workload import Workload
-from vkmapctl.plans.gpu import device_half
+from vkmapctl.plans.gpu import check_load, device_half
 from vkmapctl.reports import plain, stress
 from vkmapctl.runner import slots_for
 from vkmapctl.worker.load import Load
@@ -102,11 +103,13 @@ def test_a_device_that_ran_out_of_work_is_counted():
 @pytest.mark.parametrize("call", ["vkQueueSubmit", "vkWaitForFences"])
 @pytest.mark.parametrize("after", [0, 1, 2, 3, 7])
 def test_a_lost_device_ends_the_thread_and_is_told(call, after):
-    load = Load(Device(call, after=after).ring(), nbytes=1)
+    device = Device(call, after=after)
+    load = Load(device.ring(), nbytes=1)
     with load.running():
         deadline = time.monotonic() + 10
         while load.failed is None and time.monotonic() < deadline:
             time.sleep(0.001)
+    assert device.in_flight == 0 or call == "vkWaitForFences", "the others were waited for"
     assert (load.failed.call, load.failed.result) == (f"{call} of the GPU load", "VK_ERROR_DEVICE_LOST")
     assert threads() == []
     with load.running() as ready:
@@ -202,6 +205,13 @@ def test_what_makes_no_sense_is_refused(wanted, said):
     assert said in refusal(UsageProblem, V14, **wanted)
 
 
+@pytest.mark.parametrize("changes", [{"imported": "host"}, {"allocation": "dedicated"}, {"allocation": "export"}])
+def test_only_plain_memory_has_the_load_s_buffer_bound_to_it(changes):
+    with pytest.raises(UsageProblem, match="plain memory"):
+        check_load(a_job(gpu_load="fill", gpu_on="mapped", **changes))
+    check_load(a_job(gpu_load="fill", **changes))
+
+
 def test_the_refusal_says_what_to_give():
     with pytest.raises(UsageProblem) as caught:
         planned(gpu_load="copy", gpu_on="mapped", touch="write", offsets=(16 * MIB,))
@@ -212,6 +222,16 @@ def test_the_refusal_says_what_to_give():
 def test_the_halves_do_not_meet(size):
     assert size // 2 <= device_half(size) < size
     assert device_half(size) % 256 == 0
+
+
+TRIP = (Map(), ToHost(), Unmap())
+
+
+@pytest.mark.parametrize("wanted", [{"memory_type": "malloc"}, {"allocation": "dedicated"}])
+def test_a_copy_by_the_device_needs_plain_memory(wanted):
+    device = a_device(allocations=("plain", "dedicated"))
+    assert "plain memory" in refusal(UsageProblem, device, steps=TRIP, sizes=(4096,), **wanted)
+    assert jobs(planned(device, steps=TRIP, sizes=(4096,)))
 
 
 # --- rows -----------------------------------------------------------------------------------------

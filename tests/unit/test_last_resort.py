@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import sys
+from importlib import import_module
 
 import pytest
 from builders import a_run
@@ -24,7 +25,7 @@ TWO_SIZES = ("stress", "--size", "4K", "--size", "8K", "--duration", "50ms")
 def fake(monkeypatch):
     """Commands on a driver of answers."""
     for module in ("stress", "probe", "verify", "preview"):
-        monkeypatch.setattr(f"vkmapctl.{module}.DriverProcess", FakeDriver)
+        monkeypatch.setattr(import_module(f"vkmapctl.{module}"), "DriverProcess", FakeDriver)
     monkeypatch.setattr("vkmapctl.inside.fork.start", lambda serve: None)
     monkeypatch.delenv("VKMAPCTL_TRACEBACK", raising=False)
 
@@ -241,7 +242,7 @@ def test_a_row_is_saved_before_it_is_told(fake, monkeypatch, tmp_path):
     )
     main(["verify", "--check", "M1", "--save", str(path)])
     main([*TWO_SIZES, "--save", str(path), "--force"])
-    assert found[:4] == [1, 2, 3, 1]
+    assert found[:2] == [3, 1]  # a line for the three rows of the check, and one for the first row of the other run
 
 
 # --- near misses ----------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import sys
 
 import pytest
 from builders import a_device, a_latency, a_probe, a_probe_report, a_row, a_run
+from damage import DOCUMENTS as MADE_UP
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +20,7 @@ from vkmapctl.model.bins import edge
 from vkmapctl.model.documents import SCHEMA, Tool, indented, to_json
 from vkmapctl.model.measured import Bins
 from vkmapctl.report import export
+from vkmapctl.saved.decoding import decode
 from vkmapctl.saved.files import Sink, load
 
 RUN = a_run(a_row(), a_row(api="v1", status="failed", reason="VK_ERROR_MEMORY_MAP_FAILED in map (step 0)"))
@@ -78,6 +80,14 @@ def test_a_rerun_replaces_what_an_earlier_run_wrote(tmp_path):
     assert load(path) == a_run()
     sink.save(RUN)
     assert (sink.error, load(path), stat.S_IMODE(path.stat().st_mode)) == (None, RUN, 0o600)
+
+
+@pytest.mark.parametrize("data", MADE_UP, ids=range(len(MADE_UP)))
+@pytest.mark.parametrize("form", ["json", "md", "html"])
+def test_every_kind_is_known_by_its_head(tmp_path, data, form):
+    document = decode(data)
+    (tmp_path / "it").write_bytes(to_json(document) if form == "json" else export(document, form))
+    Sink(tmp_path / "it", force=False, form=form)
 
 
 REPORTS = {

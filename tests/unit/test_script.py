@@ -2,6 +2,7 @@
 
 import msgspec
 import pytest
+from builders import a_device
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -108,6 +109,9 @@ def test_objects_that_a_step_allocates_begin_without_memory() -> None:
             "not mapped",
         ),
         ([{"op": "repeat", "times": 999_999, "steps": [{"op": "map"}, {"op": "unmap"}]}], "steps", "at most"),
+        ([{"op": "to-host"}], "steps[0]", "not mapped"),
+        ([{"op": "map", "size": 64}, {"op": "to-device", "size": 65}], "steps[1]", "not inside the mapping"),
+        ([{"op": "allocate"}, {"op": "map"}, {"op": "to-host"}], "steps[2]", "memory from a step"),
     ],
 )
 def test_impossible_steps_are_named_by_their_place(tables, path, words) -> None:
@@ -115,6 +119,22 @@ def test_impossible_steps_are_named_by_their_place(tables, path, words) -> None:
         cycle(*tables)
     assert words in str(caught.value)
     assert str(caught.value).startswith(path)
+
+
+def test_copies_by_the_device_are_of_the_whole_mapping_unless_they_say() -> None:
+    found = cycle({"op": "map", "size": 512}, {"op": "to-host"}, {"op": "to-device", "offset": 64, "size": 128},
+                  {"op": "unmap"})  # fmt: skip
+    assert found[1:3] == [LoopStep(Op.TO_HOST, 0, 0, 512), LoopStep(Op.TO_DEVICE, 0, 64, 128)]
+
+
+def test_a_copy_by_the_device_has_a_largest_size_and_whole_atoms() -> None:
+    tables = ({"op": "map"}, {"op": "to-host"}, {"op": "unmap"})
+    assert cycle(*tables, sizes=(64 << 20,))[1].size == 64 << 20
+    with pytest.raises(Impossible, match="at most 64 MiB"):
+        cycle(*tables, sizes=((64 << 20) + 1,))
+    part = ({"op": "map"}, {"op": "to-device", "offset": 32, "size": 64}, {"op": "unmap"})
+    with pytest.raises(Impossible, match=r"nonCoherentAtomSize \(64\)"):
+        cycle(*part, device=a_device())
 
 
 def test_what_steps_need() -> None:

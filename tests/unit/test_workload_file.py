@@ -25,6 +25,7 @@ SCHEMA = json.loads(schema())
 NAMES = (
     "quick", "size-sweep", "offset-sweep", "api-compare", "reserve-churn", "low4g", "live-set", "first-touch",
     "memory-types", "threads", "soak", "allocation", "host-import", "pressure",
+    "busy-gpu", "round-trip", "readback", "upload",
 )  # fmt: skip
 
 

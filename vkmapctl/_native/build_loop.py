@@ -6,11 +6,14 @@ from cffi import FFI
 
 HERE = "vkmapctl/_native"  # setuptools runs this from the project's root
 SOURCES = [
-    "loop.c", "prepare.c", "objects.c", "clock.c", "pattern.c", "write_way.c", "access.c", "histogram.c", "address.c",
-    "provoke.c", "null_driver.c",
+    "loop.c", "prepare.c", "objects.c", "transfers.c", "clock.c", "pattern.c", "write_way.c", "access.c", "histogram.c",
+    "address.c", "provoke.c", "null_driver.c",
 ]  # fmt: skip
 HEADERS = ["loop.h", "clock.h", "pattern.h", "access.h", "vk_numbers.h"]
 DECLARED = ("loop.h", "pattern.h", "access.h")  # for Python
+
+
+DEFINES = ("#define VKM_BINS", "#define VKM_SHIFT")
 
 
 def declarations() -> str:
@@ -18,7 +21,7 @@ def declarations() -> str:
     lines = []
     for header in DECLARED:
         for line in Path(HERE, header).read_text().splitlines():
-            if not line.startswith("#") or line.startswith("#define VKM_BINS"):
+            if not line.startswith("#") or line.startswith(DEFINES):
                 lines.append(line)
     return "\n".join(lines)
 

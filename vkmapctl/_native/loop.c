@@ -22,6 +22,8 @@ typedef int32_t map1_fn(uint64_t device, uint64_t memory, uint64_t offset, uint6
 typedef void unmap1_fn(uint64_t device, uint64_t memory);
 typedef int32_t map2_fn(uint64_t device, const void *info, void **data);
 typedef int32_t unmap2_fn(uint64_t device, const void *info);
+typedef int32_t allocate_fn(uint64_t device, const void *info, const void *allocator, uint64_t *memory);
+typedef void free_fn(uint64_t device, uint64_t memory, const void *allocator);
 typedef int32_t ranges_fn(uint64_t device, uint32_t count, const void *ranges);
 
 /* One vkm_run: what its steps share. */
@@ -375,6 +377,8 @@ static inline __attribute__((always_inline)) int run_step(struct runner *r, uint
     case VKM_FREE:
     case VKM_IMPORT:
     case VKM_PAUSE: return vkm_object_step(r->program, i, r->stats, timed && r->record ? r->clock : NULL);
+    case VKM_TO_HOST:
+    case VKM_TO_DEVICE: return vkm_transfer_step(r->program, i, r->stats, r->clock, timed && r->record, timed);
     default: return touch_step(r, step, timed);
     }
 }
@@ -482,6 +486,41 @@ static int run_pair2(struct runner *r, uint64_t iterations, uint64_t *done)
     return fault;
 }
 
+/* One object that comes and goes, untouched: no dispatch either. */
+static int run_life(struct runner *r, uint64_t iterations, uint64_t *done)
+{
+    const struct vkm_program *p = r->program;
+    allocate_fn *const allocate = (allocate_fn *)(uintptr_t)p->allocate;
+    free_fn *const release = (free_fn *)(uintptr_t)p->free;
+    struct vkm_stats *stats = r->stats;
+    const struct vkm_call *call = &p->calls[0];
+    const uint64_t device = p->device;
+    const uint32_t op = p->steps[0].op;
+    uint64_t left;
+    int fault = VKM_OK;
+    for (left = iterations; left; left--) {
+        uint64_t memory = 0;
+        stats->at_step = 0;
+        stats->at_op = op;
+        int32_t result = allocate(device, call, 0, &memory);
+        if (__builtin_expect(result != 0, 0)) {
+            fault = call_failed(stats, result);
+            break;
+        }
+        stats->at_step = 1;
+        stats->at_op = VKM_FREE;
+        release(device, memory, 0);
+    }
+    *done = iterations - left;
+    return fault;
+}
+
+static int is_life(const struct vkm_program *p)
+{
+    return p->step_count == 2 && (p->steps[0].op == VKM_ALLOCATE || p->steps[0].op == VKM_IMPORT) &&
+           p->steps[1].op == VKM_FREE;
+}
+
 static int is_plain_pair(const struct vkm_program *p)
 {
     return p->step_count == 2 && p->steps[0].op == VKM_MAP && p->steps[1].op == VKM_UNMAP; /* nothing else */
@@ -509,6 +548,8 @@ static __attribute__((noinline)) int rate_cycles(struct runner *r, uint32_t dept
                                                  uint64_t *done)
 {
     deepen(__builtin_alloca(16 + depth * DEPTH_BYTES));
+    if (is_life(r->program))
+        return run_life(r, wanted, done);
     if (!plain)
         return run_cycles(r, wanted, 0, done);
     return r->program->version == 1 ? run_pair1(r, wanted, done) : run_pair2(r, wanted, done);

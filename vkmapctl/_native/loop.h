@@ -28,6 +28,8 @@ enum vkm_op {
     VKM_FREE,       /* vkFreeMemory of what VKM_ALLOCATE gave */
     VKM_PAUSE,      /* sleep for size nanoseconds */
     VKM_IMPORT,     /* vkAllocateMemory over the host's own [address, address+size), which is then touched there */
+    VKM_TO_HOST,    /* transfer `address`: the device copies to the mapped range, which is then compared */
+    VKM_TO_DEVICE,  /* transfer `address`: the mapped range is written, and the device copies it */
     VKM_OPS
 };
 
@@ -40,6 +42,8 @@ enum vkm_timed {
     VKM_TIMED_FLUSH,
     VKM_TIMED_INVALIDATE,
     VKM_TIMED_IMPORT,
+    VKM_TIMED_TO_HOST,
+    VKM_TIMED_TO_DEVICE,
     VKM_TIMED
 };
 
@@ -64,6 +68,8 @@ enum vkm_fault {
     VKM_STILL_MAPPED        /* hold failed, because the driver's own mapping still stands there */
 };
 
+#define VKM_NOT_COHERENT 1u /* flag of VKM_TO_HOST and VKM_TO_DEVICE: flush before, invalidate after */
+
 /* Offsets and sizes are bytes of the allocation. `whole` passes VK_WHOLE_SIZE for `size`. */
 struct vkm_step {
     uint32_t op, object, flags, whole;
@@ -77,6 +83,7 @@ struct vkm_object {
     uint64_t round; /* writes so far; part of the pattern */
     uint64_t written_begin, written_end; /* by the last write */
     uint64_t allocate_next; /* what VKM_ALLOCATE chains to VkMemoryAllocateInfo, or 0 */
+    uint32_t first_call, end_call; /* among these steps are all whose calls name the memory */
     uint32_t owned;         /* memory is from VKM_ALLOCATE or VKM_IMPORT */
     uint32_t imported;      /* from VKM_IMPORT: pointer is the host's own, and no call unmaps it */
 };
@@ -84,6 +91,15 @@ struct vkm_object {
 /* The structures that one step passes to the driver, laid out once by vkm_prepare. */
 struct vkm_call {
     uint64_t words[10];
+};
+
+/* What a transfer submits, recorded by Python: addresses of VkSubmitInfo. The device's bytes for VKM_TO_HOST are the
+ * pattern of `key`; submits[1] copies them from VKM_SHIFT on, so that the two never look alike. Of VKM_TO_DEVICE
+ * submits[1] copies back what submits[0] has copied, to `back`, an address in coherent memory. */
+#define VKM_SHIFT 64
+struct vkm_transfer {
+    uint64_t submits[2];
+    uint64_t key, back, turns;
 };
 
 struct vkm_program {
@@ -101,6 +117,9 @@ struct vkm_program {
     struct vkm_step *steps;
     struct vkm_call *calls;
     struct vkm_object *objects;
+    uint64_t queue, submit, wait, reset, fence; /* VkQueue, functions, VkFence: for transfers */
+    struct vkm_transfer *transfers;
+    uint32_t transfer_count;
 };
 
 enum { VKM_STEPPED = 16 };
@@ -147,12 +166,16 @@ struct vkm_control {
  * with an object mapped. */
 uint32_t vkm_check(const struct vkm_program *program);
 void vkm_prepare(struct vkm_program *program);
-/* Lays out again the calls of one object, whose memory has changed. */
+/* Puts the memory of one object, which has changed, into its calls. */
 void vkm_prepare_object(struct vkm_program *program, uint32_t object);
 /* The steps that change objects instead of mapping them (objects.c); each returns enum vkm_fault. timed: by which
  * clock their calls are recorded, NULL for not at all. */
 void vkm_object_free(struct vkm_program *program, struct vkm_object *object);
 int vkm_object_step(struct vkm_program *program, uint32_t i, struct vkm_stats *stats, const struct vkm_clock *timed);
+/* The steps in which the device copies (transfers.c). record: by the clock; check: that the device has what it copied.
+ */
+int vkm_transfer_step(struct vkm_program *program, uint32_t i, struct vkm_stats *stats, const struct vkm_clock *clock,
+                      int record, int check);
 /* The way to write a pattern of this size there, chosen by measuring when one of about this size is written first. */
 uint32_t vkm_write_way(struct vkm_program *program, const struct vkm_clock *clock, unsigned char *bytes,
                        uint64_t offset, uint64_t size, uint64_t key);
@@ -196,6 +219,10 @@ int vkm_refuse_maps(uint32_t refusal);
  * The null driver does nothing: the call floor. The faulty one is for the loop's own tests. */
 struct vkm_null_driver {
     uint64_t map, unmap, map2, unmap2, ranges, allocate, free; /* the last two are the C library's malloc and free */
+    uint64_t submit, wait, reset; /* VkSubmitInfo is a struct vkm_null_copy, done at once */
+};
+struct vkm_null_copy {
+    uint64_t to, from, size;
 };
 struct vkm_null_driver vkm_null_driver(void);
 struct vkm_null_driver vkm_faulty_driver(void);
@@ -207,9 +234,12 @@ enum vkm_null_fault {
     VKM_NULL_MOVES,
     VKM_NULL_MISALIGNS,
     VKM_NULL_NO_POINTER,
-    VKM_NULL_SHARES
+    VKM_NULL_SHARES,
+    VKM_NULL_SUBMIT_FAILS,
+    VKM_NULL_WAIT_FAILS,
+    VKM_NULL_COPIES_NOTHING
 };
-/* The fault strikes at the call-th map (or unmap) from now, once; 0 calls: never. */
+/* The fault strikes at the call-th map (or unmap, submit, wait) from now, once; 0 calls: never. */
 void vkm_null_inject(uint32_t fault, uint64_t call);
 
 #endif

@@ -1,10 +1,13 @@
+#define _GNU_SOURCE
 #include "loop.h"
 
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define MAP_FAILED_RESULT (-5)  /* VK_ERROR_MEMORY_MAP_FAILED */
+#define DEVICE_LOST (-4)        /* VK_ERROR_DEVICE_LOST */
 #define OUT_OF_HOST_MEMORY (-1) /* VK_ERROR_OUT_OF_HOST_MEMORY */
 
 /* The fields of VkMemoryMapInfo and VkMemoryUnmapInfo that matter here; layout as in prepare.c. */
@@ -50,7 +53,8 @@ static int32_t faulty_map(uint32_t fault, uint64_t memory, uint64_t offset, void
 
 static int32_t maybe_faulty_map(uint64_t memory, uint64_t offset, void **data)
 {
-    uint32_t fault = injected_fault == VKM_NULL_UNMAP_FAILS ? VKM_NULL_NONE : fault_now();
+    int others = injected_fault == VKM_NULL_UNMAP_FAILS || injected_fault >= VKM_NULL_SUBMIT_FAILS;
+    uint32_t fault = others ? VKM_NULL_NONE : fault_now();
     int32_t result = faulty_map(fault, memory, offset, data);
     last_pointer = *data;
     return result;
@@ -130,18 +134,68 @@ static void malloc_free(uint64_t device, uint64_t memory, const void *allocator)
     free((void *)(uintptr_t)memory);
 }
 
+static int32_t null_submit(uint64_t queue, uint32_t count, const struct vkm_null_copy *copies, uint64_t fence)
+{
+    (void)queue, (void)fence;
+    for (uint32_t i = 0; i < count; i++)
+        memcpy((void *)(uintptr_t)copies[i].to, (const void *)(uintptr_t)copies[i].from, (size_t)copies[i].size);
+    return 0;
+}
+
+static int32_t null_wait(uint64_t device, uint32_t count, const uint64_t *fences, uint32_t all, uint64_t timeout)
+{
+    (void)device, (void)count, (void)fences, (void)all, (void)timeout;
+    return 0;
+}
+
+static int32_t null_reset(uint64_t device, uint32_t count, const uint64_t *fences)
+{
+    (void)device, (void)count, (void)fences;
+    return 0;
+}
+
+static int32_t faulty_submit(uint64_t queue, uint32_t count, const struct vkm_null_copy *copies, uint64_t fence)
+{
+    int mine = injected_fault == VKM_NULL_SUBMIT_FAILS || injected_fault == VKM_NULL_COPIES_NOTHING;
+    switch (mine ? fault_now() : VKM_NULL_NONE) {
+    case VKM_NULL_SUBMIT_FAILS: return DEVICE_LOST;
+    case VKM_NULL_COPIES_NOTHING: return 0;
+    default: return null_submit(queue, count, copies, fence);
+    }
+}
+
+static int32_t faulty_wait(uint64_t device, uint32_t count, const uint64_t *fences, uint32_t all, uint64_t timeout)
+{
+    if (injected_fault == VKM_NULL_WAIT_FAILS && fault_now())
+        return DEVICE_LOST;
+    return null_wait(device, count, fences, all, timeout);
+}
+
 #define ADDRESS(function) ((uint64_t)(uintptr_t)(function))
 
 struct vkm_null_driver vkm_null_driver(void)
 {
-    return (struct vkm_null_driver){ADDRESS(null_map),    ADDRESS(null_unmap),  ADDRESS(null_map2),
-                                    ADDRESS(null_unmap2), ADDRESS(null_ranges), ADDRESS(malloc_allocate),
-                                    ADDRESS(malloc_free)};
+    return (struct vkm_null_driver){
+        .map = ADDRESS(null_map),
+        .unmap = ADDRESS(null_unmap),
+        .map2 = ADDRESS(null_map2),
+        .unmap2 = ADDRESS(null_unmap2),
+        .ranges = ADDRESS(null_ranges),
+        .allocate = ADDRESS(malloc_allocate),
+        .free = ADDRESS(malloc_free),
+        .submit = ADDRESS(null_submit),
+        .wait = ADDRESS(null_wait),
+        .reset = ADDRESS(null_reset),
+    };
 }
 
 struct vkm_null_driver vkm_faulty_driver(void)
 {
-    return (struct vkm_null_driver){ADDRESS(faulty_map1),   ADDRESS(null_unmap),  ADDRESS(faulty_map2),
-                                    ADDRESS(faulty_unmap2), ADDRESS(null_ranges), ADDRESS(malloc_allocate),
-                                    ADDRESS(malloc_free)};
+    struct vkm_null_driver driver = vkm_null_driver();
+    driver.map = ADDRESS(faulty_map1);
+    driver.map2 = ADDRESS(faulty_map2);
+    driver.unmap2 = ADDRESS(faulty_unmap2);
+    driver.submit = ADDRESS(faulty_submit);
+    driver.wait = ADDRESS(faulty_wait);
+    return driver;
 }

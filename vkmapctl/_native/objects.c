@@ -10,29 +10,14 @@
 typedef int32_t allocate_fn(uint64_t device, const void *info, const void *allocator, uint64_t *memory);
 typedef void free_fn(uint64_t device, uint64_t memory, const void *allocator);
 
-struct allocate_info {
-    uint64_t type;
-    const void *next;
-    uint64_t size;
-    uint64_t memory_type;
-};
-
-/* VkImportMemoryHostPointerInfoEXT */
-struct import_info {
-    uint64_t type;
-    const void *next;
-    uint64_t handle_type;
-    uint64_t pointer;
-};
-
-static int allocate(struct vkm_program *program, const struct vkm_step *step, const void *next, struct vkm_stats *stats,
-                    const struct vkm_clock *timed)
+static int allocate(struct vkm_program *program, uint32_t i, struct vkm_stats *stats, const struct vkm_clock *timed)
 {
+    const struct vkm_step *step = &program->steps[i];
     struct vkm_object *object = &program->objects[step->object];
-    struct allocate_info info = {MEMORY_ALLOCATE_INFO, next, step->size, program->memory_type};
     allocate_fn *const function = (allocate_fn *)(uintptr_t)program->allocate;
+    const uint64_t device = program->device;
     uint64_t memory = 0, t0 = timed ? vkm_ticks(timed) : 0;
-    int32_t result = function(program->device, &info, 0, &memory);
+    int32_t result = function(device, &program->calls[i], 0, &memory);
     if (timed)
         vkm_record(&stats->calls[step->op == VKM_IMPORT ? VKM_TIMED_IMPORT : VKM_TIMED_ALLOCATE],
                    vkm_ticks_to_ns(timed, vkm_ticks(timed) - t0));
@@ -43,25 +28,15 @@ static int allocate(struct vkm_program *program, const struct vkm_step *step, co
     object->memory = memory;
     object->owned = 1;
     object->allocation_size = step->size;
-    if (step->op == VKM_ALLOCATE) /* the host's own bytes stay what they are */
-        object->written_begin = object->written_end = 0;
+    if (step->op == VKM_IMPORT) { /* the object then is as if it were mapped at the host's own address */
+        object->imported = 1;
+        object->pointer = step->address;
+        object->mapped_offset = 0;
+        object->mapped_size = step->size;
+    } else {
+        object->written_begin = object->written_end = 0; /* the bytes of an import stay what they are */
+    }
     vkm_prepare_object(program, step->object);
-    return VKM_OK;
-}
-
-/* The object then is as if it were mapped at the host's own address. */
-static int import(struct vkm_program *program, const struct vkm_step *step, struct vkm_stats *stats,
-                  const struct vkm_clock *timed)
-{
-    struct vkm_object *object = &program->objects[step->object];
-    struct import_info info = {IMPORT_MEMORY_HOST_POINTER_INFO, 0, EXTERNAL_MEMORY_HOST_ALLOCATION, step->address};
-    int fault = allocate(program, step, &info, stats, timed);
-    if (fault)
-        return fault;
-    object->imported = 1;
-    object->pointer = step->address;
-    object->mapped_offset = 0;
-    object->mapped_size = step->size;
     return VKM_OK;
 }
 
@@ -99,8 +74,8 @@ int vkm_object_step(struct vkm_program *program, uint32_t i, struct vkm_stats *s
     const struct vkm_step *step = &program->steps[i];
     struct vkm_object *object = &program->objects[step->object];
     switch (step->op) {
-    case VKM_ALLOCATE: return allocate(program, step, (const void *)(uintptr_t)object->allocate_next, stats, timed);
-    case VKM_IMPORT: return import(program, step, stats, timed);
+    case VKM_ALLOCATE:
+    case VKM_IMPORT: return allocate(program, i, stats, timed);
     case VKM_FREE: end_object(program, object, stats, timed); return VKM_OK;
     case VKM_PAUSE: pause_for(step->size); return VKM_OK;
     case VKM_FORGET: object->kept_begin = object->kept_end = 0; return VKM_OK;

@@ -33,6 +33,21 @@ static void prepare_range(const struct vkm_step *step, uint64_t memory, uint64_t
     words[4] = step->whole ? WHOLE_SIZE : step->size;
 }
 
+/* VkMemoryAllocateInfo, and for an import VkImportMemoryHostPointerInfoEXT behind it. */
+static void prepare_allocation(const struct vkm_program *program, const struct vkm_step *step, uint64_t *words)
+{
+    words[0] = MEMORY_ALLOCATE_INFO;
+    words[1] = program->objects[step->object].allocate_next;
+    words[2] = step->size;
+    words[3] = program->memory_type;
+    if (step->op != VKM_IMPORT)
+        return;
+    words[1] = (uint64_t)(uintptr_t)(words + 4);
+    words[4] = IMPORT_MEMORY_HOST_POINTER_INFO;
+    words[6] = EXTERNAL_MEMORY_HOST_ALLOCATION;
+    words[7] = step->address;
+}
+
 static void prepare_step(struct vkm_program *program, uint32_t i)
 {
     const struct vkm_step *step = &program->steps[i];
@@ -43,21 +58,44 @@ static void prepare_step(struct vkm_program *program, uint32_t i)
         prepare_map(step, memory, words);
     else if (step->op == VKM_UNMAP)
         prepare_unmap(step, memory, words);
-    else if (step->op == VKM_FLUSH || step->op == VKM_INVALIDATE)
+    else if (step->op == VKM_FLUSH || step->op == VKM_INVALIDATE || step->op == VKM_TO_HOST ||
+             step->op == VKM_TO_DEVICE)
         prepare_range(step, memory, words);
+    else if (step->op == VKM_ALLOCATE || step->op == VKM_IMPORT)
+        prepare_allocation(program, step, words);
+}
+
+/* Where a step's call names the object's memory, NULL where it does not. */
+static uint64_t *memory_of(const struct vkm_program *program, uint32_t i)
+{
+    switch (program->steps[i].op) {
+    case VKM_MAP:
+    case VKM_UNMAP: return &program->calls[i].words[3];
+    case VKM_FLUSH:
+    case VKM_INVALIDATE: return &program->calls[i].words[2];
+    default: return NULL;
+    }
 }
 
 void vkm_prepare(struct vkm_program *program)
 {
-    for (uint32_t i = 0; i < program->step_count; i++)
+    for (uint32_t i = 0; i < program->step_count; i++) {
+        struct vkm_object *object = &program->objects[program->steps[i].object];
         prepare_step(program, i);
+        if (!memory_of(program, i))
+            continue;
+        if (!object->end_call)
+            object->first_call = i;
+        object->end_call = i + 1;
+    }
 }
 
 void vkm_prepare_object(struct vkm_program *program, uint32_t object)
 {
-    for (uint32_t i = 0; i < program->step_count; i++)
-        if (program->steps[i].object == object)
-            prepare_step(program, i);
+    const struct vkm_object *of = &program->objects[object];
+    for (uint32_t i = of->first_call; i < of->end_call; i++)
+        if (program->steps[i].object == object && memory_of(program, i))
+            *memory_of(program, i) = of->memory;
 }
 
 /* What vkm_check knows of an object while it walks the program. */
@@ -72,8 +110,17 @@ static int inside(uint64_t offset, uint64_t size, uint64_t begin, uint64_t end)
     return size > 0 && offset >= begin && offset <= end && size <= end - offset;
 }
 
-static int step_is_sound(const struct vkm_step *step, const struct vkm_object *object, struct known *known)
+static int transfer_is_sound(const struct vkm_program *program, const struct vkm_step *step)
 {
+    if (step->address >= program->transfer_count || !program->submit || !program->wait || !program->reset)
+        return 0;
+    const struct vkm_transfer *transfer = &program->transfers[step->address];
+    return transfer->submits[0] && transfer->submits[1] && (step->op == VKM_TO_HOST || transfer->back);
+}
+
+static int step_is_sound(const struct vkm_program *program, const struct vkm_step *step, struct known *known)
+{
+    const struct vkm_object *object = &program->objects[step->object];
     switch (step->op) {
     case VKM_MAP:
         if (known->mapped || (!object->memory && !known->owned) ||
@@ -96,6 +143,10 @@ static int step_is_sound(const struct vkm_step *step, const struct vkm_object *o
     case VKM_VERIFY:
     case VKM_FLUSH:
     case VKM_INVALIDATE: return known->mapped && inside(step->offset, step->size, known->begin, known->end);
+    case VKM_TO_HOST:
+    case VKM_TO_DEVICE: /* its buffer is bound to memory that stays */
+        return known->mapped && !known->owned && inside(step->offset, step->size, known->begin, known->end) &&
+               transfer_is_sound(program, step);
     case VKM_HOLD: return !known->mapped && step->address && step->size;
     case VKM_RELEASE: return step->address && step->size;
     case VKM_RELEASE_KEPT:
@@ -130,8 +181,7 @@ static int cycle_is_sound(const struct vkm_program *program, uint32_t first, str
     for (uint32_t i = first; i < first + program->cycle_steps; i++) {
         const struct vkm_step *step = &program->steps[i];
         *bad = i + 1;
-        if (step->object >= program->object_count ||
-            !step_is_sound(step, &program->objects[step->object], &known[step->object]))
+        if (step->object >= program->object_count || !step_is_sound(program, step, &known[step->object]))
             return 0;
     }
     for (uint32_t i = 0; i < program->object_count; i++)

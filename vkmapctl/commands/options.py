@@ -102,10 +102,6 @@ def test_layer(emulate: str | None, inject: str | None, validate: bool) -> Any:
     """What --emulate, --inject and --validate ask for, None for no layer. Raises UsageProblem for no such fault."""
     if not emulate and not inject and not validate:
         return None
-    if inject:
-        from vkmapctl.driver.injection import check_fault
+    from vkmapctl.driver.injection import chosen
 
-        check_fault(inject)
-    from vkmapctl.inside.layer import LayerChoice
-
-    return LayerChoice(emulate or "none", inject or "", validate)
+    return chosen(emulate, inject, validate)

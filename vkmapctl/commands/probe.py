@@ -40,12 +40,12 @@ def probe(
     sink = sink_of(output)
     layer = test_layer(emulate, inject, validate)
     started = fork.start(partial(server.serve, layer=layer))  # the driver loads while the rest is imported
-    from vkmapctl import probe as prober
+    from vkmapctl.probe import probe as probe_devices
 
     if printer(output):
         from vkmapctl.reports import plain, probe  # noqa: F401
     with kept(output, sink, junit) as run:
-        report = prober.probe(
+        report = probe_devices(
             selector=device,
             requirements=requirements,
             expected_driver=expect_driver,

@@ -167,7 +167,7 @@ def compare(
 @click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Write to a file instead of stdout.")
 @click.option("--force", is_flag=True, help="Let --output overwrite a file.")
 def export(run: Path, wanted: str, output: Path | None, force: bool) -> int:
-    """Write a saved run as Markdown, CSV, JUnit or one HTML page."""
+    """Write a saved run as Markdown, CSV, JUnit, one HTML page, or for programs that follow figures over time."""
     from vkmapctl.commands import console
     from vkmapctl.report import export as exported
     from vkmapctl.saved.files import Sink, load
@@ -212,3 +212,16 @@ def _write(sink: "Sink", data: bytes) -> None:
     sink.write(data)
     if sink.error:
         raise sink.error
+
+
+@report.command()
+@click.argument("kind", required=False, metavar="[KIND]")
+def schema(kind: str | None) -> int:
+    """Print the JSON Schema of saved documents: of one KIND (stress, probe, verify, …), or of all."""
+    import msgspec
+
+    from vkmapctl.commands import console
+    from vkmapctl.reports.schema import schema as made
+
+    console.write_bytes(msgspec.json.format(msgspec.json.encode(made(kind)), indent=1) + b"\n")
+    return ExitCode.OK

@@ -66,14 +66,14 @@ def verify(
     **output: Any,
 ) -> int:
     """Check the driver against the specification, rule by rule."""
-    from vkmapctl import verify as verifier
+    from vkmapctl.verify import verify as verify_driver
 
     if list_checks:
         return _list_checks(output)
     junit_sink, junit = junit_of(output)
     sink = sink_of(output)
     with kept(output, sink, junit) as run, trials(_ran, output) as on_row:
-        report = verifier.verify(
+        report = verify_driver(
             selector=device,
             identifiers=identifiers,
             quirks=quirks,

@@ -1,13 +1,26 @@
-"""The faults that the test layer can inject, asked of the layer itself."""
+"""The faults that the test layer can inject, asked of the layer itself; and which layers a run goes through."""
 
-import ctypes
 from pathlib import Path
 
 from vkmapctl.errors import Unsupported, UsageProblem
+from vkmapctl.inside.layer import LayerChoice
+
+
+def chosen(emulate: str | None, inject: str | None, validate: bool) -> LayerChoice | None:
+    """The layers that are asked for, None for none. Raises UsageProblem for what they cannot do."""
+    if not emulate and not inject and not validate:
+        return None
+    if emulate not in (None, "placed", "range"):
+        raise UsageProblem(f"nothing emulates '{emulate}'", "known: placed, range")
+    if inject:
+        check_fault(inject)
+    return LayerChoice(emulate or "none", inject or "", validate)
 
 
 def faults() -> dict[str, str]:
     """The layer's own catalogue: name and description. Raises Unsupported where the layer is not built."""
+    import ctypes
+
     path = Path(__file__).parents[1].joinpath("_layer.abi3.so")
     try:
         catalogue = ctypes.CDLL(str(path)).vkmapctl_layer_faults

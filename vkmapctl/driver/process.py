@@ -7,6 +7,7 @@ parent however that ends.
 import os
 import select
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -30,7 +31,8 @@ _GRACE_SECONDS = 2.0
 class Interrupts:
     """Turns SIGINT, SIGTERM and SIGHUP into a flag while the parent waits for the driver.
 
-    What the caller has this process ignore, as nohup does, stays ignored.
+    What the caller has this process ignore, as nohup does, stays ignored, and so does a handler that is not Python's. A
+    thread that is not the main one, of a program that uses the Python API, can take no signals.
     """
 
     def __init__(self) -> None:
@@ -41,10 +43,11 @@ class Interrupts:
 
     @contextmanager
     def caught(self) -> Iterator["Interrupts"]:
-        before = {number: signal.getsignal(number) for number in PARENTS_SIGNALS}
-        for number, handler in before.items():
-            if handler is not signal.SIG_IGN:
-                signal.signal(number, self._note)
+        numbers = PARENTS_SIGNALS if threading.current_thread() is threading.main_thread() else ()
+        before = {number: signal.getsignal(number) for number in numbers}
+        before = {number: handler for number, handler in before.items() if handler not in (None, signal.SIG_IGN)}
+        for number in before:
+            signal.signal(number, self._note)
         try:
             yield self
         finally:

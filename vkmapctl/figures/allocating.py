@@ -43,7 +43,7 @@ def imports(rows: Sequence[Row]) -> list[str]:
     """An import beside an ordinary and a placed map of the same size, where a run has them."""
     lines = []
     plain = [row for row in rows if not row.steps and not row.offset and row.map_size is None]
-    for among in alike(plain, but=("part", "imported", "placed", "api", "memory_type", "memory_flags")):
+    for among in alike(plain, but=("part", "imported", "placed", "api")):
         imported = [row for row in among if row.imported == "host"]
         mapped = [row for row in among if row.map]
         for row in imported[:1] if mapped else []:

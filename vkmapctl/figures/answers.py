@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from vkmapctl import units
 from vkmapctl.figures.allocating import cost, costs, imports, pressures
 from vkmapctl.figures.findings import scalings
+from vkmapctl.figures.waiting import TRIPS, Beside, beside_idle, trip
 from vkmapctl.model.case import memory_label
 from vkmapctl.model.device import MALLOC
 from vkmapctl.model.documents import Run
@@ -137,10 +138,19 @@ def _threads(rows: Rows) -> str:
     return f"{verdict}: {most} threads make {times(gain)} the pairs of one"
 
 
+_TOUCHED = {
+    "fresh memory": "of fresh memory",
+    "fresh malloc": "of fresh memory",
+    "mapped again": "mapped again",
+    "placed again": "placed again",
+    "imported": "imported",
+}
+
+
 def _first_touch(rows: Rows) -> str:
     told = [
         f"a page {words} ({memory_label(row)}) {units.duration(row.first_touch_ns_per_page)}{_faults(row)}"
-        for part, words in (("fresh memory", "of fresh memory"), ("mapped again", "mapped again"))
+        for part, words in _TOUCHED.items()
         for row in named(rows, part)
         if row.first_touch_ns_per_page is not None
     ]
@@ -250,6 +260,60 @@ def _pressure(rows: Rows) -> str:
     return "; ".join(found) or f"{CANNOT_TELL}no row under pressure stands beside one without"
 
 
+def _busy_gpu(rows: Rows) -> str:
+    pairs = beside_idle(rows)
+    if not pairs:
+        return f"{CANNOT_TELL}no row was measured both ways"
+    waiting = [one for one in pairs if one.waiting]
+    if not waiting:
+        return f"no, nothing waits; time per pair beside idle: {', '.join(_beside(one) for one in pairs)}"
+    told = "; ".join(f"{one.busy.part or one.busy.job}: {' and '.join(one.waiting)}" for one in waiting)
+    others = [_beside(one) for one in pairs if one not in waiting]
+    return f"yes: {told}" + (f"; time per pair of the others beside idle: {', '.join(others)}" if others else "")
+
+
+def _beside(one: Beside) -> str:
+    ratio = one.busy.ratio_to_idle
+    name = one.busy.part or one.busy.job
+    return f"{name} {ratio[0]:.2f} ({ratio[1]:.2f} to {ratio[2]:.2f})" if ratio else f"{name} not known"
+
+
+def _round_trip(rows: Rows) -> str:
+    told = [
+        f"{', '.join(f'{words} {cost(row, call)}' for call, words in TRIPS.items() if trip(row, call))} "
+        f"through {memory_label(row)}"
+        for row in rows
+        if any(trip(row, call) for call in TRIPS)
+    ]
+    return f"p50 of a small copy: {'; '.join(told)}" if told else f"{CANNOT_TELL}no round trip was made"
+
+
+def _copies(call: str) -> Callable[[Rows], str]:
+    """Of whole objects: the best type for the smallest and for the largest, with the worst one beside it."""
+
+    def told(rows: Rows) -> str:
+        made = [row for row in rows if trip(row, call)]
+        sizes = sorted({row.allocation_size for row in made})
+        if not sizes:
+            return f"{CANNOT_TELL}no round trip was made"
+        parts = []
+        for size in dict.fromkeys((sizes[0], sizes[-1])):
+            among = sorted((row for row in made if row.allocation_size == size), key=lambda row: _median(row, call))
+            best, worst = among[0], among[-1]
+            rate = units.bandwidth(size / _median(best, call) * 1e9)
+            text = f"{units.size(size)} in {cost(best, call)} ({rate}) through {memory_label(best)}"
+            if worst is not best:
+                text += f", {cost(worst, call)} through {memory_label(worst)}"
+            parts.append(text)
+        return "; ".join(parts)
+
+    return told
+
+
+def _median(row: Row, call: str) -> float:
+    return max(getattr(row.latency(call), "p50_ns", None) or 0.0, 1.0)
+
+
 _ANSWERS: dict[str, Callable[[Rows], str]] = {
     "quick": _quick,
     "size-sweep": _sizes,
@@ -265,4 +329,8 @@ _ANSWERS: dict[str, Callable[[Rows], str]] = {
     "allocation": _allocation,
     "host-import": _host_import,
     "pressure": _pressure,
+    "busy-gpu": _busy_gpu,
+    "round-trip": _round_trip,
+    "readback": _copies("to-host"),
+    "upload": _copies("to-device"),
 }

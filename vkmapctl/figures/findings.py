@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from vkmapctl import units
 from vkmapctl.figures import allocating, versus
+from vkmapctl.figures.waiting import round_trips, waits
 from vkmapctl.model.case import labels, memory_label
 from vkmapctl.model.measured import Row
 
@@ -139,7 +140,7 @@ def bandwidths(rows: Sequence[Row]) -> list[str]:
     """The fastest and the slowest memory type to write and to read, where one job went through several."""
     jobs: dict[tuple[object, ...], list[Row]] = {}
     for row in rows:
-        if row.status == "ok" and row.touch in ("write", "read", "verify") and row.width == "auto":
+        if row.status == "ok" and row.touch in ("write", "read", "verify") and row.width == "auto" and row.gpu is None:
             jobs.setdefault(row.identity(but=("memory_type", "memory_flags")), []).append(row)
     lines = []
     for among in jobs.values():
@@ -232,5 +233,7 @@ def findings(rows: Sequence[Row]) -> list[str]:
         *bandwidths(rows),
         *widths(rows),
         *page_costs(rows),
+        *waits(rows),
+        *round_trips(rows),
         *sides(rows),
     ]

@@ -76,8 +76,8 @@ def _per_second(touched: Touched) -> float | None:
 
 
 def refused_row(part: Workload, device: Device, error: Unsupported) -> Row:
-    """What stands for a part that this device cannot run."""
-    cause = Cause("unsupported", text=error.message)
+    """What stands for a part that this device cannot run: not run where it is optional."""
+    cause = Cause("not-run" if part.optional else "unsupported", text=error.message)
     return Row(
         **part.asked(),
         job="",

@@ -160,11 +160,12 @@ class PlannedRow(Data, frozen=True):
 
 
 class Refusal(Data, frozen=True):
-    """A part that a device cannot run."""
+    """A part that a device cannot run. optional: the others run without it."""
 
     device: int
     part: str
     reason: str
+    optional: bool = False
 
 
 class PlanReport(Data, frozen=True, tag_field="kind", tag="plan"):

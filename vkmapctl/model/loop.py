@@ -25,9 +25,13 @@ class Op(IntEnum):
     FREE = 13
     PAUSE = 14
     IMPORT = 15
+    TO_HOST = 16
+    TO_DEVICE = 17
 
 
-CALLS = ("map", "unmap", "allocate", "free", "flush", "invalidate", "import")  # enum vkm_timed of loop.h
+CALLS = (
+    "map", "unmap", "allocate", "free", "flush", "invalidate", "import", "to-host", "to-device",
+)  # fmt: skip  # enum vkm_timed of loop.h
 
 
 class Fault(IntEnum):
@@ -74,6 +78,8 @@ _CALLS = {
     Op.ALLOCATE: "vkAllocateMemory",
     Op.IMPORT: "vkAllocateMemory",
     Op.FREE: "vkFreeMemory",
+    Op.TO_HOST: "vkQueueSubmit or vkWaitForFences",
+    Op.TO_DEVICE: "vkQueueSubmit or vkWaitForFences",
     Op.HOLD: "mmap",
     Op.RELEASE: "munmap",
     Op.RELEASE_KEPT: "munmap",

@@ -71,6 +71,14 @@ class Invalidate(Touching, frozen=True, tag="invalidate"):
     """vkInvalidateMappedMemoryRanges."""
 
 
+class ToHost(Touching, frozen=True, tag="to-host"):
+    """The device copies new bytes to the range, which are read there and compared: one round trip."""
+
+
+class ToDevice(Touching, frozen=True, tag="to-device"):
+    """The host writes new bytes to the range, and the device copies them to a buffer of its own: one round trip."""
+
+
 class Allocate(ScriptStep, frozen=True, tag="allocate"):
     """Gives an object memory; the object's size where size is left out."""
 
@@ -127,7 +135,7 @@ class Repeat(ScriptStep, frozen=True, tag="repeat"):
 
 
 AnyStep = (
-    Map | Unmap | First | Write | Read | Verify | Flush | Invalidate
+    Map | Unmap | First | Write | Read | Verify | Flush | Invalidate | ToHost | ToDevice
     | Allocate | Import | Free | Reserve | Release | Pause | Repeat
 )  # fmt: skip
 

@@ -16,8 +16,9 @@ class Workload(Data, frozen=True):
     sizes may hold `LOW..fit*FACTOR`, which only a device can resolve. rate: cycles per second and thread. draws: the
     steps are drawn at random so many times for each cycle. objects: of a script, their number or their sizes. fill:
     the addresses that `placed` names are used up before the job starts. period_seconds: a line and a look for leaks
-    so often. gpu_load: what keeps the device busy while half of the rows are measured. gpu_on: its own memory, or the
-    mapped object's. jobs: a workload of several parts has them here, and its own flags mean nothing.
+    so often. optional: left out where the device lacks what it needs. gpu_load: what keeps the device busy while half
+    of the rows are measured. gpu_on: its own memory, or the mapped object's. jobs: a workload of several parts has
+    them here, and its own flags mean nothing.
     """
 
     name: str = "flags"
@@ -42,6 +43,7 @@ class Workload(Data, frozen=True):
     steps: tuple[AnyStep, ...] = ()
     draws: int | None = None
     fill: bool = False
+    optional: bool = False
     period_seconds: float | None = None
     question: str = ""
     jobs: tuple["Workload", ...] = ()

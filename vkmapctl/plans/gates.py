@@ -11,7 +11,7 @@ from vkmapctl.model.loop import CALLS
 from vkmapctl.model.measured import TIMED, Row
 
 _COMPARE = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
-_THRESHOLD = r"([a-z0-9_.]+)\s*(>=|<=|>|<)\s*(\S+)"
+_THRESHOLD = r"([a-z0-9_.-]+)\s*(>=|<=|>|<)\s*(\S+)"
 _PERCENTILES = {"min": "min_ns", "mean": "mean_ns", "p50": "p50_ns", "p90": "p90_ns",
                 "p99": "p99_ns", "p999": "p999_ns", "max": "max_ns"}  # fmt: skip
 _LARGEST_LIMIT = 1e18  # more pairs, bytes or errors than any run counts

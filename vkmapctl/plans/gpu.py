@@ -4,6 +4,7 @@ from vkmapctl import units
 from vkmapctl.errors import UsageProblem
 from vkmapctl.model.base import Note
 from vkmapctl.model.device import MALLOC, Device
+from vkmapctl.model.script import ToDevice, ToHost, walk
 from vkmapctl.model.workload import Job
 
 MOST_OBJECTS = 256  # that a load works on
@@ -30,6 +31,11 @@ def check_load(job: Job) -> None:
         return
     if job.memory_type == MALLOC:
         raise UsageProblem("malloc's memory is not the device's to work on", "use --gpu-on others")
+    if job.imported != "none" or job.allocation != "plain":
+        raise UsageProblem(
+            "--gpu-on mapped binds a transfer buffer to the object, which has to be plain memory",
+            "use --gpu-on others, or leave --import and --allocation out",
+        )
     if job.live * job.threads > MOST_OBJECTS:
         raise UsageProblem(f"--gpu-on mapped works on at most {MOST_OBJECTS} objects", "lower --live or --threads")
     if job.allocation_size < _LEAST:
@@ -54,6 +60,17 @@ def _check_halves(job: Job) -> None:
             f"give --map-size {units.exact_size(last).removesuffix(' B').replace(' ', '')} or less"
             if last
             else f"give an --offset below {half}",
+        )
+
+
+def check_transfers(job: Job) -> None:
+    """Raises UsageProblem for steps that have the device copy, on memory to which no buffer can be bound."""
+    if not any(isinstance(step, ToHost | ToDevice) for _, step in walk(job.scripted)):
+        return
+    if job.memory_type == MALLOC or job.allocation != "plain":
+        raise UsageProblem(
+            "steps to-host and to-device bind a transfer buffer to the object, which has to be plain memory",
+            "leave --memory-type malloc and --allocation out",
         )
 
 

@@ -314,6 +314,10 @@ OPTIONS = (
     Option("seed", _whole(0, _LARGEST), "seed of random offsets, orders, draws and patterns", default=1),
     Option("fail_if", _CONDITIONS, "exit with 5 if a row meets it, such as map.p99>50us", repeatable=True),
     Option("period", _durations(), "a line, and a look for leaks, so often", stored="period_seconds", flag=False),
+    Option(
+        "optional", _SWITCH, "of one job of several: left out, and told, where the device lacks what it needs",
+        default=False, flag=False,
+    ),
     Option("fill", _SWITCH, "take every other address that `placed` may use", default=False, flag=False),
     Option("objects", _OBJECTS, "of a script: how many of `size`, or their sizes", flag=False),
     Option("draws", _whole(1, 100_000), "of a script: draw so many steps by weight", flag=False),

@@ -25,6 +25,11 @@ def pieces(fill: int, largest: int | None, most: int) -> list[int]:
     return [size] * min(fill // size, MOST_PIECES, max(most, 0))
 
 
+def smaller(fill: int, refused: int, most: int) -> list[int]:
+    """Sizes that fill what is left after a piece of so many bytes was refused: half as large, down to the smallest."""
+    return pieces(fill, refused // 2, most) if refused // 2 >= SMALLEST_PIECE else []
+
+
 def planned(job: Job, device: Device, memory_left: int) -> int:
     """Bytes to fill. memory_left: what the machine can give to a run, its reserve already taken off.
 

@@ -24,6 +24,8 @@ from vkmapctl.model.script import (
     Release,
     Repeat,
     Reserve,
+    ToDevice,
+    ToHost,
     Touching,
     Unmap,
     Verify,
@@ -38,7 +40,10 @@ from vkmapctl.rules import PLACED, RESERVE
 LONGEST_CYCLE = 200_000
 TRIES = 2_000
 _TOUCHES = {First: Op.FIRST, Write: Op.WRITE, Read: Op.READ, Verify: Op.VERIFY,
-            Flush: Op.FLUSH, Invalidate: Op.INVALIDATE}  # fmt: skip
+            Flush: Op.FLUSH, Invalidate: Op.INVALIDATE, ToHost: Op.TO_HOST, ToDevice: Op.TO_DEVICE}  # fmt: skip
+TRANSFERS = (Op.TO_HOST, Op.TO_DEVICE)
+_BY_ATOMS = (Op.FLUSH, Op.INVALIDATE, *TRANSFERS)
+LARGEST_TRANSFER = 64 << 20
 OWN = "own"  # what an object keeps after an unplaced unmap with reserve
 
 
@@ -383,11 +388,21 @@ class Walk:
         op = _TOUCHES[type(step)]
         if op in (Op.FLUSH, Op.INVALIDATE) and thing.imported:
             raise Impossible(f"object {i} is imported, not mapped (VUID-VkMappedMemoryRange-memory-00684)")
-        if op in (Op.FLUSH, Op.INVALIDATE) and self._device:
+        if op in TRANSFERS:
+            self._check_transfer(thing, i, size)
+        if op in _BY_ATOMS and self._device:
             atom = self._device.limits.non_coherent_atom_size
             if offset % atom or (size % atom and offset + size != thing.size):
-                raise Impossible(f"flush and invalidate need multiples of nonCoherentAtomSize ({atom})")
+                raise Impossible(f"flush, invalidate and copies need multiples of nonCoherentAtomSize ({atom})")
         self._emit(op, i, offset, size, whole=step.size is None and op in (Op.FLUSH, Op.INVALIDATE))
+
+    def _check_transfer(self, thing: Thing, i: int, size: int) -> None:
+        if thing.owned:
+            raise Impossible(
+                f"object {i} has memory from a step: a copy by the device needs one that has it from the start"
+            )
+        if size > LARGEST_TRANSFER:
+            raise Impossible(f"one copy is of at most {units.size(LARGEST_TRANSFER)}")
 
     def _memory(self, step: Allocate | Free, i: int) -> None:
         thing = self._things[i]

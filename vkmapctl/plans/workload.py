@@ -15,7 +15,7 @@ from vkmapctl.model.device import MALLOC, MALLOC_TYPE, Device, MemoryType, Room
 from vkmapctl.model.script import Read, Verify, Write, walk
 from vkmapctl.model.workload import Job, Plan, Workload
 from vkmapctl.plans import importing, kinds, pressure
-from vkmapctl.plans.gpu import check_load, load_notes
+from vkmapctl.plans.gpu import check_load, check_transfers, load_notes
 from vkmapctl.plans.program import atom_range, is_coherent, page_ceil, program_bytes
 from vkmapctl.plans.script import Impossible, cycle_of, needs, object_count
 from vkmapctl.rules import Api
@@ -54,6 +54,7 @@ def resolve(workload: Workload, device: Device, room: Room) -> Plan:
             job = replace(job, pressure_bytes=pressure.planned(job, device, room.memory - MEMORY_RESERVE))
             _check_script(job, device)
             check_load(job)
+            check_transfers(job)
             notes += [
                 *_touch_notes(job, device),
                 *_size_notes(job, device),

@@ -18,7 +18,7 @@ from vkmapctl.errors import UsageProblem
 from vkmapctl.model.script import AnyStep
 from vkmapctl.model.workload import Workload
 from vkmapctl.plans import script
-from vkmapctl.plans.options import KEYS, OPTIONS, Option, nearest
+from vkmapctl.plans.options import FLAGS, KEYS, OPTIONS, Option, nearest
 from vkmapctl.saved.reading import read_bytes
 from vkmapctl.text import LONGEST_NAME, clean
 
@@ -127,6 +127,16 @@ def _asked(table: dict[str, Any], where: str) -> dict[str, list[Any]]:
         key: [_steps(value, where)] if key == "steps" else _values(KEYS[key], value, where)
         for key, value in table.items()
     }
+
+
+def flags(options: Mapping[str, Any], where: str) -> dict[str, list[Any]]:
+    """The values of options by their names, as `load` takes them. Raises UsageProblem.
+
+    Each is what a workload file has for that key; a tuple serves as a list.
+    """
+    _check_keys(options, [option.name for option in FLAGS], where)
+    given = {key: list(value) if isinstance(value, tuple) else value for key, value in options.items()}
+    return {key: _values(KEYS[key], value, where) for key, value in given.items()}
 
 
 def _values(option: Option, value: Any, where: str) -> list[Any]:

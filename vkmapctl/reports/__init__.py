@@ -1,3 +1,6 @@
 """Plain data to tables, pages and files. No driver, no C loop, no machine and no saved file is here."""
 
-FORMATS = ("md", "csv", "junit", "html")  # that a saved document can be exported to
+FORMATS = (  # that a saved document can be exported to
+    "md", "csv", "junit", "html",
+    "csv-rounds", "csv-bins", "openmetrics", "github-benchmark", "bencher", "pyperf",
+)  # fmt: skip

@@ -24,6 +24,7 @@ MOST_LINES = DASHES * len(SHAPES)  # so many differ without their colours
 LETTER, WIDE_LETTER = 8.4, 13.0  # pixels of a letter at 12 pixels: a digit takes 7.6 in Verdana, 7.2 in monospace
 LINE = 18.0  # pixels from one line of text to the next
 LANE = 27.0  # pixels of one distribution or interval
+SHEET = 840.0  # pixels: a chart that is higher is drawn as several, each of which fits on paper
 _RATIOS = (  # ends and ticks of a scale of ratios
     (0.95, 1.0, 1.05),
     (0.9, 0.95, 1.0, 1.05, 1.1),
@@ -257,16 +258,54 @@ def lines_chart(
     return svg(width, height, label, parts)
 
 
+class Block(NamedTuple):
+    """What is drawn of one row, from 0 down, and how high it is."""
+
+    parts: Sequence[str]
+    height: float
+
+
+def stacked(
+    blocks: Sequence[Block], x: Axis, ticks: Ticks, *, label: str, width: float, title: str = "", one: bool = False
+) -> str:
+    """Blocks below each other over one scale, in as many charts as paper needs. one: with a line at 1."""
+    sheets: list[list[Block]] = [[]]
+    for block in blocks:
+        if sheets[-1] and sum(each.height for each in sheets[-1]) + block.height > SHEET:
+            sheets.append([])
+        sheets[-1].append(block)
+    drawn = []
+    for number, sheet in enumerate(sheets, 1):
+        at, parts = 6.0, []
+        for block in sheet:
+            parts.append(f'<g transform="translate(0 {at:g})">{"".join(block.parts)}</g>')
+            at += block.height
+        scale = x_grid(x, 4, at, ticks, width)
+        if one:
+            scale.append(f'<line x1="{x.at(1)}" x2="{x.at(1)}" y1="4" y2="{at}" class="one"/>')
+        if title:
+            scale.append(text((x.begin + x.end) / 2, at + 46, title, "middle", "title"))
+        of = f", {number} of {len(sheets)}" if len(sheets) > 1 else ""
+        drawn.append(svg(width, at + (56 if title else 34), label + of, [*scale, *parts]))
+    return "".join(drawn)
+
+
+def _name(words: str, width: float) -> tuple[list[str], float]:
+    """A name in as many lines as it needs, and where they end."""
+    lines = wrapped(words, width - 28)
+    parts = [text(14, 12 + i * LINE, line, "start", "name") for i, line in enumerate(lines)]
+    return parts, len(lines) * LINE + 2
+
+
 def bars_chart(
     groups: Sequence[tuple[str, Sequence[Bar]]], *, label: str, width: float, show: Callable[[float], str]
 ) -> str:
     """Horizontal bars from 0, in groups under their names."""
     bars = [bar for _, among in groups for bar in among]
     x = Axis(0, max(bar.value for bar in bars), 14, width - max(room(bar.words) for bar in bars) - 12, log=False)
-    parts, at = [], 6.0
+    blocks = []
     for name, among in groups:
-        words, at = _name(name, at, width)
-        parts += words
+        parts, at = _name(name, width)
         for bar in among:
             tip, length = escape(bar.tip, quote=True), max(x.at(bar.value) - x.begin, 2)
             parts.append(
@@ -275,9 +314,9 @@ def bars_chart(
             )
             parts.append(text(x.begin + length + 6, at + 12, bar.words, "start", "value"))
             at += 20
-        at += 8
+        blocks.append(Block(parts, at + 8))
     ticks = [(tick, show(tick) if tick else "0") for tick in round_steps(x.high)]
-    return svg(width, at + 34, label, [*x_grid(x, 4, at, ticks, width), *parts])
+    return stacked(blocks, x, ticks, label=label, width=width)
 
 
 def ridges_chart(
@@ -288,19 +327,18 @@ def ridges_chart(
     edges = [value for ridge in every for value, _ in (*ridge.shares, *ridge.marks)]
     low, high = 10 ** math.floor(math.log10(max(min(edges), 1))), 10 ** math.ceil(math.log10(max(edges)) + 1e-9)
     x = Axis(low, max(high, low * 10), max(room(ridge.name) for ridge in every) + 16, width - 30)
-    parts, at = [], 6.0
+    blocks = []
     for name, ridges in strips:
-        words, at = _name(name, at, width)
-        parts += words
+        parts, at = _name(name, width)
         for ridge in ridges:
             at += LANE
             parts.append(text(x.begin - 10, at, ridge.name, "end", "tick"))
             parts.append(f'<line x1="{x.begin}" x2="{x.end}" y1="{at}" y2="{at}" class="base"/>')
             parts.append(_area(ridge, x, at, LANE - 5))
             parts += [mark(x.at(value), at, f"{name}: {tip}", f"c{ridge.colour}") for value, tip in ridge.marks]
-        at += 12
+        blocks.append(Block(parts, at + 12))
     ticks = [(tick, show(tick)) for tick in decades(x.low, x.high)]
-    return svg(width, at + 34, label, [*x_grid(x, 4, at, ticks, width), *parts])
+    return stacked(blocks, x, ticks, label=label, width=width)
 
 
 def _area(ridge: Ridge, x: Axis, base: float, height: float) -> str:
@@ -315,13 +353,12 @@ def intervals_chart(strips: Sequence[tuple[str, Sequence[Interval]]], *, label: 
     """Ratios with their intervals below each other, over one logarithmic axis with 1 in its middle."""
     every = [one for _, among in strips for one in among]
     ends = [end for one in every for end in (one.value, one.low, one.high) if end is not None]
-    ticks = ratios(max(min(ends), 1e-9), max(ends))
+    scale = ratios(max(min(ends), 1e-9), max(ends))
     beside = max(room(one.words) for one in every)
-    x = Axis(ticks[0], ticks[-1], max(room(one.name) for one in every) + 16, width - beside - 16)
-    parts, at = [], 6.0
+    x = Axis(scale[0], scale[-1], max(room(one.name) for one in every) + 16, width - beside - 16)
+    blocks = []
     for name, among in strips:
-        words, at = _name(name, at, width)
-        parts += words
+        parts, at = _name(name, width)
         for one in among:
             at += LANE
             parts.append(text(x.begin - 10, at - 5, one.name, "end", "tick"))
@@ -330,15 +367,6 @@ def intervals_chart(strips: Sequence[tuple[str, Sequence[Interval]]], *, label: 
                 low, high = x.at(max(one.low, x.low)), x.at(min(one.high, x.high))
                 parts.append(f'<path d="M{low} {at - 13}v8m0-4H{high}m0-4v8" class="line {one.kind}"/>')
             parts.append(mark(x.at(one.value), at - 9, f"{name}: {one.tip}", one.kind))
-        at += 12
-    scale = x_grid(x, 4, at, [(tick, f"{tick:g}") for tick in ticks], width)
-    middle = f'<line x1="{x.at(1)}" x2="{x.at(1)}" y1="4" y2="{at}" class="one"/>'
-    scale += [middle, text((x.begin + x.end) / 2, at + 46, title, "middle", "title")]
-    return svg(width, at + 56, label, [*scale, *parts])
-
-
-def _name(words: str, top: float, width: float) -> tuple[list[str], float]:
-    """A name in as many lines as it needs, and where they end."""
-    lines = wrapped(words, width - 28)
-    parts = [text(14, top + 12 + i * LINE, line, "start", "name") for i, line in enumerate(lines)]
-    return parts, top + len(lines) * LINE + 2
+        blocks.append(Block(parts, at + 12))
+    ticks = [(tick, f"{tick:g}") for tick in scale]
+    return stacked(blocks, x, ticks, label=label, width=width, title=title, one=True)

@@ -23,7 +23,8 @@ def plan_view(report: PlanReport) -> Iterable[Element]:
         plan.add(str(number), job.job, described(job), units.size(row.memory_bytes), seconds)
     yield Block(plan, above=1)
     for one in report.refused:
-        yield Text(f"\nunsupported on device {one.device}: {one.part or 'the job'}: {one.reason}", style="yellow")
+        how = "left out" if one.optional else "unsupported"
+        yield Text(f"\n{how} on device {one.device}: {one.part or 'the job'}: {one.reason}", style="yellow")
     rows = "1 row" if len(report.rows) == 1 else f"{len(report.rows)} rows"
     open_ended = any(row.seconds is None for row in report.rows)
     beside = ", beside the rows that run by iterations" if open_ended else ""

@@ -24,7 +24,7 @@ HEAD_BYTES = 512
 OURS = {  # how a file begins that this program wrote, by its form
     "json": re.compile(rb'\{\s*"kind": "\w+",\s*"schema": "vkmapctl/'),
     "junit": re.compile(rb"<\?xml [^>]*>\s*<testsuites name=\"vkmapctl "),
-    "md": re.compile(rb"# vkmapctl "),
+    "md": re.compile(rb"#{1,3} vkmapctl "),
     "html": re.compile(rb'<!doctype html>\s*<html[^>]*>\s*<head>\s*<meta name="generator" content="vkmapctl'),
 }
 

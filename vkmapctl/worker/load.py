@@ -6,7 +6,7 @@ Knows no Vulkan; what is submitted: worker/gpu_work.
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import cycle
 from typing import Protocol
 
@@ -92,6 +92,9 @@ class Load:
                 self._await(in_flight[0], in_flight)
         except CallFailed as error:
             self.failed = Cause("call-failed", call=f"{error.call} of the GPU load", result=error.result)
+            for left in in_flight:  # what they use is about to go
+                with suppress(CallFailed):
+                    left.wait(WAIT_NS)
         finally:
             self._under_way.set()
 

@@ -31,6 +31,7 @@ from vkmapctl.worker.leaks import Leaks, process_usage
 from vkmapctl.worker.load import Load
 from vkmapctl.worker.objects import allocated, host_memory_of, scripted_cycle
 from vkmapctl.worker.pressure import pressed
+from vkmapctl.worker.round_trips import prepared
 
 ROUNDS = 10
 ROUNDS_IN_TURNS = 400  # of two processes: of a duration of 2 s each is shorter than what a scheduler lets run at once
@@ -159,7 +160,8 @@ class Measuring:
             raise Unsupported(f"this CPU has no loads and stores of --width {first.width}", "use a smaller one")
         device = self._device(first.device)
         facts = device.facts
-        threads = []
+        threads: list[tuple[Sequence[native.Object], list[list[LoopStep]], native.Queue | None]] = []
+        loaded = next((job for job in jobs if job.gpu_load != "none"), None)
         with ExitStack() as chosen:
             for thread in range(first.threads):
                 objects = held.enter_context(allocated(device, first))
@@ -173,20 +175,20 @@ class Measuring:
                         chosen.callback(one.release_middle)  # the steps themselves take it
                         self._ranges.append(one)
                         addresses[name] = one.begin
-                    threads.append((objects, [scripted_cycle(first, facts, addresses, hosts, thread)]))
+                    cycle = scripted_cycle(first, facts, addresses, hosts, thread)
+                    cycle, queue = held.enter_context(prepared(device, loaded or first, objects, cycle, thread))
+                    threads.append((objects, [cycle], queue))
                     continue
                 imported = [*held.enter_context(host_memory_of(device, first)).values()]
                 places = imported or (held.enter_context(_placed_at(first)) if first.placed else [])
                 self._ranges += places
-                threads.append((objects, cycles_of(first, facts, [one.begin for one in places], thread)))
+                threads.append((objects, cycles_of(first, facts, [one.begin for one in places], thread), None))
             if first.fill:
                 held.enter_context(filled(first.placed or "low4g"))
-        loaded = next((job for job in jobs if job.gpu_load != "none"), None)
         load = None
         if loaded:
-            load = held.enter_context(
-                load_of(device, loaded, [(one.memory, one.size) for objects, _ in threads for one in objects])
-            )
+            mapped = [(one.memory, one.size) for objects, *_ in threads for one in objects]
+            load = held.enter_context(load_of(device, loaded, mapped))
         programs = []
         for job in jobs:
             functions = self._functions(device, job)
@@ -201,13 +203,14 @@ class Measuring:
                                 map_alignment=facts.limits.map_alignment,
                                 seed=thread_seed(job, thread),
                                 interval_ns=1e9 / job.rate if job.rate else 0.0,
+                                queue=queue,
                                 width=job.width,
                                 access=job.access,
                             ),
                             job,
                         )
                     )
-                    for thread, (objects, cycles) in enumerate(threads)
+                    for thread, (objects, cycles, queue) in enumerate(threads)
                 ]
             )
         return [(one, load if job.gpu_load != "none" else None) for job, one in zip(jobs, programs, strict=True)]

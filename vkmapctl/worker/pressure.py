@@ -19,6 +19,8 @@ HOSTS_TOLERANCE = 16  # a share of a budget that other programs use too: one par
 def pressed(device: Any, job: Job) -> Iterator[list[Note]]:
     """Fills the heap of the job's memory type, in pieces, until it is as full as asked or the driver has no more.
 
+    Where it refuses a piece, it is asked for ever smaller ones.
+
     Yields the notes that say how far it came, and whether all was as before at the end: complete when it has ended.
     """
     notes: list[Note] = []
@@ -33,17 +35,17 @@ def pressed(device: Any, job: Job) -> Iterator[list[Note]]:
     most = facts.limits.max_memory_allocation_count - job.object_count * job.threads
     sizes = pressure.pieces(fill, facts.limits.max_memory_allocation_size, most)
     held: list[int] = []
-    refused = ""
+    filled, refused = 0, ""
     try:
-        for size in sizes:
+        while sizes:
             try:
-                held.append(device.allocate(job.memory_type, size))
+                held.append(device.allocate(job.memory_type, sizes[0]))
+                filled += sizes.pop(0)
             except CallFailed as error:
                 if error.result not in ENOUGH:
                     raise
                 refused = f"; there it stopped with {error.result}"
-                break
-        filled = sum(sizes[: len(held)])
+                sizes = pressure.smaller(fill - filled, sizes[0], most - len(held))
         notes.append(
             Note(
                 "pressure",
