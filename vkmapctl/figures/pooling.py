@@ -34,6 +34,27 @@ def per_pair(row: Row) -> float | None:
     return median(row.rounds_ns_per_pair) if len(row.rounds_ns_per_pair) >= stats.LEAST_ROUNDS else row.ns_per_pair
 
 
+def as_one(row: Row) -> Row:
+    """The row with its processes' figures as one: their geometric means."""
+    found = repeats_of(row)
+
+    def by_call(name: str) -> dict[str, float]:
+        tables = [getattr(one, name) for one in found]
+        return {call: stats.middle([one[call] for one in tables if call in one]) for call in tables[0]}
+
+    one = Repeat(
+        ns_per_pair=_middle(one.ns_per_pair for one in found),
+        p50_ns=by_call("p50_ns"),
+        p99_ns=by_call("p99_ns"),
+        p999_ns=by_call("p999_ns"),
+        touch_bytes_per_second=TouchRate(
+            _middle(one.touch_bytes_per_second.write for one in found),
+            _middle(one.touch_bytes_per_second.read for one in found),
+        ),
+    )
+    return replace(row, repeats=(one,))
+
+
 def scatter(row: Row) -> float | None:
     """How far processes differ, as a share: the standard deviation of the logarithms of their ns per pair."""
     values = [one.ns_per_pair for one in row.repeats if one.ns_per_pair]
@@ -145,6 +166,11 @@ def _added(parts: Iterable[dict[str, int]]) -> dict[str, int]:
     for one in parts:
         total.update(one)
     return dict(total)
+
+
+def _middle(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value]
+    return stats.middle(known) if known else None
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
