@@ -15,7 +15,7 @@ from vkmapctl.commands.options import (
     test_layer,
     timeout_option,
 )
-from vkmapctl.commands.output import command_line, conclude, junit_of, kept, show_plots, sink_of
+from vkmapctl.commands.output import check_plots, command_line, conclude, junit_of, kept, show_plots, sink_of
 from vkmapctl.commands.params import Command, Parsed
 from vkmapctl.plans.options import FLAGS, KEYS, Option
 
@@ -115,6 +115,8 @@ def stress(
     from vkmapctl.plans import workload_file
     from vkmapctl.stress import Stress
 
+    if plot:
+        check_plots()
     output = {name: value for name, value in others.items() if name not in KEYS}
     asked = typed(context)
     thresholds = asked.pop("fail_if", [])

@@ -20,6 +20,7 @@ def workloads() -> None:
 def list_presets(as_json: bool) -> int:
     """List the presets, each with the question that it answers."""
     from vkmapctl.plans import workload_file
+    from vkmapctl.reports.elements import grid
 
     found = {name: workload_file.question_of(path.read_text()) for name, path in workload_file.presets().items()}
     if as_json:
@@ -28,8 +29,10 @@ def list_presets(as_json: bool) -> int:
         listed = [{"name": name, "question": question} for name, question in found.items()]
         console.write(json.dumps(listed, indent=1) + "\n")
         return ExitCode.OK
-    width = max(map(len, found)) + 2
-    console.write("".join(f"{name:{width}}{question}\n" for name, question in found.items()))
+    listed = grid(2)
+    for name, question in found.items():
+        listed.add(name, question)
+    console.print_view([listed])
     return ExitCode.OK
 
 
