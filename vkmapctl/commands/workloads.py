@@ -29,10 +29,10 @@ def list_presets(as_json: bool) -> int:
         listed = [{"name": name, "question": question} for name, question in found.items()]
         console.write(json.dumps(listed, indent=1) + "\n")
         return ExitCode.OK
-    listed = grid(2)
+    shown = grid(2)
     for name, question in found.items():
-        listed.add(name, question)
-    console.print_view([listed])
+        shown.add(name, question)
+    console.print_view([shown])
     return ExitCode.OK
 
 
