@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from vkmapctl import __version__
-from vkmapctl.commands import params
+from vkmapctl.commands import completing, params
 from vkmapctl.commands.options import (
     common_options,
     gate_options,
@@ -59,7 +59,7 @@ def typed(context: click.Context) -> dict[str, list[Any]]:
 
 
 @click.command(cls=Command)
-@click.argument("workload", required=False, metavar="[WORKLOAD]")
+@click.argument("workload", required=False, metavar="[WORKLOAD]", shell_complete=completing.workloads)
 @workload_options
 @click.option("--plot", is_flag=True, help="Draw the distributions and size sweeps below the tables.")
 @click.option(

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from vkmapctl.commands import console
+from vkmapctl.commands import completing, console
 from vkmapctl.commands.options import color_options, layer_options, test_layer, timeout_option
 from vkmapctl.commands.params import Group
 from vkmapctl.errors import ExitCode
@@ -37,7 +37,7 @@ def list_presets(as_json: bool) -> int:
 
 
 @workloads.command()
-@click.argument("workload")
+@click.argument("workload", shell_complete=completing.workloads)
 def show(workload: str) -> int:
     """Print a preset's TOML, to read or to start a file from."""
     from vkmapctl.plans import workload_file
@@ -56,7 +56,7 @@ def schema() -> int:
 
 
 @workloads.command()
-@click.argument("workload")
+@click.argument("workload", shell_complete=completing.workloads)
 @click.option("--device", metavar="SELECTOR", help="Index, part of the name, UUID prefix, driver name, or 'all'.")
 @click.option("--offline", is_flag=True, help="Check the file alone, without a driver: sizes and types stay open.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as one JSON document.")
