@@ -5,7 +5,7 @@ Knows no plan, gate, file or terminal, and no process either: a Driver answers, 
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, Protocol
 
@@ -16,6 +16,7 @@ from vkmapctl.driver.messages import (
     Described,
     Finish,
     Finished,
+    Go,
     Measure,
     Measured,
     PointerTypes,
@@ -84,6 +85,9 @@ class Group(NamedTuple):
     interrupted: bool = False
 
 
+Turns = Generator[tuple[float | None, ...], None, Group]
+
+
 class Runner:
     """Measures one group after the other, in a new process where the last one has died.
 
@@ -150,6 +154,19 @@ class Runner:
 
     def measure(self, group: Sequence[Job]) -> Group:
         """The group's rows, however its driver behaves."""
+        turns = self.turns(group, alone=True)
+        while True:
+            try:
+                next(turns)
+            except StopIteration as end:
+                found: Group = end.value
+                return found
+
+    def turns(self, group: Sequence[Job], *, alone: bool = False) -> Turns:
+        """The same round by round: yields each round's ns per pair of every job, and returns the rows.
+
+        Between two rounds the process waits, unless it is alone: then nothing is yielded.
+        """
         self._group = group
         for slot in self._slots:
             slot.clear()
@@ -159,7 +176,7 @@ class Runner:
         interrupted = False
         causes: Sequence[Cause | None]
         try:
-            causes = self._ask(group, rounds, notes, gpu)
+            causes = yield from self._ask(group, rounds, notes, gpu, alone=alone)
         except Died as died:
             causes = [self._cause_of_death(job, slot, died) for job, slot in zip(group, self._slots, strict=False)]
             self.close(grace=0)
@@ -175,6 +192,10 @@ class Runner:
         if any(row.status == "lost" for row in rows):
             self.close(grace=0)  # a lost device stays lost; the next group gets a new one
         return Group(rows, (*notes, *(note for row in rows for note in trust.row_notes(row))), interrupted)
+
+    def counted(self) -> list[Counted]:
+        """What each job of the latest group has counted so far."""
+        return [slot.counted() for slot, _ in zip(self._slots, self._group, strict=False)]
 
     def end(self) -> tuple[Status, list[Note]]:
         """Ends the process through its driver's own end, where what is amiss with that shows: `ok`, or how it died."""
@@ -202,25 +223,35 @@ class Runner:
         rounds: list[tuple[float | None, ...]],
         notes: list[Note],
         gpu: list[GpuWork | None],
-    ) -> Sequence[Cause | None]:
+        *,
+        alone: bool,
+    ) -> Generator[tuple[float | None, ...], None, Sequence[Cause | None]]:
         """Lets the driver's process measure, and adds what it says as it comes; why each job ended early."""
         if self._driver is None:
             notes += validation_notes(self.start().validation)
         assert self._driver is not None
         leak = None
-        for reply in self._driver.ask(Measure(tuple(group)), timeout=patience.for_group(group, self._timeout)):
-            if isinstance(reply, Round):
-                rounds.append(reply.ns_per_pair)
-                leak = Cause("leak", text=f"leak: {reply.leak}") if reply.leak else None
-                if reply.usage:
-                    self._watcher.round(group, self._slots, reply)
-            elif isinstance(reply, Measured):
-                said = reply.validation
-                notes += [*reply.notes, *validation_notes(said)]
-                gpu += reply.gpu
-                wrong = Cause("validation", text=said[0]) if said else None
-                return [cause or wrong or leak for cause in reply.causes]
-        raise AssertionError("the driver's process ended its answer early")
+        request: Measure | Go = Measure(tuple(group), in_turns=not alone)
+        while True:
+            for reply in self._driver.ask(request, timeout=patience.for_group(group, self._timeout)):
+                if isinstance(reply, Round):
+                    rounds.append(reply.ns_per_pair)
+                    leak = Cause("leak", text=f"leak: {reply.leak}") if reply.leak else None
+                    if reply.usage:
+                        self._watcher.round(group, self._slots, reply)
+                    if not alone:
+                        yield reply.ns_per_pair
+                        if reply.number < reply.rounds:
+                            break
+                elif isinstance(reply, Measured):
+                    said = reply.validation
+                    notes += [*reply.notes, *validation_notes(said)]
+                    gpu += reply.gpu
+                    wrong = Cause("validation", text=said[0]) if said else None
+                    return [cause or wrong or leak for cause in reply.causes]
+            else:
+                raise AssertionError("the driver's process ended its answer early")
+            request = Go()
 
     def _cause_of_death(self, job: Job, slot: Slot, died: Died) -> Cause:
         """The job that was inside the loop died; the others of its group were only cut short."""

@@ -4,7 +4,7 @@ Knows no driver's process beyond starting one, and no terminal.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -25,7 +25,7 @@ from vkmapctl.machine import host
 from vkmapctl.model.base import Note, Status
 from vkmapctl.model.case import labels
 from vkmapctl.model.device import Device, same
-from vkmapctl.model.documents import Run
+from vkmapctl.model.documents import OtherSide, Run
 from vkmapctl.model.measured import Row
 from vkmapctl.model.workload import Job, Plan, Workload
 from vkmapctl.native import Results
@@ -33,6 +33,7 @@ from vkmapctl.plans import patience, workload
 from vkmapctl.plans.gates import Threshold, missed, parse_threshold
 from vkmapctl.plans.selectors import choose, same_gpu_notes, twins
 from vkmapctl.runner import VALIDATION, Group, Runner, Watcher, share, slots_for, validation_notes
+from vkmapctl.versus import OTHER, beside, changed, measure, shown
 from vkmapctl.worker.serve import serve
 
 THRESHOLD = "threshold"
@@ -46,7 +47,8 @@ class Stress:
     requirements, expected_driver: of every device that is used. timeout: seconds without progress that end a driver;
     None derives them from each job. begin: gets the document before the driver is asked for anything, and again with
     what it said. together: measure every device alone, then all at once. repeat: measure all rows so often, each time
-    in a fresh process.
+    in a fresh process. versus: what the environment of a second process has of its own, which measures each row in
+    turns with the first.
     """
 
     def __init__(
@@ -66,9 +68,12 @@ class Stress:
         version: str = "",
         together: bool = False,
         repeat: int = 1,
+        versus: Mapping[str, str | None] | None = None,
     ) -> None:
         if together and any(part.pressure for part in wanted.parts()):
             raise UsageProblem("--together excludes --pressure: devices may share what each of them would fill")
+        if versus and (together or any(part.pressure for part in wanted.parts())):
+            raise UsageProblem("--versus excludes --together and --pressure: it has two processes already")
         self._wanted, self._selector, self._thresholds = wanted, selector, thresholds
         self._requirements, self._expected_driver = requirements, expected_driver
         self._timeout, self._layer, self._save, self._together = timeout, layer, save, together
@@ -76,6 +81,10 @@ class Stress:
         self._watcher = watcher or Watcher()
         self._interrupts = Interrupts()
         self._runner = self._new_runner(self._watcher)
+        self._versus = dict(versus or {})
+        self._other = self._new_runner(Watcher(), self._versus) if versus else None
+        self._other_jobs: dict[str, Job] = {}
+        self._possible: list[tuple[int, Workload]] = []  # the parts that plans were made of, and of which device
         self._missed: list[str] = []
         self._left_out: tuple[LeftOut, ...] = ()
         self._layers: list[layers.Layer] = []
@@ -109,11 +118,13 @@ class Stress:
             finally:
                 self._watcher.end()
                 self._runner.close()
+                if self._other:
+                    self._other.close()
         self._save(self._run)
         return self._run
 
-    def _new_runner(self, watcher: Watcher) -> Runner:
-        """With a driver's process of its own, whose results are shared by memory."""
+    def _new_runner(self, watcher: Watcher, environment: Mapping[str, str | None] | None = None) -> Runner:
+        """With a driver's process of its own, whose results are shared by memory. environment: what it has changed."""
         parts = self._wanted.parts()
         slots = [Results(max(part.threads for part in parts)) for _ in range(slots_for(parts))]
 
@@ -127,7 +138,8 @@ class Stress:
                     on_tick=on_tick,
                 )
 
-            return listing.describe(process, alone=bool(self._layer and self._layer.fault))
+            with changed(environment or {}):
+                return listing.describe(process, alone=bool(self._layer and self._layer.fault))
 
         return Runner(start, slots, timeout=self._timeout, watcher=watcher)
 
@@ -158,6 +170,8 @@ class Stress:
         plans = self._plans(chosen)
         facts = self._run.host | host.near_gpu(chosen[0].pci_address)
         self._update(devices=tuple(chosen), host=facts)
+        if self._other:
+            self._begin_other(self._other, chosen, plans)
         jobs = [job for plan in plans for job in plan.jobs]
         self._note(*validation_notes(described.validation))
         self._note(*trust.machine_notes(facts, max(job.threads for job in jobs)))
@@ -165,6 +179,32 @@ class Stress:
         self._save(self._run)
         self._watcher.begin(jobs * self._repeat)
         return plans
+
+    def _begin_other(self, runner: Runner, chosen: Sequence[Device], plans: Sequence[Plan]) -> None:
+        """Raises VkmapError where the workload is not possible on the other side, or another one there."""
+        side = OtherSide(shown(self._versus))
+        try:
+            described = runner.start()
+            devices = choose(
+                described.devices,
+                self._selector,
+                requirements=self._requirements,
+                prove=runner.prove,
+                hints=listing.missing(described),
+            )
+            if len(devices) != len(chosen):
+                raise Unsupported(f"{len(devices)} devices and not {len(chosen)}", "name one with --device")
+            room = host.room()
+            for plan, (position, part) in zip(plans, self._possible, strict=True):
+                jobs, notes = beside(plan, workload.resolve(part, devices[position], room))
+                self._other_jobs |= jobs
+                self._note(*notes)
+        except VkmapError as error:
+            error.message = f"with {' '.join(side.environment)}: {error.message}"
+            raise
+        self._note(*(Note(note.code, f"{OTHER}: {note.message}") for note in described.notes))
+        active = layers.names(described.files)
+        self._update(versus=replace(side, loader=described.loader, layers=active, devices=tuple(devices)))
 
     def _calibrate(self, plans: Sequence[Plan]) -> None:
         """Raises Died, and then nothing can be measured."""
@@ -184,10 +224,11 @@ class Stress:
         room = host.room()
         plans: list[Plan] = []
         refused: list[Row] = []
-        for device in chosen:
+        for position, device in enumerate(chosen):
             for part in self._wanted.parts():
                 try:
                     plans.append(workload.resolve(part, device, room))
+                    self._possible.append((position, part))
                 except Unsupported as error:
                     if not self._wanted.jobs:
                         raise
@@ -205,11 +246,18 @@ class Stress:
                 self._end(plans)
             for plan in plans:
                 for group in plan.groups:
-                    self._add(self._blamed(group, self._runner.measure(group)))
+                    self._add(self._measured(group))
         rows = {row.job: row for row in self._run.results}
         for plan in plans:
             conditions = [parse_threshold(text) for text in plan.fail_if]
             self._missed += missed(conditions, [rows[job.job] for job in plan.jobs])
+
+    def _measured(self, group: Sequence[Job]) -> Group:
+        """What became of a group, here alone or with the other side in turns."""
+        if self._other is None:
+            return self._blamed(group, self._runner.measure(group))
+        others = [self._other_jobs[job.job] for job in group]
+        return measure((self._runner, group), (self._other, others))
 
     def _measure_together(self, plans: Sequence[Plan]) -> None:
         """Every device at the same time, one process each; the rows come after those of each device alone."""
@@ -237,6 +285,10 @@ class Stress:
             blame = self._blame(ended, lambda: all(self._holds(plan.groups[0]) for plan in plans)).text
             notes = [replace(one, message=f"{one.message}; {blame}") if blame else one for one in notes]
         self._note(*notes)
+        if self._other:
+            ended, notes = self._other.end()
+            self._ended = ended if ended != "ok" else self._ended
+            self._note(*(Note(note.code, f"{OTHER}: {note.message}") for note in notes))
 
     # --- whose fault a failure is -----------------------------------------------------------------
 

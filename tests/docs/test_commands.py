@@ -17,6 +17,9 @@ SHORT = "--duration 50ms --warmup 0s"
 OTHER_CODES = {
     "vkmapctl probe --require map2 --require placed --expect-driver NVIDIA": ({3}, "lavapipe is not NVIDIA's"),
     "vkmapctl stress --placed low4g --reserve --memory-type all": ({3}, "lavapipe has no placed maps"),
+    "vkmapctl report compare five-base.json five-new.json": ({0, 5}, "the same"),
+    "vkmapctl report compare base.json five-base.json --with new.json five-new.json": ({0, 5}, "the same"),
+    "vkmapctl stress --size 1M --versus VK_ICD_FILENAMES= --fail-if 'versus>1.1'": ({0, 5}, "50 ms may be too few"),
     "vkmapctl report compare base.json new.json": ({0, 5}, "runs of 50 ms on a shared machine do differ"),
 }
 

@@ -51,7 +51,7 @@ def test_repetitions_compare_with_repetitions_and_with_one_run(tmp_path: Path, l
         (paths[:2], [3, 3]),
         ([paths[0], paths[2]], [3, 1]),
         (paths[2:], [1, 1]),
-        ([paths[0], paths[2], "--with", paths[1], paths[3]], [4, 4]),
+        ([paths[0], paths[2], "--with", paths[1], paths[3]], [2, 2]),
         ([paths[2], paths[3], "--with", paths[1]], [2, 3]),
     ):
         code, report = compare(*arguments, "--gate", "warn")

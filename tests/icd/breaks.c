@@ -23,6 +23,8 @@
     X(raise, "n", raise((int)n[0])) \
     /* milliseconds */ \
     X(sleep, "n", poll(NULL, 0, (int)n[0])) \
+    /* turns of an empty loop: a driver that takes longer, and works all the time */ \
+    X(spin, "n", for (volatile uint64_t left = n[0]; left; left--)) \
     /* file descriptor, and what to write or how many bytes */ \
     X(write, "nt", write_all((int)n[0], step->text, step->length)) \
     X(fill, "nn", fill((int)n[0], n[1])) \

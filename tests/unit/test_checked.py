@@ -94,6 +94,12 @@ def broken(*names):
             f"everything that {GPU} with placed maps emulated offers works: 1 check passes",
             True,
         ),
+        (
+            checks("M1", status="fail"),
+            {"injected": "bit-flip"},
+            f"1 of 1 check fails on {GPU} with the fault bit-flip injected: M1",
+            False,
+        ),
     ],
 )
 def test_headline(rows, changes, headline, good) -> None:

@@ -114,6 +114,22 @@ def test_a_busy_machine_tells_less_and_is_shown() -> None:
     assert loud.warnings == (Note("busy-machine", "NEW: the load was 3.0 on 2 CPUs"),)
 
 
+def test_on_a_busy_machine_the_runs_have_to_be_repeated_and_not_only_the_processes() -> None:
+    """Five processes of one moment are alike, and those of the next are too."""
+    busy = (Note("busy-machine", "busy"),)
+    before, after = repeated(98.0, 99.0, 100.0, 101.0), repeated(128.0, 129.0, 130.0, 131.0)
+    runs = [("a", a_run(before, warnings=busy)), ("b", a_run(after, warnings=busy))]
+    assert compare(*runs, LIMITS).pairs[0].verdict == "unclear"
+    assert compare(*runs, LIMITS, runs_each=4).pairs[0].verdict == "slower"
+
+
+def test_what_a_file_found_counts_once() -> None:
+    one = a_run(repeated(90.0, 110.0, 100.0))
+    (found,) = pooled_run([one, one]).results
+    assert [round(each.ns_per_pair, 2) for each in found.repeats] == [99.67, 99.67]
+    assert pooled_run([one]) is one
+
+
 def test_the_step_of_the_clock_is_in_the_interval() -> None:
     """p50 of 20 and of 30 ns by a clock of 10 ns: anything from 15 to 35."""
     coarse = a_floor(timer_step_ns=10.0)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from vkmapctl.model.device import Placed, Probe, Proof
 from vkmapctl.model.loop import CALLS
-from vkmapctl.model.measured import TouchRate
+from vkmapctl.model.measured import TouchRate, Versus
 from vkmapctl.plans import gates
 
 
@@ -56,6 +56,7 @@ def test_every_metric_is_found_in_a_full_row(metric):
         response=a_latency(),
         touch_bytes_per_second=TouchRate(1e9, 2e9),
         errors={"VK_ERROR_MEMORY_MAP_FAILED": 2},
+        versus=Versus({name: (1.0, 0.9, 1.1) for name in ("ns_per_pair", *(f"{call}.p50" for call in CALLS))}),
         ratio_to_idle=(1.5, 1.2, 1.9),
     )
     assert gates.value_of(metric, row) is not None
@@ -183,3 +184,27 @@ def test_unknown_requirements(text):
 def test_driver_matches_name_id_or_version_but_not_the_device(text, matches):
     assert gates.driver_matches(a_gpu(), text) == matches
     assert (gates.missing([], text, a_probe(a_gpu())) == []) == matches
+
+
+@pytest.mark.parametrize(
+    ("text", "ratio", "line"),
+    [
+        ("versus>1.05", (1.10, 1.08, 1.12), "64 MiB: versus>1.05: it is 1.100 (1.080 to 1.120)"),
+        ("versus>1.05", (1.01, 0.99, 1.03), None),
+        (
+            "versus>1.05",
+            (1.10, 1.04, 1.12),
+            "64 MiB: versus could not be judged: its interval, 1.040 to 1.120, holds the limit",
+        ),
+        ("versus<0.9", (0.8, 0.7, 0.85), "64 MiB: versus<0.9: it is 0.800 (0.700 to 0.850)"),
+        ("versus.map.p50>1.05", None, "64 MiB: versus.map.p50 could not be judged: only --versus gives it"),
+    ],
+)
+def test_a_ratio_is_judged_by_all_of_its_interval(text, ratio, line):
+    row = a_row(versus=Versus({"ns_per_pair": ratio}) if ratio else None)
+    assert gates.missed([gates.parse_threshold(text)], [row]) == ([line] if line else [])
+
+
+def test_a_ratio_of_too_few_rounds_is_not_judged():
+    line = "64 MiB: versus could not be judged: too few rounds"
+    assert gates.missed([gates.parse_threshold("versus>1.05")], [a_row(versus=Versus())]) == [line]

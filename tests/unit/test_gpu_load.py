@@ -1,6 +1,7 @@
 """The thread that keeps a device busy, on submissions that a test ends; which queue it takes; what goes together."""
 
 import csv
+import io
 import threading
 import time
 
@@ -273,10 +274,10 @@ def test_tables_csv_and_comparison_show_the_ratio():
     shown = "\n".join(line for part in stress.run_view(run) for line in plain.lines_of(part, 200))
     assert "1.50 (1.47" in shown
     assert "350 MB/s" in shown
-    first, told = csv.DictReader(report.export(run, "csv").decode().splitlines())
-    assert (told["ratio_to_idle"], told["ratio_to_idle_low"]) == ("1.5", "1.47")
-    assert float(told["gpu_bytes_per_second"]) == pytest.approx((100 << 20) / 0.3)
-    assert first["ratio_to_idle"] == ""
+    idle, loaded = csv.DictReader(io.StringIO(report.export(run, "csv").decode(), newline=""))
+    assert (loaded["ratio_to_idle"], loaded["ratio_to_idle_low"]) == ("1.5", "1.47")
+    assert float(loaded["gpu_bytes_per_second"]) == pytest.approx((100 << 20) / 0.3)
+    assert idle["ratio_to_idle"] == ""
     pair = compare(("a", run), ("b", a_run_with_a_load(3.0)), Limits()).pairs[1]
     delta = next(one for one in pair.deltas if one.metric == "ratio_to_idle")
     assert (delta.base, delta.new, delta.verdict) == (1.5, 3.0, "slower")

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from vkmapctl.figures import stats
 from vkmapctl.figures.pooling import pooled, repeats_of, with_ratios
-from vkmapctl.model.measured import Bins, FirstTouch, Histogram, Repeat, TouchRate
+from vkmapctl.model.measured import Bins, FirstTouch, GpuWork, Histogram, Repeat, TouchRate
 from vkmapctl.model.measured import Latency as Distribution
 
 counts = st.dictionaries(st.integers(0, 127), st.integers(1, 1000), min_size=1, max_size=8)
@@ -81,6 +81,15 @@ def test_ratios_are_of_all_rounds():
     v1, core = a_row(api="v1", rounds_ns_per_pair=(10.0,) * 20), a_row(rounds_ns_per_pair=(11.0,) * 20)
     assert with_ratios([v1, core])[1].ratio_to_v1 == pytest.approx((1.1, 1.1, 1.1))
     assert with_ratios([core]) == (core,)
+    busy = a_row(gpu_load="copy", rounds_ns_per_pair=(22.0,) * 20)
+    found = with_ratios([v1, core, busy])
+    assert [one.ratio_to_idle for one in found[:2]] == [None, None]
+    assert found[2].ratio_to_idle == pytest.approx((2.0, 2.0, 2.0))
+
+
+def test_what_kept_the_device_busy_is_added():
+    row = pooled([a_row(gpu=GpuWork(1, 100.0, 10)), a_row(gpu=GpuWork(3, 200.0, 30, 1))])
+    assert row.gpu == GpuWork(4, 175.0, 40, 1)
 
 
 def test_a_histogram_without_samples():

@@ -34,13 +34,18 @@ def pooled(runs: Sequence[tuple[str, Run]], allowed: Collection[str]) -> tuple[s
 
 
 def compared(
-    runs: Sequence[tuple[str, Run]], limits: Limits, gate: Literal["warn", "fail"], allowed: Collection[str]
+    runs: Sequence[tuple[str, Run]],
+    limits: Limits,
+    gate: Literal["warn", "fail"],
+    allowed: Collection[str],
+    *,
+    runs_each: int = 1,
 ) -> CompareReport:
     """The first run against each other. Raises UsageProblem where they differ in what is not allowed to differ.
 
     Another build of one and the same driver is what comparisons are for.
     """
-    comparisons = tuple(compare(runs[0], other, limits) for other in runs[1:])
+    comparisons = tuple(compare(runs[0], other, limits, runs_each=runs_each) for other in runs[1:])
     for one in comparisons:
         builds = of_build(one.differences)
         _refuse(one.base, one.new, [other for other in one.differences if other not in builds], allowed)

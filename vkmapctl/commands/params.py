@@ -78,8 +78,16 @@ def _metric(text: str) -> str:
     return text
 
 
+def _environment(text: str) -> tuple[str, str | None]:
+    name, equals, value = text.partition("=")
+    if not equals or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or "\0" in value:
+        raise ValueError(f"'{text}' is not NAME=VALUE, nor NAME= for a variable that is not to be there")
+    return name, value or None
+
+
 DURATION = Parsed("duration", partial(units.parse_duration, zero=False))
 SPAN = Parsed("duration", units.parse_duration)
 SHARE = Parsed("share", _share)
 REQUIREMENT = Parsed("requirement", _requirement)
 METRIC = Parsed("metric", _metric)
+ENVIRONMENT = Parsed("environment", _environment)

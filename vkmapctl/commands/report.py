@@ -143,9 +143,11 @@ def compare(
     if not others and not news and not side_by_side:
         raise UsageProblem(f"{base} holds one device: nothing to compare", "name a second run: report compare BASE NEW")
     limits = Limits(threshold, absolute * 1e9, tail_threshold, metrics)
+    runs_each = 1
     if news:
+        runs_each = min(len(runs), len(news))
         runs = [comparing.pooled(runs, allow), comparing.pooled([comparing.load_run(path) for path in news], allow)]
-    found = comparing.compared(runs, limits, gate, allow)
+    found = comparing.compared(runs, limits, gate, allow, runs_each=runs_each)
     view = [*tables.compare_view(found)] if found.comparisons else []
     view += [*tables.devices_view(side_by_side)] if side_by_side else []
     if output:

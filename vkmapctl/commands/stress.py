@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from vkmapctl import __version__
+from vkmapctl.commands import params
 from vkmapctl.commands.options import (
     common_options,
     gate_options,
@@ -16,6 +17,7 @@ from vkmapctl.commands.options import (
 )
 from vkmapctl.commands.output import command_line, conclude, junit_of, kept, show_plots, sink_of
 from vkmapctl.commands.params import Command, Parsed
+from vkmapctl.errors import UsageProblem
 from vkmapctl.plans.options import FLAGS, KEYS, Option
 
 
@@ -75,6 +77,14 @@ def typed(context: click.Context) -> dict[str, list[Any]]:
     show_default=True,
     help="Measure all rows so often, each time in a fresh process of the driver: figures that can be compared.",
 )
+@click.option(
+    "--versus",
+    type=params.ENVIRONMENT,
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="Measure each row also with this variable changed (NAME=: without it), by a second process in turns with the "
+    "first, and show the ratio. Repeatable: all of them together are the one other side.",
+)
 @gate_options
 @timeout_option
 @layer_options
@@ -91,6 +101,7 @@ def stress(
     inject: str | None,
     together: bool,
     repeat: int,
+    versus: tuple[tuple[str, str | None], ...],
     plot: bool,
     validate: bool,
     device: str | None,
@@ -103,6 +114,7 @@ def stress(
     """
     from vkmapctl.commands.progress import watcher
     from vkmapctl.plans import workload_file
+    from vkmapctl.plans.gates import VERSUS
     from vkmapctl.stress import Stress
 
     output = {name: value for name, value in others.items() if name not in KEYS}
@@ -110,6 +122,8 @@ def stress(
     thresholds = asked.pop("fail_if", [])
     wanted = workload_file.load(workload or "quick", asked)
     junit_sink, junit = junit_of(output)
+    if not versus and any(one.metric in VERSUS for one in thresholds):
+        raise UsageProblem("--fail-if versus judges what --versus measures, which is not asked for")
     sink = sink_of(output)
     with kept(output, sink, junit) as keeper:
         run = Stress(
@@ -127,6 +141,7 @@ def stress(
             version=__version__,
             together=together,
             repeat=repeat,
+            versus=dict(versus),
         ).run()
     junit(run)
     code = conclude(run, output, sink, junit_sink)

@@ -27,9 +27,17 @@ class Calibrate(Data, frozen=True, tag=True):
 
 
 class Measure(Data, frozen=True, tag=True):
-    """Asks for a group of jobs; job i goes to slot i. Answered by Round after each round, then by Measured."""
+    """Asks for a group of jobs; job i goes to slot i. Answered by Round after each round, then by Measured.
+
+    in_turns: another process measures too; each round but the first waits for a Go.
+    """
 
     jobs: tuple[Job, ...]
+    in_turns: bool = False
+
+
+class Go(Data, frozen=True, tag=True):
+    """The next round of jobs that are measured in turns: answered by Round, or after the last by Measured."""
 
 
 class Try(Data, frozen=True, tag=True):
@@ -44,7 +52,7 @@ class Finish(Data, frozen=True, tag=True):
     """Asks to destroy everything that is open: answered by Finished."""
 
 
-Request = Prove | AskPointer | Calibrate | Measure | Try | Finish
+Request = Prove | AskPointer | Calibrate | Measure | Go | Try | Finish
 
 
 class LeftOut(Data, frozen=True):

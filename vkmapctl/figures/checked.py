@@ -122,7 +122,9 @@ def _left(checks: dict[str, list[CheckRow]]) -> Iterable[Left]:
 
 def _headline(report: VerifyReport, device: Device, checks: dict[str, list[CheckRow]], passes: int) -> tuple[str, bool]:
     """One sentence, and whether it is good news."""
-    name = device.name + (" with placed maps emulated" if device.placed.emulated else "")
+    made = ["placed maps emulated"] * device.placed.emulated
+    made += [f"the fault {report.injected} injected"] * bool(report.injected)
+    name = device.name + (f" with {' and '.join(made)}" if made else "")
     statuses = {one: {row.status for row in rows} for one, rows in checks.items()}
     ran = [one for one, found in statuses.items() if not found <= {*LEFT_OUT}]
     broken = [one for one in ran if not statuses[one].isdisjoint(BROKEN)]

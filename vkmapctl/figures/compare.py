@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 from msgspec.structs import replace
 
 from vkmapctl.figures import stats, trust
-from vkmapctl.figures.pooling import pooled, repeats_of
+from vkmapctl.figures.pooling import as_one, pooled, repeats_of
 from vkmapctl.model import bins
 from vkmapctl.model.base import Data, Note
 from vkmapctl.model.case import EFFORT
@@ -178,13 +178,13 @@ METRICS = (
 )
 
 
-def compare(base: tuple[str, Run], new: tuple[str, Run], limits: Limits) -> Comparison:
-    """Every row of BASE beside its like in NEW. The strings name the runs."""
+def compare(base: tuple[str, Run], new: tuple[str, Run], limits: Limits, *, runs_each: int = 1) -> Comparison:
+    """Every row of BASE beside its like in NEW. The strings name the runs. runs_each: how many each is pooled of."""
     matched, added = match(base[1], new[1])
     settings = [difference for row, other in matched if other for difference in _settings(row, other)]
     runs = (base[1], new[1])
     doubt = _Doubt(
-        busy=any(note.code in BUSY for run in runs for note in run.warnings),
+        busy=runs_each < 2 and any(note.code in BUSY for run in runs for note in run.warnings),
         step_ns=max((run.floor.timer_step_ns for run in runs if run.floor), default=0.0),
     )
     return Comparison(
@@ -203,12 +203,18 @@ def compare(base: tuple[str, Run], new: tuple[str, Run], limits: Limits) -> Comp
 
 
 def pooled_run(runs: Sequence[Run]) -> Run:
-    """Several runs of one build as one: each row of the first with its like of the others, and all their warnings."""
+    """Several runs of one build as one: each row of the first with its like of the others, and all their warnings.
+
+    What a run found counts once, however many processes it had: from run to run the machine changes too, and the
+    highest level that varies is what has to be repeated.
+    """
     first = runs[0]
-    alike = [[row] for row in first.results]
+    if len(runs) == 1:
+        return first
+    alike = [[as_one(row)] for row in first.results]
     for run in runs[1:]:
         for found, (_, other) in zip(alike, match(first, run)[0], strict=True):
-            found += [other] if other else []
+            found += [as_one(other)] if other else []
     notes = dict.fromkeys(note for run in runs for note in run.warnings)
     return replace(first, results=tuple(pooled(rows) for rows in alike), warnings=tuple(notes))
 
@@ -237,7 +243,7 @@ def match(base: Run, new: Run) -> tuple[list[tuple[Row, Row | None]], list[Row]]
 
 
 class _Doubt(NamedTuple):
-    """What makes the figures of two runs less sure. busy: one of the machines was; step_ns: of the coarser clock."""
+    """What makes figures less sure. busy: the machine of a single run was; step_ns: of the coarser clock."""
 
     busy: bool
     step_ns: float
@@ -303,16 +309,19 @@ def _half_width(
     A t interval of the processes' figures (Kalibera and Jones, Rigorous Benchmarking in Reasonable Time, ISMM 2013:
     what varies between executions has to be repeated at that level, and their means hold all that varies below it),
     of logarithms, since figures are compared by ratio. Where fewer than two degrees of freedom are left, the scatter
-    is not measured but taken to be ASSUMED, and a run to be no steadier than its rounds. To that the percentiles' own
-    intervals are added, which hold the steps of clock and histogram.
+    is not measured but taken to be ASSUMED, and a run to be no steadier than its rounds. On a busy machine all of a
+    run is off by something that its own processes share: ASSUMED_BUSY, unless runs were repeated too. To that the
+    percentiles' own intervals are added, with half a step of the clock, and the histogram's bins in them.
     """
     counts = [len(values) for _, values in (base, new)]
     degrees = sum(counts) - 2
+    session = ASSUMED_BUSY**2 if doubt.busy else 0.0
     if degrees >= LEAST_DEGREES:
         variance = stats.pooled_variance(base[1], new[1])
         between = stats.student(degrees) ** 2 * sum(variance / count for count in counts)
+        between += stats.student(ASSUMED_DEGREES) ** 2 * 2 * session
     else:
-        assumed = (ASSUMED_BUSY if doubt.busy else ASSUMED) ** 2
+        assumed = ASSUMED**2 + session
         rows = (base[0], new[0])
         if metric.interval is None and any(len(row.rounds_ns_per_pair) < stats.LEAST_ROUNDS for row in rows):
             return None

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from vkmapctl import units
-from vkmapctl.figures import allocating
+from vkmapctl.figures import allocating, versus
 from vkmapctl.figures.waiting import round_trips, waits
 from vkmapctl.model.case import labels, memory_label
 from vkmapctl.model.measured import Row
@@ -212,6 +212,19 @@ def sharing(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
     return [(one, row) for one, row in pairs if one]
 
 
+def sides(rows: Sequence[Row]) -> list[str]:
+    """Whether the other side of a run with --versus is slower, row by row."""
+    lines = []
+    for row in rows:
+        if row.versus and row.versus.ratio:
+            middle, low, high = row.versus.ratio
+            verdict = versus.verdict(row.versus.ratio)
+            lines.append(
+                f"{row.job}: the other side takes {middle:.3f} times as long ({low:.3f} to {high:.3f}): {verdict}"
+            )
+    return lines
+
+
 def findings(rows: Sequence[Row]) -> list[str]:
     """Every line that a run's figures justify."""
     return [
@@ -222,4 +235,5 @@ def findings(rows: Sequence[Row]) -> list[str]:
         *page_costs(rows),
         *waits(rows),
         *round_trips(rows),
+        *sides(rows),
     ]

@@ -7,8 +7,8 @@ from statistics import fmean, median, stdev
 
 from msgspec.structs import replace
 
-from vkmapctl.figures import outcomes, stats
-from vkmapctl.model.measured import FirstTouch, Histogram, Latency, Repeat, Row, TouchRate
+from vkmapctl.figures import outcomes, stats, versus
+from vkmapctl.model.measured import FirstTouch, GpuWork, Histogram, Latency, Repeat, Row, TouchRate, Versus
 
 
 def repeats_of(row: Row) -> tuple[Repeat, ...]:
@@ -32,6 +32,27 @@ def repeat_of(row: Row) -> Repeat:
 def per_pair(row: Row) -> float | None:
     """ns of the median round, which a round that something disturbed does not move."""
     return median(row.rounds_ns_per_pair) if len(row.rounds_ns_per_pair) >= stats.LEAST_ROUNDS else row.ns_per_pair
+
+
+def as_one(row: Row) -> Row:
+    """The row with its processes' figures as one: their geometric means."""
+    found = repeats_of(row)
+
+    def by_call(name: str) -> dict[str, float]:
+        tables = [getattr(one, name) for one in found]
+        return {call: stats.middle([one[call] for one in tables if call in one]) for call in tables[0]}
+
+    one = Repeat(
+        ns_per_pair=_middle(one.ns_per_pair for one in found),
+        p50_ns=by_call("p50_ns"),
+        p99_ns=by_call("p99_ns"),
+        p999_ns=by_call("p999_ns"),
+        touch_bytes_per_second=TouchRate(
+            _middle(one.touch_bytes_per_second.write for one in found),
+            _middle(one.touch_bytes_per_second.read for one in found),
+        ),
+    )
+    return replace(row, repeats=(one,))
 
 
 def scatter(row: Row) -> float | None:
@@ -80,18 +101,27 @@ def pooled(rows: Sequence[Row]) -> Row:
         reason=told.reason,
         cause=told.cause,
         repeats=repeats,
+        gpu=_gpu([row.gpu for row in rows if row.gpu]),
+        versus=_versus([row.versus for row in rows if row.versus]),
     )
 
 
 def with_ratios(rows: Sequence[Row]) -> tuple[Row, ...]:
-    """Rows of one group, each with the ratio of its rounds to those of the same through v1, where that is there."""
-    bases = {row.identity(but=("api",)): row.rounds_ns_per_pair for row in rows if row.api == "v1"}
-    found = []
-    for row in rows:
-        base = bases.get(row.identity(but=("api",)))
-        ratio = stats.ratio_interval(row.rounds_ns_per_pair, base) if base and row.api != "v1" else None
-        found.append(replace(row, ratio_to_v1=ratio))
-    return tuple(found)
+    """Rows of one group, each with the ratios of its rounds to those of the same through v1, and of an idle device."""
+    return tuple(
+        replace(row, ratio_to_v1=_ratio(row, rows, "api", "v1"), ratio_to_idle=_ratio(row, rows, "gpu_load", "none"))
+        for row in rows
+    )
+
+
+def _ratio(row: Row, rows: Sequence[Row], aspect: str, usual: str) -> tuple[float, float, float] | None:
+    """To the row that is as usual in one aspect and in all else the same; None for that one itself."""
+    if getattr(row, aspect) == usual:
+        return None
+    alike = row.identity(but=(aspect,))
+    bases = (one for one in rows if getattr(one, aspect) == usual and one.identity(but=(aspect,)) == alike)
+    base = next(bases, None)
+    return stats.ratio_interval(row.rounds_ns_per_pair, base.rounds_ns_per_pair) if base else None
 
 
 def _latency(parts: Iterable[Latency | None]) -> Latency | None:
@@ -119,11 +149,28 @@ def _first_touch(parts: Sequence[FirstTouch]) -> FirstTouch | None:
     return FirstTouch(**{name: sum(getattr(one, name) for one in parts) for name in FirstTouch.__struct_fields__})
 
 
+def _gpu(parts: Sequence[GpuWork]) -> GpuWork | None:
+    if not parts:
+        return None
+    each = _weighted([(one.submission_ns, one.submissions) for one in parts]) or 0.0
+    submissions, moved, gaps = (sum(getattr(one, name) for one in parts) for name in ("submissions", "bytes", "gaps"))
+    return GpuWork(submissions, each, moved, gaps)
+
+
+def _versus(parts: Sequence[Versus]) -> Versus | None:
+    return versus.pooled(parts) if parts else None
+
+
 def _added(parts: Iterable[dict[str, int]]) -> dict[str, int]:
     total: Counter[str] = Counter()
     for one in parts:
         total.update(one)
     return dict(total)
+
+
+def _middle(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value]
+    return stats.middle(known) if known else None
 
 
 def _mean(values: Iterable[float | None]) -> float | None:

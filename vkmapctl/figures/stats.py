@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from statistics import fmean, median
+from statistics import fmean, median, stdev
 
 from vkmapctl.model import bins
 from vkmapctl.model.measured import Bins, Histogram, Latency
@@ -16,6 +16,7 @@ _STUDENT = (
     12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
     2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
 )  # fmt: skip
+MOST_EXACT = 100  # values whose median has an exact interval
 _QUARTILES = 1.349  # between those of a normal distribution, in standard deviations
 
 
@@ -82,10 +83,18 @@ def ratio_interval(values: Sequence[float], base: Sequence[float]) -> tuple[floa
     n = len(ratios)
     if n < 6:
         return None
+    k = _rank(n)
+    return median(ratios), ratios[k], ratios[n - 1 - k]
+
+
+def _rank(n: int) -> int:
+    """How many of n sorted values lie beyond either end of the interval of their median: exact, or for many normal."""
+    if n > MOST_EXACT:
+        return math.floor((n - 1.96 * math.sqrt(n)) / 2) - 1
     k = 0
     while 1 - 2 * _binomial_below(k + 2, n) >= 0.95:
         k += 1
-    return median(ratios), ratios[k], ratios[n - 1 - k]
+    return k
 
 
 def _binomial_below(k: int, n: int) -> float:
@@ -111,6 +120,13 @@ def pooled_variance(base: Sequence[float], new: Sequence[float]) -> float:
         center = fmean(logs)
         squares += sum((one - center) ** 2 for one in logs)
     return squares / (len(base) + len(new) - 2)
+
+
+def process_interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """Geometric mean of what processes found, with Student's interval of 95 % of their logarithms."""
+    logs = [math.log(value) for value in values]
+    center, half = fmean(logs), student(len(logs) - 1) * stdev(logs) / math.sqrt(len(logs))
+    return math.exp(center), math.exp(center - half), math.exp(center + half)
 
 
 def rounds_variance(rounds: Sequence[float]) -> float:

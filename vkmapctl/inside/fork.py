@@ -17,6 +17,7 @@ EXIT = "exit"  # the last call of a process that ends as it should
 BROKEN = 70  # exit status of a process that could not even report its error
 PARENTS_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # to end a run is the parent's to do
 _LENGTH = 4  # bytes that say how long a message is
+_requests: set[int] = set()  # the parent's ends of the pipes to its processes; no other must hold them open
 
 
 class Channel:
@@ -58,6 +59,7 @@ class Channel:
     def close_write(self) -> None:
         """The other side's requests end here."""
         if self._write_fd >= 0:
+            _requests.discard(self._write_fd)
             os.close(self._write_fd)
             self._write_fd = -1
 
@@ -87,13 +89,14 @@ def start(serve: Callable[[Channel], None]) -> Started:
             current_call.write_to(calls)
             os.dup2(output[1], 1)
             os.dup2(output[1], 2)
-            for fd in (requests[1], replies[0], *output):
+            for fd in (requests[1], replies[0], *output, *_requests):
                 os.close(fd)
             _live(serve, Channel(requests[0], replies[1]), parent)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
     for fd in (requests[0], replies[1], output[1]):
         os.close(fd)
+    _requests.add(requests[1])
     return Started(pid, Channel(replies[0], requests[1]), output[0], calls)
 
 

@@ -44,6 +44,15 @@ class Document(Data, frozen=True, kw_only=True, tag_field="kind"):
     warnings: tuple[Note, ...] = ()
 
 
+class OtherSide(Data, frozen=True):
+    """The other process of a run with --versus. environment: what it has of its own, as `NAME=VALUE` or `NAME=`."""
+
+    environment: tuple[str, ...]
+    loader: str = ""
+    layers: tuple[str, ...] = ()
+    devices: tuple[Device, ...] = ()
+
+
 class Run(Document, frozen=True, kw_only=True, tag="stress"):
     """A stress run."""
 
@@ -51,6 +60,7 @@ class Run(Document, frozen=True, kw_only=True, tag="stress"):
     workload: Workload
     floor: Floor | None = None
     results: tuple[Row, ...] = ()
+    versus: OtherSide | None = None
 
 
 class ProbeReport(Document, frozen=True, kw_only=True, tag="probe"):

@@ -169,6 +169,23 @@ class Repeat(Data, frozen=True):
     ratio_to_idle: float | None = None
 
 
+class Versus(Data, frozen=True):
+    """A row beside the same of another driver's process, which measured in turns with it: the other over this one.
+
+    All by metric: `ns_per_pair`, and p50 of each call as `map.p50`. ratios: with an interval of 95 % (ratio, low,
+    high). rounds: the ratio of each pair of rounds. processes: the median of these of each pair of processes.
+    """
+
+    ratios: dict[str, tuple[float, float, float]] = msgspec.field(default_factory=dict)
+    rounds: dict[str, tuple[float, ...]] = msgspec.field(default_factory=dict)
+    processes: tuple[dict[str, float], ...] = ()
+
+    @property
+    def ratio(self) -> tuple[float, float, float] | None:
+        """That of a pair's time, or where that says nothing, of the first call's p50; None where there are too few."""
+        return self.ratios.get("ns_per_pair") or next(iter(self.ratios.values()), None)
+
+
 class Row(Case, frozen=True, kw_only=True):
     """One job's result.
 
@@ -178,7 +195,7 @@ class Row(Case, frozen=True, kw_only=True):
     was due to its end. write_way: how the pattern of `--touch write` or `verify` was stored, chosen by measuring, empty
     where none was. first_touch_ns_per_page: of a job that writes one byte of each page. reason: the cause, or the
     refusal, in words. repeats: what each process found, of a row that several have measured; the other figures are
-    those of all of them together.
+    those of all of them together. versus: beside another driver's process.
     """
 
     job: str
@@ -207,6 +224,7 @@ class Row(Case, frozen=True, kw_only=True):
     ratio_to_idle: tuple[float, float, float] | None = None
     gpu: GpuWork | None = None
     repeats: tuple[Repeat, ...] = ()
+    versus: Versus | None = None
 
     def latency(self, call: str) -> Latency | None:
         """Of one of TIMED; None where it was not timed."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from vkmapctl import units
 from vkmapctl.model.base import Data
 from vkmapctl.model.device import Device, Probe
+from vkmapctl.model.loop import CALLS
 from vkmapctl.model.measured import TIMED, Row
 
 _COMPARE = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
@@ -29,6 +30,7 @@ _NEEDS = {
     "range-placed": "memoryMapPlaced",
     "reserve": "a placed map to reserve after",
 }
+VERSUS = ("versus", *(f"versus.{call}.p50" for call in CALLS))  # ratios, which have an interval
 REQUIREMENTS = ("map2", "core14", "placed", "range-placed", "reserve", "api>=1.4")
 
 
@@ -45,7 +47,7 @@ def metrics() -> list[str]:
     """Every name that --fail-if knows."""
     latencies = [f"{call}.{name}" for call in TIMED for name in _PERCENTILES]
     others = ("ns_per_pair", "pairs_per_second", "write", "read", "ratio_to_idle", "mismatches", "errors")
-    return [*latencies, *others]
+    return [*latencies, *others, *VERSUS]
 
 
 def parse_threshold(text: str) -> Threshold:
@@ -81,7 +83,10 @@ def value_of(metric: str, row: Row) -> float | None:
     """The metric in a row, None where the row does not have it."""
     call, _, name = metric.partition(".")
     value: float | None
-    if name:
+    if metric in VERSUS:
+        ratio = _ratio_of(metric, row)
+        value = ratio[0] if ratio else None
+    elif name:
         distribution = row.latency(call)
         value = None if distribution is None else getattr(distribution, _PERCENTILES[name])
     elif metric in ("write", "read"):
@@ -97,11 +102,14 @@ def value_of(metric: str, row: Row) -> float | None:
 
 def missed(thresholds: Iterable[Threshold], rows: Iterable[Row]) -> list[str]:
     """A line for each row and threshold that was missed or that could not be judged."""
-    lines = []
+    lines: list[str] = []
     rows = list(rows)
     loaded = any(row.gpu_load != "none" for row in rows)
     for row in rows:
         for threshold in thresholds:
+            if threshold.metric in VERSUS:
+                lines += _missed_ratio(threshold, row)
+                continue
             if threshold.metric == "ratio_to_idle" and loaded and row.gpu_load == "none":
                 continue  # it is what the others are measured against
             value = value_of(threshold.metric, row)
@@ -112,8 +120,32 @@ def missed(thresholds: Iterable[Threshold], rows: Iterable[Row]) -> list[str]:
     return lines
 
 
+def _missed_ratio(threshold: Threshold, row: Row) -> Iterable[str]:
+    """A ratio is judged by its interval, all of which has to be on one side of the limit."""
+    ratio = _ratio_of(threshold.metric, row)
+    if not ratio:
+        yield f"{row.job}: {threshold.metric} could not be judged: {_why_not(threshold, row)}"
+        return
+    middle, low, high = ratio
+    beyond = [_COMPARE[threshold.comparison](end, threshold.limit) for end in (low, high)]
+    if all(beyond):
+        yield f"{row.job}: {threshold.text}: it is {middle:.3f} ({low:.3f} to {high:.3f})"
+    elif any(beyond):
+        interval = f"{low:.3f} to {high:.3f}"
+        yield f"{row.job}: {threshold.metric} could not be judged: its interval, {interval}, holds the limit"
+
+
+def _ratio_of(metric: str, row: Row) -> tuple[float, float, float] | None:
+    _, _, which = metric.partition(".")
+    if row.versus is None:
+        return None
+    return row.versus.ratios.get(which) if which else row.versus.ratio
+
+
 def _why_not(threshold: Threshold, row: Row) -> str:
     call, _, name = threshold.metric.partition(".")
+    if call == "versus":
+        return "too few rounds" if row.versus else "only --versus gives it"
     if call == "response":
         return "only --rate gives it"
     if name and row.status == "ok" and row.latency(call) is None:

@@ -62,6 +62,7 @@ FIGURES = (
     Figure("processes", "processes", lambda row: len(repeats_of(row)), str, "1", spare=True),
     Figure("apart", "process_scatter", scatter, "{:.1%}".format, NONE),
     Figure("to v1", "ratio_to_v1", lambda row: row.ratio_to_v1, _ratio, NONE, folds=True),
+    Figure("versus", "versus", lambda row: row.versus and row.versus.ratio, _ratio, NONE, folds=True),
     Figure("to idle", "ratio_to_idle", lambda row: row.ratio_to_idle, _ratio, NONE, folds=True),
     Figure("GPU", "gpu_bytes_per_second", lambda row: row.gpu and row.gpu.bytes_per_second, units.bandwidth, NONE),
     Figure("write", "write_bytes_per_second", lambda row: row.touch_bytes_per_second.write, units.bandwidth, NONE),

@@ -65,7 +65,7 @@ def _limits_of(pairs: Iterable[Pair]) -> Iterable[Element]:
     for repeats, metrics in found.items():
         told = ", ".join(f"{_from_to(values)} of {metric}" for metric, values in metrics.items())
         if max(repeats) == 1:
-            yield Text(f"  one run each: cannot tell less than {told}; --repeat 5 of stress can", style="yellow")
+            yield Text(f"  one run each: cannot tell less than {told}; --repeat or --versus can", style="yellow")
         else:
             yield Text(f"  {repeats[0]} and {repeats[1]} runs: cannot tell less than {told}")
 

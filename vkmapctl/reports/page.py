@@ -110,7 +110,7 @@ def page_view(page: Page, *, verbose: bool) -> Iterable[Element]:
     for part in page.parts:
         yield Text(f"\n{part.title}", style="bold")
         for line in part.about:
-            yield Text(f"  {line}", style="yellow" * line.startswith("emulated"))
+            yield Block(Text(line, style="yellow" * line.startswith("emulated")))
         for section in part.sections:
             yield from _section_view(section)
         for sheet in part.details:

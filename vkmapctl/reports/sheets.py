@@ -16,7 +16,7 @@ from vkmapctl.reports.columns import FIGURES, distributions
 
 _ASKED = tuple(name for name in Case.__struct_fields__ if name != "memory_flags")
 _ABOUT = ("started", "device_name", "driver_name", "driver_info", "job", *_ASKED, "memory_flags")
-_RATIOS = ("ratio_to_v1", "ratio_to_idle")  # each with its interval
+_RATIOS = ("ratio_to_v1", "ratio_to_idle", "versus")  # each with its interval
 _PARTS = (*(f"{name}_{end}" for name in _RATIOS for end in ("low", "high")), "minor_faults", "major_faults")
 _COUNTS = ("seconds", "verified_bytes", "mismatches", "missed_cycles", "write_way")
 _LATENCY_KEYS = ("count", "min_ns", "mean_ns", "p50_ns", "p90_ns", "p99_ns", "p999_ns", "max_ns")
@@ -66,9 +66,9 @@ def _rows(run: Run) -> Iterator[tuple[list[object], Row]]:
 
 
 def _figures(row: Row) -> Line:
-    ratios = {name: getattr(row, name) or (None, None, None) for name in _RATIOS}
+    ratios = {one.key: one.value(row) or (None, None, None) for one in FIGURES if one.key in _RATIOS}
     yield from (ratios[one.key][0] if one.key in ratios else one.value(row) for one in FIGURES)
-    yield from (end for _, *ends in ratios.values() for end in ends)
+    yield from (end for name in _RATIOS for end in ratios[name][1:])
     yield from (row.page_faults.get("minor"), row.page_faults.get("major"))
     yield from (getattr(row, name) for name in _COUNTS)
     for latency in (row.latency(call) for call in TIMED):

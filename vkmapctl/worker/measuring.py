@@ -34,6 +34,7 @@ from vkmapctl.worker.pressure import pressed
 from vkmapctl.worker.round_trips import prepared
 
 ROUNDS = 10
+ROUNDS_IN_TURNS = 400  # of two processes: of a duration of 2 s each is shorter than what a scheduler lets run at once
 MAPPINGS_SLACK = 64  # a driver's own pools and caches
 FLOOR_NS = 60_000_000
 MOST_GAPS = 0.1  # of a load's submissions, before its device counts as idle at times
@@ -76,7 +77,7 @@ class Measuring:
             run_threads([program], self.clock, results, kind, {"ns": FLOOR_NS})
         return Calibrated(self.clock.name, reads, self.clock.step())
 
-    def measure(self, jobs: Sequence[Job]) -> Measured:
+    def measure(self, jobs: Sequence[Job], *, in_turns: bool = False) -> Measured:
         """Allocates once for the group, then runs its jobs in turns: check, warm-up, rounds of rate and latency."""
         self._device(jobs[0].device)
         mappings = len(areas())
@@ -92,7 +93,7 @@ class Measuring:
                 turn.run(self.clock, Pass.CHECK, {"iterations": 1})
                 if turn.job.warmup_seconds:
                     turn.run(self.clock, Pass.RATE, {"ns": int(turn.job.warmup_seconds * 1e9)}, discard=True)
-            self._rounds(turns)
+            self._rounds(turns, in_turns=in_turns)
             beside = trampled(self._ranges)
             tramples = Cause("tramples", text=beside) if beside else None
             found = tuple(turn.cause() or tramples for turn in turns)
@@ -115,17 +116,21 @@ class Measuring:
                 found += [layers.note(layer) for layer in layers.in_path(self._layers, areas(), addresses)]
         return found
 
-    def _rounds(self, turns: "list[Turn]") -> None:
+    def _rounds(self, turns: "list[Turn]", *, in_turns: bool) -> None:
         """Each round gives every job a rate slice and a latency slice; the order rotates so that drift is shared."""
         job = turns[0].job
-        rounds = rounds_of(job)
+        loaded = any(turn.job.gpu_load != "none" for turn in turns)  # a load takes its time to begin and to end
+        rounds = rounds_of(job, ROUNDS_IN_TURNS if in_turns and not loaded else ROUNDS)
         kinds = (Pass.LATENCY,) if job.rate else (Pass.RATE, Pass.LATENCY)
         budget_ns = int(job.duration_seconds * 1e9 * len(turns))
         for turn in turns:
             turn.beside_ns = 0
-        begin = self.clock.ns()
+        spent_ns = 0
         leaks = Leaks()
         for number in range(rounds):
+            if in_turns and number and not self._may_go_on():
+                return
+            begin = self.clock.ns()
             order = turns[number % len(turns) :] + turns[: number % len(turns)]
             for kind in kinds:
                 for turn in order:
@@ -133,14 +138,20 @@ class Measuring:
             usage = process_usage() if job.period_seconds else {}
             leaked = leaks.after_round(usage)
             nanoseconds = tuple(turn.latest_ns_per_pair() for turn in turns)
+            spent_ns += self.clock.ns() - begin
             self.channel.send(pack(Round(nanoseconds, number + 1, rounds, usage, leaked)))
             if leaked:
                 return
             stopped = any(turn.results.control.stop for turn in turns)
-            spent = self.clock.ns() - begin - sum(turn.beside_ns for turn in turns)
+            spent = spent_ns - sum(turn.beside_ns for turn in turns)
             out_of_time = job.iterations is None and spent > budget_ns
             if stopped or out_of_time or all(turn.ended for turn in turns):
                 return
+
+    def _may_go_on(self) -> bool:
+        """Waits for a Go; False where the parent is gone, or wants no more."""
+        at("")  # no call of the driver's is under way
+        return next(self.channel.requests(), None) is not None
 
     def _programs(self, jobs: Sequence[Job], held: ExitStack) -> list[tuple[list[native.Program], Load | None]]:
         """Each job's programs, one a thread, and its load; all over the same allocations and addresses."""
@@ -293,13 +304,13 @@ def run_threads(
         raise Unsupported(f"{len(programs)} threads cannot be started here: {error}", limit) from None
 
 
-def rounds_of(job: Job) -> int:
+def rounds_of(job: Job, most: int = ROUNDS) -> int:
     """Rounds of a group. Paced cycles have one, since what is still due when a round ends would not be counted."""
     if job.period_seconds and job.iterations is None:
         return max(1, round(job.duration_seconds / job.period_seconds))
     if job.rate:
         return 1
-    return ROUNDS if job.iterations is None else min(ROUNDS, job.iterations)
+    return most if job.iterations is None else min(ROUNDS, job.iterations)
 
 
 def _limits(job: Job, kinds: int, rounds: int, number: int) -> dict[str, int]:

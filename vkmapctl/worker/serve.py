@@ -37,8 +37,8 @@ class MeasuringServer(Server):
         match request_of(request):
             case Calibrate():
                 self.channel.send(pack(self.measuring.calibrate()))
-            case Measure(jobs):
-                self.reply(pack(self.measuring.measure(jobs)))
+            case Measure(jobs, in_turns):
+                self.reply(pack(self.measuring.measure(jobs, in_turns=in_turns)))
             case Try(check, device, memory_type):
                 self.reply(pack(self.try_check(check, device, memory_type)))
             case _:
