@@ -29,7 +29,7 @@ from vkmapctl.model.documents import OtherSide, Run
 from vkmapctl.model.measured import Row
 from vkmapctl.model.workload import Job, Plan, Workload
 from vkmapctl.native import Results
-from vkmapctl.plans import patience, workload
+from vkmapctl.plans import judging, patience, workload
 from vkmapctl.plans.gates import Threshold, missed, parse_threshold
 from vkmapctl.plans.selectors import choose, same_gpu_notes, twins
 from vkmapctl.runner import VALIDATION, Group, Runner, Watcher, share, slots_for, validation_notes
@@ -74,6 +74,10 @@ class Stress:
             raise UsageProblem("--together excludes --pressure: devices may share what each of them would fill")
         if versus and (together or any(part.pressure for part in wanted.parts())):
             raise UsageProblem("--versus excludes --together and --pressure: it has two processes already")
+        judging.refuse(thresholds, wanted.parts(), versus=bool(versus))
+        for part in wanted.parts():
+            conditions = [parse_threshold(text) for text in part.fail_if]
+            judging.refuse(conditions, [part], part.name or wanted.name, versus=bool(versus))
         self._wanted, self._selector, self._thresholds = wanted, selector, thresholds
         self._requirements, self._expected_driver = requirements, expected_driver
         self._timeout, self._layer, self._save, self._together = timeout, layer, save, together

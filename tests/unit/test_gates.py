@@ -116,6 +116,35 @@ def test_a_threshold_without_a_value_never_passes(condition, row):
     assert "could not be judged" in line
 
 
+def test_rows_that_do_not_do_what_a_threshold_is_about_are_left_out_where_others_do_it():
+    writes = a_row(job="writes", touch="write", touch_bytes_per_second=TouchRate(write=1e9))
+    reads = a_row(job="reads", touch="read", touch_bytes_per_second=TouchRate(read=1e9))
+    frees = a_row(job="frees", calls={"free": a_latency(p99_ns=5e6)})
+    assert gates.missed([gates.parse_threshold("write<1MB/s")], [writes, reads]) == []
+    assert gates.missed([gates.parse_threshold("write<2GB/s")], [writes, reads]) == [
+        "writes: write<2GB/s: it is 1.00 GB/s"
+    ]
+    assert gates.missed([gates.parse_threshold("free.p99>1ms")], [writes, frees]) == [
+        "frees: free.p99>1ms: it is 5.00 ms"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "row", "why"),
+    [
+        ("map.p999>1s", a_row(map=a_latency(p999_ns=None)), "too few samples"),
+        ("flush.p50>1s", a_row(touch="write"), "this row makes no such call as flush"),
+        ("write<1GB/s", a_row(), "this row writes nothing"),
+        ("write<1GB/s", a_row(touch="write"), "too few samples"),
+        ("ns_per_pair>1s", a_row(rate=5.0, ns_per_pair=None), "a row with --rate or --gap waits between its calls"),
+        ("map.p50>1s", a_row(map=None, status="not-run"), "the row ended as not-run"),
+    ],
+)
+def test_too_few_samples_is_said_only_where_more_would_help(text, row, why):
+    metric = gates.parse_threshold(text).metric
+    assert gates.missed([gates.parse_threshold(text)], [row]) == [f"{row.job}: {metric} could not be judged: {why}"]
+
+
 def test_each_row_is_judged_by_each_threshold():
     rows = [a_row(job="a", pairs_per_second=1.0), a_row(job="b", pairs_per_second=9.0), a_row(job="c", ns_per_pair=1e9)]
     conditions = [gates.parse_threshold("pairs_per_second<5"), gates.parse_threshold("ns_per_pair>1ms")]

@@ -17,7 +17,6 @@ from vkmapctl.commands.options import (
 )
 from vkmapctl.commands.output import command_line, conclude, junit_of, kept, show_plots, sink_of
 from vkmapctl.commands.params import Command, Parsed
-from vkmapctl.errors import UsageProblem
 from vkmapctl.plans.options import FLAGS, KEYS, Option
 
 
@@ -114,7 +113,6 @@ def stress(
     """
     from vkmapctl.commands.progress import watcher
     from vkmapctl.plans import workload_file
-    from vkmapctl.plans.gates import VERSUS
     from vkmapctl.stress import Stress
 
     output = {name: value for name, value in others.items() if name not in KEYS}
@@ -122,8 +120,6 @@ def stress(
     thresholds = asked.pop("fail_if", [])
     wanted = workload_file.load(workload or "quick", asked)
     junit_sink, junit = junit_of(output)
-    if not versus and any(one.metric in VERSUS for one in thresholds):
-        raise UsageProblem("--fail-if versus judges what --versus measures, which is not asked for")
     sink = sink_of(output)
     with kept(output, sink, junit) as keeper:
         run = Stress(

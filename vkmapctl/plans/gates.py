@@ -101,17 +101,20 @@ def value_of(metric: str, row: Row) -> float | None:
 
 
 def missed(thresholds: Iterable[Threshold], rows: Iterable[Row]) -> list[str]:
-    """A line for each row and threshold that was missed or that could not be judged."""
+    """A line for each row and threshold that was missed or that could not be judged.
+
+    A row that ended well and does nothing that a threshold is about is left out, where another row does it.
+    """
     lines: list[str] = []
-    rows = list(rows)
-    loaded = any(row.gpu_load != "none" for row in rows)
+    rows, thresholds = list(rows), list(thresholds)
+    apart = {metric for metric in {one.metric for one in thresholds} if not all(_lacks(metric, row) for row in rows)}
     for row in rows:
         for threshold in thresholds:
+            if threshold.metric in apart and _lacks(threshold.metric, row):
+                continue
             if threshold.metric in VERSUS:
                 lines += _missed_ratio(threshold, row)
                 continue
-            if threshold.metric == "ratio_to_idle" and loaded and row.gpu_load == "none":
-                continue  # it is what the others are measured against
             value = value_of(threshold.metric, row)
             if value is None:
                 lines.append(f"{row.job}: {threshold.metric} could not be judged: {_why_not(threshold, row)}")
@@ -143,16 +146,31 @@ def _ratio_of(metric: str, row: Row) -> tuple[float, float, float] | None:
 
 
 def _why_not(threshold: Threshold, row: Row) -> str:
-    call, _, name = threshold.metric.partition(".")
-    if call == "versus":
-        return "too few rounds" if row.versus else "only --versus gives it"
+    if row.status != "ok":
+        return f"the row ended as {row.status}"
+    return _lacks(threshold.metric, row) or ("too few rounds" if threshold.metric in VERSUS else "too few samples")
+
+
+def _lacks(metric: str, row: Row) -> str:
+    """What the row would have to do to have the metric, however long it took; empty where it does, or ended early."""
+    call, _, name = metric.removeprefix("versus.").partition(".")
+    if row.status != "ok":
+        return ""
+    if metric in VERSUS and row.versus is None:
+        return "only --versus gives it"
     if call == "response":
-        return "only --rate gives it"
-    if name and row.status == "ok" and row.latency(call) is None:
-        return f"this row makes no such call as {call}"
-    if call == "ratio_to_idle" and row.gpu_load == "none":
+        return "" if row.rate else "only --rate gives it"
+    if name:
+        return "" if row.latency(call) else f"this row makes no such call as {call}"
+    if metric == "ratio_to_idle" and row.gpu_load == "none":
         return "only a row with --gpu-load has it"
-    return "too few samples"
+    if metric in ("ns_per_pair", "ratio_to_idle") and row.waits:
+        return "a row with --rate or --gap waits between its calls"
+    if metric == "pairs_per_second" and row.rate:
+        return "a row with --rate goes no faster than it"
+    if metric in ("write", "read") and value_of(metric, row) is None and row.touch not in (metric, "verify"):
+        return "this row writes nothing" if metric == "write" else "this row reads nothing"
+    return ""
 
 
 def _shown(metric: str, value: float) -> str:
@@ -174,7 +192,7 @@ def missing(requirements: Iterable[str], expected_driver: str | None, probe: Pro
     device = probe.device
     if device is None:
         return [f"no facts about the device: {probe.reason}"]
-    lines = [line for text in requirements if (line := _lacks(text, device, probe))]
+    lines = [line for text in requirements if (line := _needed(text, device, probe))]
     if expected_driver and not driver_matches(device, expected_driver):
         lines.append(f"driver {expected_driver}: this is {device.driver_name} ({device.driver_id})")
     return lines
@@ -196,7 +214,7 @@ def driver_matches(device: Device, text: str) -> bool:
     return any(text.lower() in one.lower() for one in known)
 
 
-def _lacks(text: str, device: Device, probe: Probe) -> str | None:
+def _needed(text: str, device: Device, probe: Probe) -> str | None:
     placed = device.placed
     features = {
         "placed": ("memoryMapPlaced", placed.memory_map_placed),

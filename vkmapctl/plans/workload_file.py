@@ -17,7 +17,7 @@ from vkmapctl import units
 from vkmapctl.errors import UsageProblem
 from vkmapctl.model.script import AnyStep
 from vkmapctl.model.workload import Workload
-from vkmapctl.plans import script
+from vkmapctl.plans import judging, script
 from vkmapctl.plans.options import FLAGS, KEYS, OPTIONS, Option, nearest
 from vkmapctl.saved.reading import read_bytes
 from vkmapctl.text import LONGEST_NAME, clean
@@ -188,8 +188,8 @@ def _parts(asked: Asked, where: str) -> list[Workload]:
         if values is None:
             continue
         if option.name == "fail_if":
-            fixed[option.field] = tuple(condition.text for condition in values)
-        elif option.repeatable:
+            continue
+        if option.repeatable:
             fixed[option.field] = tuple(values)
         elif option.flag:
             swept[option.field] = values
@@ -201,7 +201,18 @@ def _parts(asked: Asked, where: str) -> list[Workload]:
     for part in parts:
         if part.steps:
             _walk(part, where)
-    return parts
+    return _judged(parts, asked.get("fail_if", ()), where)
+
+
+def _judged(parts: list[Workload], conditions: Sequence[Any], where: str) -> list[Workload]:
+    """The parts of a job, each with those of its conditions that can judge it. Raises UsageProblem where none can."""
+    judging.refuse(conditions, parts, where)
+    return [
+        msgspec.structs.replace(
+            part, fail_if=tuple(one.text for one in conditions if judging.can_judge(one.metric, part))
+        )
+        for part in parts
+    ]
 
 
 _OPS: dict[str, type] = {kind.__struct_config__.tag: kind for kind in AnyStep.__args__}
