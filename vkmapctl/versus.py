@@ -14,6 +14,7 @@ from vkmapctl.model.base import Note
 from vkmapctl.model.measured import Counted, Row
 from vkmapctl.model.workload import Job, Plan
 from vkmapctl.runner import Group, Runner
+from vkmapctl.text import clean
 
 WHERE = ("device", "memory_type", "memory_flags", "api")  # in which two drivers may answer the same question apart
 DIFFERS = "versus-differs"
@@ -23,7 +24,7 @@ OTHER = "the other side"
 
 def shown(environment: Mapping[str, str | None]) -> tuple[str, ...]:
     """As it is typed: `NAME=VALUE`, `NAME=` for one that is not to be there."""
-    return tuple(f"{name}={value or ''}" for name, value in environment.items())
+    return tuple(clean(f"{name}={value or ''}") for name, value in environment.items())
 
 
 @contextmanager

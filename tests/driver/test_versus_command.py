@@ -34,7 +34,7 @@ def test_a_row_has_the_ratio_of_the_other_side(tmp_path: Path) -> None:
     shown = vkmapctl("report", "show", str(path)).out
     assert "versus VK_LOADER_LAYERS_DISABLE=~implicit~ NOT_THERE=" in shown
     assert "64 KiB: the other side takes " in shown
-    for form, text in (("md", "versus"), ("csv", "versus_low"), ("html", "versus")):
+    for form, text in (("md", "- versus VK"), ("csv", "versus_low"), ("html", "versus VK_LOADER_LAYERS_DISABLE")):
         assert text in vkmapctl("report", "export", str(path), "--format", form).out
 
 

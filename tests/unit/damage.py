@@ -14,23 +14,28 @@ from vkmapctl.model.documents import (
     Answer,
     CheckRow,
     DoctorReport,
+    OtherSide,
     SelftestReport,
     Trial,
     VerifyReport,
     to_json,
 )
+from vkmapctl.model.measured import Repeat, Versus
 
 _FAILED = a_row(api="v1", status="failed", reason="VK_ERROR_MEMORY_MAP_FAILED in map (step 0)")
 _ROUNDS = tuple(80.0 + i % 3 for i in range(10))
 _RUN = a_run(a_row(), a_busy_row(), _FAILED, devices=(a_device(), a_gpu()))
+_VERSUS = Versus({"ns_per_pair": (1.1, 1.0, 1.2)}, {"ns_per_pair": (1.1, 1.2)}, ({"ns_per_pair": 1.1},) * 3)
 SWEEP = a_run(  # a row for everything that is drawn or concluded
     *(a_row(allocation_size=4096 << i, map=a_latency(scale=1 << i), rounds_ns_per_pair=_ROUNDS) for i in (0, 3, 6, 9)),
     *(a_busy_row(memory_type=i, device=0, placed=None, map_size=None) for i in (0, 1, -1)),
     a_row(touch="first", first_touch_ns_per_page=250.0, page_faults={"minor": 9, "major": 0}, threads=2),
     a_row(rate=1000.0, response=a_latency(scale=3), missed_cycles=2, ns_per_pair=None),
+    a_row(live=8, versus=_VERSUS, repeats=(Repeat(80.0, {"map": 30.0}, {"map": 60.0}, {}),) * 3),
     a_row(live=7), a_row(live=7, together=2, pairs_per_second=1e6), a_row(steps=5, script="1234abcd"),
     a_row(status="unsupported", reason="no", allocation_size=0, map=None, unmap=None, part="job"),
     devices=(a_device(), a_gpu()), outcome="ok", layers=("VK_LAYER_T",), injected="leak",
+    versus=OtherSide(("VK_DRIVER_FILES=/a.json", "B="), "1.4", ("VK_LAYER_T",), (a_device(),)),
     warnings=tuple(Note("drift", f"row {i}: it rose") for i in range(5)),
 )  # fmt: skip
 _CHECK = CheckRow("M1", "title", "rule", "must", 0, 0, ("De",), "fail", "seen", 0.1)

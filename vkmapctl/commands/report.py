@@ -219,7 +219,7 @@ def _write(sink: "Sink", data: bytes) -> None:
 @report.command()
 @click.argument("kind", required=False, metavar="[KIND]")
 def schema(kind: str | None) -> int:
-    """Print the JSON Schema of saved documents: of one KIND (stress, probe, verify, …), or of all."""
+    """Print the JSON Schema of saved documents: of one KIND, such as stress or probe, or of all."""
     import msgspec
 
     from vkmapctl.commands import console

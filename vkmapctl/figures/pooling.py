@@ -40,7 +40,8 @@ def as_one(row: Row) -> Row:
 
     def by_call(name: str) -> dict[str, float]:
         tables = [getattr(one, name) for one in found]
-        return {call: stats.middle([one[call] for one in tables if call in one]) for call in tables[0]}
+        middles = {call: _middle(one.get(call) for one in tables) for call in tables[0]}
+        return {call: value for call, value in middles.items() if value is not None}
 
     one = Repeat(
         ns_per_pair=_middle(one.ns_per_pair for one in found),
@@ -51,6 +52,7 @@ def as_one(row: Row) -> Row:
             _middle(one.touch_bytes_per_second.write for one in found),
             _middle(one.touch_bytes_per_second.read for one in found),
         ),
+        ratio_to_idle=_middle(one.ratio_to_idle for one in found),
     )
     return replace(row, repeats=(one,))
 

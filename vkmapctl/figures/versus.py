@@ -56,7 +56,7 @@ def _interval(
     rounds: Sequence[float], processes: Sequence[dict[str, float]], metric: str
 ) -> tuple[float, float, float] | None:
     """Of the pairs of processes where there are several, else of the rounds of the one pair that there is."""
-    each = [one[metric] for one in processes if metric in one]
+    each = [one[metric] for one in processes if one.get(metric)]
     if len(each) >= LEAST_PROCESSES:
         return stats.process_interval(each)
     return stats.ratio_interval(rounds, [1.0] * len(rounds))

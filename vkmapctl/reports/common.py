@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from vkmapctl import rules
 from vkmapctl.model.base import Note
 from vkmapctl.model.device import Device
-from vkmapctl.model.documents import CheckRow, Facts, Tool
+from vkmapctl.model.documents import CheckRow, Facts, OtherSide, Tool
 from vkmapctl.reports.elements import Block, Element, Text
 from vkmapctl.units import NONE
 
@@ -71,6 +71,14 @@ def device_head(device: Device, loader: str) -> Iterable[Element]:
     yield Text(f"  driver {device.driver_name} {device.driver_info}, Vulkan {device.api_version}{through}")
     if device.placed.emulated:
         yield Text("  emulated: placed maps and reserve come from vkmapctl's test layer", style="yellow")
+
+
+def side_lines(side: OtherSide) -> list[str]:
+    """What the other side of a run with --versus has of its own, and which devices it found."""
+    lines = [f"versus {' '.join(side.environment)}"]
+    for one in side.devices:
+        lines.append(f"  {one.name}: driver {one.driver_name} {one.driver_info}, Vulkan {one.api_version}")
+    return lines + [f"  active layers: {', '.join(side.layers)}"] * bool(side.layers)
 
 
 def notes_view(notes: Sequence[Note]) -> list[Element]:

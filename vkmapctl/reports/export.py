@@ -8,7 +8,7 @@ from vkmapctl.figures.findings import findings
 from vkmapctl.model.documents import Run
 from vkmapctl.reports import columns
 from vkmapctl.reports.columns import FLOOR_MARK, FLOOR_WORDS, PERCENTILES
-from vkmapctl.reports.common import command_text, machine_text
+from vkmapctl.reports.common import command_text, machine_text, side_lines
 
 
 def to_markdown(run: Run) -> bytes:
@@ -23,6 +23,7 @@ def to_markdown(run: Run) -> bytes:
             f"- {md(device.name)}: driver {md(device.driver_name)} {md(device.driver_info)}, "
             f"Vulkan {md(device.api_version)}{emulated}"
         )
+    lines += [f"- {md('; '.join(side_lines(run.versus)))}"] if run.versus else []
     lines.append(f"- {md(machine_text(run.host))}; {md(run.started)}")
     command = command_text(run.tool)
     lines += [f"- {md_code(command)}"] * bool(command)

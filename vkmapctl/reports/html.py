@@ -16,7 +16,7 @@ from vkmapctl.model.workload import Workload
 from vkmapctl.reports import charts, columns
 from vkmapctl.reports.charts import MOST_LINES, Bar, Line, Point, Ridge, Style
 from vkmapctl.reports.columns import FIGURES, PERCENTILES
-from vkmapctl.reports.common import KINDS, command_text, machine_text
+from vkmapctl.reports.common import KINDS, command_text, machine_text, side_lines
 from vkmapctl.reports.page import Sheet
 
 WIDE, NARROW = 860.0, 360.0
@@ -272,6 +272,8 @@ def _machine(run: Run) -> list[tuple[str, str]]:
             ("memory types", "; ".join(one.label for one in device.memory_types)),
             ("placed maps", "emulated by vkmapctl's test layer" if device.placed.emulated else ""),
         ]
+    if run.versus:
+        facts += [("the other side", "; ".join(side_lines(run.versus)))]
     facts += [("loader", run.loader), *run.host.items()]
     if run.floor:
         facts += [("timer", f"{run.floor.timer}, step {units.duration(run.floor.timer_step_ns)}")]

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Sequence
 from vkmapctl import units
 from vkmapctl.figures.answers import answer
 from vkmapctl.figures.findings import findings
-from vkmapctl.model.documents import OtherSide, Run
+from vkmapctl.model.documents import Run
 from vkmapctl.model.measured import Latency, Row
 from vkmapctl.reports import columns
 from vkmapctl.reports.columns import FLOOR_MARK, FLOOR_WORDS, PERCENTILES
-from vkmapctl.reports.common import device_head, legend, machine_text, notes_view, status_text
+from vkmapctl.reports.common import device_head, legend, machine_text, notes_view, side_lines, status_text
 from vkmapctl.reports.elements import INDENT, Block, Column, Element, Fitted, Table, Text
 from vkmapctl.reports.plain import least_width
 from vkmapctl.reports.sharing import sharing_view
@@ -45,20 +45,11 @@ def _run_head(run: Run) -> Iterable[Element]:
     if run.layers:
         yield Text(f"  active layers: {', '.join(run.layers)}")
     if run.versus:
-        yield from _other_side(run.versus)
+        yield from (Text(f"  {line}") for line in side_lines(run.versus))
     if run.floor:
         yield Text(
             f"  timer {run.floor.timer}, step {units.duration(run.floor.timer_step_ns)}; {machine_text(run.host)}"
         )
-
-
-def _other_side(side: OtherSide) -> Iterable[Element]:
-    """What the other side has of its own, and which devices it found."""
-    yield Text(f"  versus {' '.join(side.environment)}", style="bold")
-    for device in side.devices:
-        yield Text(f"    {device.name}: {device.driver_name} {device.driver_info}, Vulkan {device.api_version}")
-    if side.layers:
-        yield Text(f"    active layers: {', '.join(side.layers)}")
 
 
 def result_tables(run: Run) -> Fitted:
