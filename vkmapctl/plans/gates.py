@@ -164,10 +164,8 @@ def _lacks(metric: str, row: Row) -> str:
         return "" if row.latency(call) else f"this row makes no such call as {call}"
     if metric == "ratio_to_idle" and row.gpu_load == "none":
         return "only a row with --gpu-load has it"
-    if metric in ("ns_per_pair", "ratio_to_idle") and row.waits:
+    if metric in ("ns_per_pair", "ratio_to_idle") and row.waits and value_of(metric, row) is None:
         return "a row with --rate or --gap waits between its calls"
-    if metric == "pairs_per_second" and row.rate:
-        return "a row with --rate goes no faster than it"
     if metric in ("write", "read") and value_of(metric, row) is None and row.touch not in (metric, "verify"):
         return "this row writes nothing" if metric == "write" else "this row reads nothing"
     return ""

@@ -27,7 +27,6 @@ _HINTS = {
     "response": "give a --rate",
     "ratio_to_idle": "give a --gpu-load, and no --rate or --gap",
     "ns_per_pair": "leave --rate and --gap out",
-    "pairs_per_second": "leave --rate out",
     "write": "use --touch write",
     "read": "use --touch read",
     "mismatches": "use --touch verify",
@@ -53,7 +52,7 @@ def can_judge(metric: str, part: Workload) -> bool:
         case "ns_per_pair":
             return has_pairs and not paced and not part.gap_seconds
         case "pairs_per_second":
-            return has_pairs and not paced
+            return has_pairs
         case "ratio_to_idle":
             return part.gpu_load != "none" and has_pairs and not paced and not part.gap_seconds
         case "write":
