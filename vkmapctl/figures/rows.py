@@ -33,8 +33,10 @@ def measured_row(
     }
     seconds = counted.longest_rate_ns / 1e9
     status = outcomes.of_cause(cause, measured=bool(counted.pairs or latencies))
-    if cause and job.fitted and status == "out-of-memory":
-        cause = Cause(outcomes.DOES_NOT_FIT, text=f"it does not fit after all: {causes.words(cause)}")
+    if cause and (job.fitted or job.pressure) and status == "out-of-memory":
+        cause = Cause(
+            outcomes.DOES_NOT_FIT, text=f"it does not fit{'' if job.pressure else ' after all'}: {causes.words(cause)}"
+        )
         status = outcomes.of_cause(cause)
     return Row(
         **_asked(job),

@@ -58,6 +58,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "workload": "what was asked for, fully resolved",
         "floor": "what measuring itself costs; null where nothing was measured",
         "results": "a row for each job, in the order of measuring",
+        "versus": "the other process of a run with `--versus`; null without",
     },
     "ProbeReport": {
         **_HEAD,
@@ -104,6 +105,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "interval of at least 95 % over the rounds",
         "ratio_to_idle": "the same, over that of the row beside it while the device was idle",
         "gpu": "what kept the device busy; null where nothing did",
+        "versus": "the row beside the same of another driver's process; null without `--versus`",
         "repeats": "what each process found, where several have measured the row; the other figures pool them",
         "map": "latency of a map; null where none was timed",
         "unmap": "latency of an unmap; null where none was timed",
@@ -121,6 +123,18 @@ MEANINGS: dict[str, dict[str, str]] = {
         "response": "with a rate: time from the moment each cycle was due to its end, so that waiting in line counts",
         "missed_cycles": "with a rate: cycles that were never begun, because those before them took too long",
         "write_way": "how what is verified was stored, chosen by measuring; empty where nothing was",
+    },
+    "OtherSide": {
+        "environment": "what it has in its environment, as `NAME=VALUE`, or `NAME=` for what was taken out",
+        "loader": "version of its Vulkan loader",
+        "layers": "Vulkan layers between it and its driver",
+        "devices": "the devices that it used",
+    },
+    "Versus": {
+        "ratios": "the other process over this one, by metric such as `ns_per_pair` and `map.p50`: ratio, and low and "
+        "high end of an interval of 95 %",
+        "rounds": "the ratio of each pair of rounds, by metric",
+        "processes": "the median of these of each pair of processes, by metric",
     },
     "GpuWork": {
         "submissions": "submissions that ended",
