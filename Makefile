@@ -95,9 +95,8 @@ wheel: $(VENV)/installed ## Build the sdist, and the abi3 wheel from it, into di
 	@$(BIN)/python -m build --outdir dist .
 
 .PHONY: man
-man: $(VENV)/installed ## Make the manual page build/vkmapctl.1 from what --help says
-	@mkdir -p build
-	@$(BIN)/python scripts/make-man >build/vkmapctl.1
+man: $(VENV)/installed ## Make the manual page and the completion scripts of share/ from what --help says
+	@$(BIN)/python scripts/make-share
 
 .PHONY: pages
 pages: $(VENV)/installed ## Make a page of each saved run of docs/results, in build/pages

@@ -6,6 +6,8 @@ import os
 import sys
 from contextlib import suppress
 
+from vkmapctl.text import SIMILAR, know_similar
+
 
 def main() -> None:
     """Ends the process with the command's exit code."""
@@ -78,8 +80,10 @@ def _open_standard_streams() -> None:
                 os.dup2(opened, number)
                 os.close(opened)
             setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a terminal may know fewer characters than are drawn on it
+    know_similar()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=SIMILAR)  # a terminal may know fewer characters than are drawn on it
 
 
 if __name__ == "__main__":

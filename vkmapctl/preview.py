@@ -65,5 +65,4 @@ def _devices(selector: str | None, timeout: float | None, layer: LayerChoice | N
 
 
 def _row(job: Job) -> PlannedRow:
-    seconds = None if job.iterations is not None else job.duration_seconds + job.warmup_seconds
-    return PlannedRow(job, job.memory_bytes, seconds)
+    return PlannedRow(job, job.memory_bytes, job.planned_seconds)

@@ -61,8 +61,8 @@ class Slot(Protocol):
 class Watcher:
     """What a run tells while it goes on; the terminal's progress is one, silence another."""
 
-    def begin(self, jobs: Sequence[Job]) -> None:
-        """Before the first group, with every job to come."""
+    def begin(self, jobs: Sequence[Job], *, sides: int = 1) -> None:
+        """Before the first group, with every job to come. sides: processes that measure each of them in turns."""
 
     def tick(self, group: Sequence[Job], slots: Sequence[Slot]) -> None:
         """Some ten times a second while a group runs."""

@@ -181,7 +181,7 @@ class Stress:
         self._note(*trust.machine_notes(facts, max(job.threads for job in jobs)))
         self._note(*same_gpu_notes(chosen).values(), *(note for plan in plans for note in plan.notes))
         self._save(self._run)
-        self._watcher.begin(jobs * self._repeat)
+        self._watcher.begin(jobs * self._repeat, sides=2 if self._other else 1)
         return plans
 
     def _begin_other(self, runner: Runner, chosen: Sequence[Device], plans: Sequence[Plan]) -> None:

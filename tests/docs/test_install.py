@@ -37,6 +37,42 @@ def test_completion_answers() -> None:
     assert "plain,khr" in made(sys.executable, "-m", "vkmapctl", **ask).splitlines()
 
 
+@pytest.mark.parametrize(
+    ("typed", "offered", "others"),
+    [
+        (["stress", ""], {"quick", "low4g", "busy-gpu"}, set()),
+        (["stress", "lo"], {"low4g"}, {"quick"}),
+        (["workloads", "show", "re"], {"readback", "reserve-churn"}, {"quick"}),
+        (["verify", "--check", ""], {"M1", "P1", "R1"}, set()),
+        (["verify", "--known-failure", "r"], {"R1", "R8"}, {"M1"}),
+        (["stress", "--inject", "map-"], {"map-fails", "map-hangs"}, {"place-elsewhere"}),
+        (["verify", "--inject", "place-"], {"place-elsewhere"}, {"map-fails"}),
+    ],
+)
+def test_what_bash_offers(typed: list[str], offered: set[str], others: set[str]) -> None:
+    words = " ".join(f"'{word}'" for word in ["vkmapctl", *typed])
+    script = ROOT / "share/bash-completion/completions/vkmapctl"
+    asked = f"source {script}; COMP_WORDS=({words}); COMP_CWORD={len(typed)}; _vkmapctl_completion vkmapctl"
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    found = set(made("bash", "-c", f'{asked}; printf "%s\\n" "${{COMPREPLY[@]}}"', PATH=path).split())
+    assert offered <= found
+    assert not others & found
+
+
+def test_files_are_offered_where_no_preset_begins_so() -> None:
+    ask = {"_VKMAPCTL_COMPLETE": "bash_complete", "COMP_WORDS": "vkmapctl stress ./my", "COMP_CWORD": "2"}
+    assert made(sys.executable, "-m", "vkmapctl", **ask).splitlines() == ["file,./my"]
+
+
+def test_what_the_wheel_installs_is_current(tmp_path: Path) -> None:
+    made(sys.executable, ROOT / "scripts/make-share", tmp_path)
+    made_now = {str(path.relative_to(tmp_path)): path.read_text() for path in tmp_path.rglob("*") if path.is_file()}
+    kept = {str(path.relative_to(ROOT / "share")) for path in (ROOT / "share").rglob("*") if path.is_file()}
+    assert kept == set(made_now)
+    for name, text in made_now.items():
+        assert (ROOT / "share" / name).read_text() == text, f"{name}: run make man"
+
+
 def test_man_page() -> None:
     page = made(sys.executable, ROOT / "scripts/make-man")
     for section in ("NAME", "SYNOPSIS", "COMMANDS", "EXIT STATUS", "EXAMPLES"):

@@ -14,6 +14,7 @@ from cli_runner import LAVAPIPE, environment, vkmapctl
 from icd.build import icd, text
 
 import vkmapctl as package
+from vkmapctl.reports import FORMATS
 
 SHORT = ("--duration", "50ms", "--warmup", "0s")
 STRESS = ("stress", "--size", "4K", *SHORT)
@@ -44,7 +45,7 @@ def test_no_name_reaches_the_terminal_as_it_is(tmp_path):
     for key in ("name", "driver_name", "driver_info"):
         assert device[key].isprintable()
     ET.parse(junit)
-    for form in ("md", "csv", "junit", "html"):
+    for form in FORMATS:
         exported = vkmapctl("report", "export", str(saved), "--format", form)
         assert exported.code == 0, exported.err
         assert steers(exported) == []
@@ -115,12 +116,12 @@ def test_file_names(tmp_path):
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS.values(), (*STRESS, "--plot")], ids=" ".join)
 def test_a_terminal_that_knows_fewer_characters(tmp_path, command, encoding):
     driver = icd(tmp_path, f"deviceName={text('Example™ 漢'.encode())}")
     master, slave = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "vkmapctl", *COMMANDS[command]],
+        [sys.executable, "-m", "vkmapctl", *command],
         env={**environment(driver), "PYTHONIOENCODING": encoding, "TERM": "xterm", "COLUMNS": "80"},
         stdin=slave, stdout=slave, stderr=slave,
     )  # fmt: skip

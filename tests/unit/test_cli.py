@@ -1,5 +1,6 @@
 """Wrong flags and values: exit code 2, one line that says what, hints, and never a traceback."""
 
+import sys
 from importlib import import_module
 
 import click
@@ -96,6 +97,20 @@ def test_wrong_arguments(arguments, capsys):
     assert lines[0].startswith("Error: ")
     assert len(lines[0]) > len("Error: ")
     assert [line for line in lines[1:] if not line.startswith("Hint: ")] == []
+
+
+@pytest.mark.parametrize("arguments", [["stress", "--plot"], ["report", "show", "--plot", "nowhere.json"]])
+def test_plots_without_plotext_are_refused_before_anything_is_done(arguments, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "plotext", None)  # as if it was not installed
+    assert outcome(arguments, capsys) == (
+        ExitCode.USAGE, "", "Error: --plot needs plotext\nHint: pip install 'vkmapctl[plot]'\n",
+    )  # fmt: skip
+
+
+def test_zero_is_a_duration_where_there_may_be_none():
+    for option in FLAGS:
+        if option.name in ("warmup", "gap"):
+            assert option.kind.values("0") == option.kind.values("0s") == [0.0]
 
 
 def commands(group=cli, path=()):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vkmapctl.saved.cleaning import LONGEST, cleaned
-from vkmapctl.text import clean, clean_lines
+from vkmapctl.text import SIMILAR, clean, clean_lines, know_similar
 
 
 @pytest.mark.parametrize(
@@ -68,3 +68,11 @@ def test_every_string_of_a_file_is_cleaned_and_nothing_else(value, escapes, inde
 )
 def test_what_is_no_json_is_left_as_it_is(data):
     assert cleaned(data) == data
+
+
+def test_what_a_stream_lacks_is_replaced_by_what_looks_like_it():
+    know_similar()
+    assert "┌─┐│⣿⠀▚… é ™ 漢".encode("latin-1", SIMILAR) == "+-+|* *. é ? ?".encode("latin-1")
+    assert "é─".encode("ascii", SIMILAR) == b"?-"
+    with pytest.raises(UnicodeDecodeError):
+        b"\xff".decode("utf-8", SIMILAR)

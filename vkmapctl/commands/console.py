@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from vkmapctl.errors import UsageProblem, VkmapError
-from vkmapctl.text import clean
+from vkmapctl.text import SIMILAR, clean
 
 if TYPE_CHECKING:
     from vkmapctl.reports.elements import Element
@@ -88,7 +88,8 @@ def write(text: str) -> None:
 
 def _encodable(text: str, stream: Any) -> str:
     encoding = stream.encoding or "utf-8"
-    return text.encode(encoding, "replace").decode(encoding)
+    errors = stream.errors if stream.errors == SIMILAR else "replace"
+    return text.encode(encoding, errors).decode(encoding)
 
 
 def write_bytes(data: bytes) -> None:

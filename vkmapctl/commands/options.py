@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from vkmapctl.commands import console, params
+from vkmapctl.commands import completing, console, params
 
 
 def color_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -81,6 +81,7 @@ def layer_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--inject",
             metavar="FAULT[:PERIOD]",
+            shell_complete=completing.faults,
             help="Let the test layer inject a fault; 'vkmapctl selftest --list' names them.",
         ),
         click.option(

@@ -158,6 +158,13 @@ def _write_json(document: Any) -> None:
     console.write_bytes(to_json(document))
 
 
+def check_plots() -> None:
+    """Before anything is measured for them. Raises UsageProblem where the plot library is missing."""
+    from vkmapctl.reports import plot
+
+    plot.library()
+
+
 def show_plots(document: Any, *, color: bool, stderr: bool = False) -> None:
     """The plots of a stress run; other documents have none. Raises UsageProblem where the plot library is missing."""
     from vkmapctl.model.documents import Run

@@ -4,7 +4,8 @@ A standard error that nobody reads, or that is full, costs the progress and not 
 """
 
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from vkmapctl import units
@@ -24,36 +25,95 @@ def watcher(*, quiet: bool, color: bool) -> Watcher:
     return LiveLine(color) if sys.stderr.isatty() else LineARow()
 
 
+BAR = 12  # cells
+
+
+class Time:
+    """How much is done and left, by what the jobs are planned to take. clock: of time.monotonic, in seconds."""
+
+    def __init__(self, jobs: Sequence[Job], sides: int = 1, clock: Callable[[], float] = time.monotonic) -> None:
+        self._planned = [None if job.planned_seconds is None else job.planned_seconds * sides for job in jobs]
+        self._clock, self._begin = clock, clock()
+        self.done = 0
+        self._spent = 0.0  # when the latest row was done
+
+    @property
+    def rows(self) -> int:
+        """All there are; more than were planned where devices then measure together."""
+        return max(len(self._planned), self.done)
+
+    @property
+    def elapsed(self) -> float:
+        return self._clock() - self._begin
+
+    def row(self) -> None:
+        """One more is done."""
+        self.done, self._spent = self.done + 1, self.elapsed
+
+    def whole(self) -> float | None:
+        """Seconds that all will have taken, None where nothing tells: what was planned, longer by what was so far."""
+        known = [one for one in self._planned[: self.done] if one is not None]
+        left = self._planned[self.done :]
+        each = self._spent / self.done if self.done else None
+        if each is None and None in left:
+            return None
+        longer = max(1.0, self._spent / sum(known)) if known and len(known) == self.done else 1.0
+        rest = sum((each or 0.0) if one is None else one * longer for one in left)
+        return max(self._spent + rest, self.elapsed)
+
+    def told(self) -> str:
+        """`3 of 12 rows, 8 s of about 31 s`."""
+        whole = self.whole()
+        of = "" if whole is None or self.done == self.rows else f" of about {_span(whole)}"
+        return f"{self.done} of {self.rows} {'row' if self.rows == 1 else 'rows'}, {_span(self.elapsed)}{of}"
+
+
+def _span(seconds: float) -> str:
+    """`0.7 s`, `8 s`, `25 min`, `3.5 h`: as exact as an estimate is."""
+    if seconds < 2.95:
+        return f"{seconds:.1f} s"
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 99.5 * 60 else f"{seconds / 3600:.1f} h"
+
+
 class LineARow(Watcher):
     """For logs: one line for each finished row, and for each round of a job that has a period."""
+
+    def __init__(self) -> None:
+        self._time = Time(())
+
+    def begin(self, jobs: Sequence[Job], *, sides: int = 1) -> None:
+        self._time = Time(jobs, sides)
 
     def round(self, group: Sequence[Job], slots: Sequence[Slot], reply: Round) -> None:
         console.say(round_line(group, slots, reply))
 
     def row(self, row: Row) -> None:
-        console.say(row_line(row))
+        self._time.row()
+        console.say(f"[{self._time.told()}] {row_line(row)}")
 
 
 class LiveLine(Watcher):
-    """For terminals: a progress bar over the rows, with the running row's rate and percentiles."""
+    """For terminals: a bar over the time that the rows will take, with the running row's rate and percentiles."""
 
     def __init__(self, color: bool) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+        from rich.progress import BarColumn, Progress, TextColumn
 
+        self._time = Time(())
+        self._now = ""
         self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=12),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[now]}"),
+            BarColumn(bar_width=BAR),
+            TextColumn("{task.description}", markup=False),
             console=console.make(stderr=True, color=color),
             auto_refresh=False,
             transient=True,
         )
-        self._task = self._progress.add_task("", total=None, now="")
+        self._task = self._progress.add_task("", total=None)
 
-    def begin(self, jobs: Sequence[Job]) -> None:
-        self._progress.update(self._task, total=len(jobs))
+    def begin(self, jobs: Sequence[Job], *, sides: int = 1) -> None:
+        self._time = Time(jobs, sides)
+        self._show()
         with suppress(OSError):
             self._progress.start()
 
@@ -61,7 +121,8 @@ class LiveLine(Watcher):
         if not group:
             return
         busy = next((i for i in range(len(group)) if slots[i].place()), 0)
-        self._progress.update(self._task, description=group[busy].job, now=_now(slots[busy]))
+        self._now = f"{group[busy].job}  {_now(slots[busy])}"
+        self._show()
         with suppress(OSError):
             self._progress.refresh()
 
@@ -70,13 +131,30 @@ class LiveLine(Watcher):
             self._progress.console.print(round_line(group, slots, reply))
 
     def row(self, row: Row) -> None:
-        self._progress.advance(self._task)
+        self._time.row()
+        self._show()
         with suppress(OSError):
             self._progress.refresh()
+
+    def _show(self) -> None:
+        """A bar by time where that is known, by rows where not; and one line, of which what is left comes first."""
+        whole = self._time.whole()
+        done, total = (self._time.done, self._time.rows) if whole is None else (self._time.elapsed, whole)
+        line = cut(f"{self._time.told()}  {self._now}", self._progress.console.width - BAR - 2)
+        self._progress.update(self._task, completed=done, total=total, description=line)
 
     def end(self) -> None:
         with suppress(OSError):
             self._progress.stop()
+
+
+def cut(line: str, width: int) -> str:
+    """What of a line fits in so many cells of a terminal."""
+    from rich.text import Text
+
+    text = Text(line)
+    text.truncate(max(width, 1), overflow="ellipsis")
+    return text.plain
 
 
 def round_line(group: Sequence[Job], slots: Sequence[Slot], reply: Round) -> str:

@@ -8,7 +8,7 @@ import click
 
 from vkmapctl.commands import params
 from vkmapctl.commands.options import color_options, verbose_option
-from vkmapctl.commands.output import show_plots
+from vkmapctl.commands.output import check_plots, show_plots
 from vkmapctl.errors import ExitCode, UsageProblem
 from vkmapctl.reports import FORMATS
 
@@ -36,6 +36,8 @@ def show(run: Path, as_json: bool, plot: bool, verbose: bool, no_color: bool) ->
     from vkmapctl.model.documents import to_json
     from vkmapctl.saved.files import load
 
+    if plot:
+        check_plots()
     document = load(run)
     if as_json:
         console.write_bytes(to_json(document))

@@ -23,7 +23,10 @@ def selftest(list_faults: bool, device: str | None, **output: Any) -> int:
     from vkmapctl.driver import injection as catalogue
 
     if list_faults:
-        console.write("".join(f"{name}: {description}\n" for name, description in catalogue.faults().items()))
+        from vkmapctl.reports.elements import Text
+
+        listed = [Text(f"{name}: {description}") for name, description in catalogue.faults().items()]
+        console.print_view(listed, color=not output["no_color"])
         return ExitCode.OK
     sink = sink_of(output)
     words = {True: "noticed", False: "NOT NOTICED", None: "not to be had here"}

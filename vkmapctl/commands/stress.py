@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from vkmapctl import __version__
-from vkmapctl.commands import params
+from vkmapctl.commands import completing, params
 from vkmapctl.commands.options import (
     common_options,
     gate_options,
@@ -15,7 +15,7 @@ from vkmapctl.commands.options import (
     test_layer,
     timeout_option,
 )
-from vkmapctl.commands.output import command_line, conclude, junit_of, kept, show_plots, sink_of
+from vkmapctl.commands.output import check_plots, command_line, conclude, junit_of, kept, show_plots, sink_of
 from vkmapctl.commands.params import Command, Parsed
 from vkmapctl.plans.options import FLAGS, KEYS, Option
 
@@ -59,7 +59,7 @@ def typed(context: click.Context) -> dict[str, list[Any]]:
 
 
 @click.command(cls=Command)
-@click.argument("workload", required=False, metavar="[WORKLOAD]")
+@click.argument("workload", required=False, metavar="[WORKLOAD]", shell_complete=completing.workloads)
 @workload_options
 @click.option("--plot", is_flag=True, help="Draw the distributions and size sweeps below the tables.")
 @click.option(
@@ -115,6 +115,8 @@ def stress(
     from vkmapctl.plans import workload_file
     from vkmapctl.stress import Stress
 
+    if plot:
+        check_plots()
     output = {name: value for name, value in others.items() if name not in KEYS}
     asked = typed(context)
     thresholds = asked.pop("fail_if", [])

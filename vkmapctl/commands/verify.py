@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from vkmapctl import __version__
+from vkmapctl.commands import completing
 from vkmapctl.commands.checking import trials
 from vkmapctl.commands.options import (
     common_options,
@@ -22,7 +23,14 @@ from vkmapctl.errors import ExitCode
 
 @click.command(cls=Command)
 @click.option("--list", "list_checks", is_flag=True, help="List the checks and run none.")
-@click.option("--check", "identifiers", multiple=True, metavar="ID", help="Run this check only. Repeatable.")
+@click.option(
+    "--check",
+    "identifiers",
+    multiple=True,
+    metavar="ID",
+    shell_complete=completing.checks,
+    help="Run this check only. Repeatable.",
+)
 @junit_option
 @click.option(
     "--quirk",
@@ -36,6 +44,7 @@ from vkmapctl.errors import ExitCode
     "known_failures",
     multiple=True,
     metavar="ID",
+    shell_complete=completing.checks,
     help="Do not fail the run when this check breaks. Repeatable.",
 )
 @click.option(

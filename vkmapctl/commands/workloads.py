@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from vkmapctl.commands import console
+from vkmapctl.commands import completing, console
 from vkmapctl.commands.options import color_options, layer_options, test_layer, timeout_option
 from vkmapctl.commands.params import Group
 from vkmapctl.errors import ExitCode
@@ -20,6 +20,7 @@ def workloads() -> None:
 def list_presets(as_json: bool) -> int:
     """List the presets, each with the question that it answers."""
     from vkmapctl.plans import workload_file
+    from vkmapctl.reports.elements import grid
 
     found = {name: workload_file.question_of(path.read_text()) for name, path in workload_file.presets().items()}
     if as_json:
@@ -28,13 +29,15 @@ def list_presets(as_json: bool) -> int:
         listed = [{"name": name, "question": question} for name, question in found.items()]
         console.write(json.dumps(listed, indent=1) + "\n")
         return ExitCode.OK
-    width = max(map(len, found)) + 2
-    console.write("".join(f"{name:{width}}{question}\n" for name, question in found.items()))
+    shown = grid(2)
+    for name, question in found.items():
+        shown.add(name, question)
+    console.print_view([shown])
     return ExitCode.OK
 
 
 @workloads.command()
-@click.argument("workload")
+@click.argument("workload", shell_complete=completing.workloads)
 def show(workload: str) -> int:
     """Print a preset's TOML, to read or to start a file from."""
     from vkmapctl.plans import workload_file
@@ -53,7 +56,7 @@ def schema() -> int:
 
 
 @workloads.command()
-@click.argument("workload")
+@click.argument("workload", shell_complete=completing.workloads)
 @click.option("--device", metavar="SELECTOR", help="Index, part of the name, UUID prefix, driver name, or 'all'.")
 @click.option("--offline", is_flag=True, help="Check the file alone, without a driver: sizes and types stay open.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as one JSON document.")

@@ -112,8 +112,8 @@ def _floor_notes(row: Row) -> list[Note]:
     if not at_floor:
         return []
     text = (
-        f"p50 of {' and '.join(at_floor)} is less than twice that of a call that does nothing: "
-        "the clock is most of it, so compare ns per pair instead"
+        f"p50 of {' and '.join(at_floor)} is less than twice that of a call that does nothing, or no more than a "
+        "step of the clock: the clock is most of it, so compare ns per pair instead"
     )
     return [Note("at-floor", text)]
 

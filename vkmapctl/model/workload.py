@@ -101,6 +101,11 @@ class Job(Case, frozen=True, kw_only=True):
         return len(self.object_sizes) if self.scripted else self.live
 
     @property
+    def planned_seconds(self) -> float | None:
+        """How long it measures and warms up; None where cycles are counted and not time."""
+        return None if self.iterations is not None else self.duration_seconds + self.warmup_seconds
+
+    @property
     def memory_bytes(self) -> int:
         """What all objects of all threads take."""
         each = sum(self.object_sizes) if self.scripted else self.allocation_size * self.live

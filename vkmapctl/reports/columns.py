@@ -14,6 +14,7 @@ from vkmapctl.model.measured import FirstTouch, Latency, Row
 from vkmapctl.units import NONE
 
 FLOOR_MARK = "~"
+FLOOR_WORDS = "less than twice a call that does nothing, or no more than a step of the clock"
 
 
 class Figure(NamedTuple):
@@ -64,7 +65,7 @@ FIGURES = (
     Figure("to v1", "ratio_to_v1", lambda row: row.ratio_to_v1, _ratio, NONE, folds=True),
     Figure("versus", "versus", lambda row: row.versus and row.versus.ratio, _ratio, NONE, folds=True),
     Figure("to idle", "ratio_to_idle", lambda row: row.ratio_to_idle, _ratio, NONE, folds=True),
-    Figure("GPU", "gpu_bytes_per_second", lambda row: row.gpu and row.gpu.bytes_per_second, units.bandwidth, NONE),
+    Figure("GPU work", "gpu_bytes_per_second", lambda row: row.gpu and row.gpu.bytes_per_second, units.bandwidth, NONE),
     Figure("write", "write_bytes_per_second", lambda row: row.touch_bytes_per_second.write, units.bandwidth, NONE),
     Figure("per page", "first_touch_ns_per_page", lambda row: row.first_touch_ns_per_page, units.duration, NONE),
     Figure("read", "read_bytes_per_second", lambda row: row.touch_bytes_per_second.read, units.bandwidth, NONE),

@@ -6,7 +6,8 @@ from vkmapctl import units
 from vkmapctl.figures.compare import CompareReport, Comparison, Delta, Difference, Pair
 from vkmapctl.model.measured import Row
 from vkmapctl.reports.common import notes_view
-from vkmapctl.reports.elements import Block, Column, Element, Table, Text, table
+from vkmapctl.reports.elements import INDENT, Block, Column, Element, Fitted, Table, Text
+from vkmapctl.reports.plain import least_width
 from vkmapctl.units import NONE
 
 _STYLES = {"slower": "bold red", "failed": "bold red", "missing": "bold red", "faster": "green", "unclear": "yellow"}
@@ -40,12 +41,7 @@ def _comparison_view(comparison: Comparison) -> Iterable[Element]:
     yield Text(f"NEW  {comparison.new}", style="bold")
     for difference in comparison.differences:
         yield Text(f"  {difference_line(difference)}", style="yellow")
-    what = [Column("row"), Column("metric", folds=False)]
-    figures = [Column(title, right=True, folds=False) for title in ("BASE", "NEW", "change", "interval of 95 %")]
-    made = Table([*what, *figures, Column("verdict", folds=False)])
-    for pair in comparison.pairs:
-        _add_pair(made, pair)
-    yield Block(made, above=1)
+    yield _pairs(comparison.pairs)
     for pair in comparison.pairs:
         if pair.reason:
             yield Text.of("  ", _verdict(pair.verdict), f": {pair.row.job}: {pair.reason}")
@@ -53,6 +49,35 @@ def _comparison_view(comparison: Comparison) -> Iterable[Element]:
         yield Text(f"  new in NEW: {name}")
     yield from _limits_of(comparison.pairs)
     yield from notes_view(comparison.warnings)
+
+
+def _pairs(pairs: Sequence[Pair]) -> Fitted:
+    """A table of them; where their names leave no room for figures, rows are numbered and named above it."""
+
+    def made_for(width: int) -> Iterable[Text | Block]:
+        room = width - INDENT
+        made = _pairs_table(pairs, [pair.row.job for pair in pairs], Column("row"))
+        if least_width(made) > room:
+            yield Text()
+            for number, pair in enumerate(pairs, 1):
+                yield Text(f"  {number}: {pair.row.job}")
+            numbers = [str(number) for number in range(1, len(pairs) + 1)]
+            head = Column("row", right=True, folds=False)
+            made = _pairs_table(pairs, numbers, head)
+            if least_width(made) > room:
+                made = _pairs_table(pairs, numbers, head, folds=True)
+        yield Block(made, above=1)
+
+    return Fitted(made_for, sum(len(pair.deltas) for pair in pairs))
+
+
+def _pairs_table(pairs: Sequence[Pair], names: Sequence[str], head: Column, *, folds: bool = False) -> Table:
+    """folds: figures may break at their blanks."""
+    figures = [Column(title, right=True, folds=folds) for title in ("BASE", "NEW", "change", "interval of 95 %")]
+    made = Table([head, Column("metric", folds=False), *figures, Column("verdict", folds=False)])
+    for pair, name in zip(pairs, names, strict=True):
+        _add_pair(made, pair, name)
+    return made
 
 
 def _limits_of(pairs: Iterable[Pair]) -> Iterable[Element]:
@@ -85,12 +110,12 @@ def _verdict(verdict: str) -> Text:
     return Text(verdict, style=_STYLES.get(verdict, ""))
 
 
-def _add_pair(made: Table, pair: Pair) -> None:
+def _add_pair(made: Table, pair: Pair, name: str) -> None:
     for i, delta in enumerate(pair.deltas):
         verdict = _verdict(delta.verdict) if delta.judges else Text(f"({delta.verdict})", style="dim")
-        made.add(pair.row.job if i == 0 else "", delta.metric, *_figures(delta), verdict)
+        made.add(name if i == 0 else "", delta.metric, *_figures(delta), verdict)
     if not pair.deltas:
-        made.add(pair.row.job, NONE, NONE, NONE, NONE, NONE, _verdict(pair.verdict))
+        made.add(name, NONE, NONE, NONE, NONE, NONE, _verdict(pair.verdict))
 
 
 def _figures(delta: Delta) -> tuple[str, str, str, str]:
@@ -107,7 +132,7 @@ def devices_view(side_by_side: Mapping[tuple[object, ...], Mapping[str, Row]]) -
     yield Text("\nDevices side by side: p50 of map, p50 of unmap, time of a pair", style="bold")
     for number, name in enumerate(names, 1):
         yield Text(f"  {number}: {name}")
-    made = table("row", *(f"device {number}" for number in range(1, len(names) + 1)), numeric_from=1)
+    made = Table([Column("row"), *(Column(f"device {number}", right=True) for number in range(1, len(names) + 1))])
     for rows in side_by_side.values():
         first = next(iter(rows.values()))
         made.add(first.job, *(_cell(rows.get(name)) for name in names))

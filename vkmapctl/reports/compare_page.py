@@ -1,6 +1,6 @@
 """A comparison as one HTML page: what changed at the median as a chart, and all that the terminal shows."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from vkmapctl import units
@@ -9,10 +9,11 @@ from vkmapctl.model.documents import Run
 from vkmapctl.reports import charts, html
 from vkmapctl.reports.charts import Interval
 from vkmapctl.reports.compare import verdict_text
-from vkmapctl.reports.elements import Block, Element, Table, Text
+from vkmapctl.reports.elements import Block, Element, Fitted, Table, Text
 from vkmapctl.reports.page import Sheet
 
 MOST_ROWS = 40  # in the chart
+ROOM = 10_000  # characters: a page scrolls
 
 
 class Part(NamedTuple):
@@ -42,7 +43,7 @@ def _parts(view: Iterable[Element]) -> list[Part]:
     parts: list[Part] = []
     heading: list[str] = []
     lines: list[str] = []
-    for element in view:
+    for element in _laid_out(view):
         content = element.content if isinstance(element, Block) else element
         if isinstance(content, Table):
             parts.append(Part(_sheet(content, ", ".join(heading)), lines, []))
@@ -58,6 +59,12 @@ def _parts(view: Iterable[Element]) -> list[Part]:
     if parts:
         parts[-1].after.extend(lines)
     return parts
+
+
+def _laid_out(view: Iterable[Element]) -> Iterator[Text | Table | Block]:
+    """With what depends on the room there is laid out."""
+    for element in view:
+        yield from element.made_for(ROOM) if isinstance(element, Fitted) else [element]
 
 
 def _sheet(table: Table, title: str) -> Sheet:

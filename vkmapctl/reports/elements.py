@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
+INDENT = 2  # of a block
 Part = tuple[str, str]  # text and its style, in rich's words: `bold red`
 
 
@@ -62,7 +63,7 @@ class Block(NamedTuple):
 
     content: "Text | Table"
     above: int = 0
-    indent: int = 2
+    indent: int = INDENT
 
 
 class Fitted(NamedTuple):

@@ -7,7 +7,7 @@ from vkmapctl.figures.answers import answer
 from vkmapctl.figures.findings import findings
 from vkmapctl.model.documents import Run
 from vkmapctl.reports import columns
-from vkmapctl.reports.columns import FLOOR_MARK, PERCENTILES
+from vkmapctl.reports.columns import FLOOR_MARK, FLOOR_WORDS, PERCENTILES
 from vkmapctl.reports.common import command_text, machine_text, side_lines
 
 
@@ -53,7 +53,7 @@ def _tables(run: Run) -> Iterable[str]:
     yield from md_table(["row", "call", *(one.title for one in PERCENTILES)], calls, words=2)
     if any(cell.startswith(FLOOR_MARK) for line in calls for cell in line):
         yield ""
-        yield f"`{FLOOR_MARK}`: not clear of the floor, less than twice a call that does nothing."
+        yield f"`{FLOOR_MARK}`: not clear of the floor, {FLOOR_WORDS}."
 
 
 def md_table(titles: Sequence[str], body: Sequence[Sequence[str]], *, words: int) -> Iterable[str]:

@@ -159,7 +159,8 @@ MEANINGS: dict[str, dict[str, str]] = {
         "p99_ns": "99 in 100 took no longer; null for fewer than 100 calls",
         "p999_ns": "999 in 1000 took no longer; null for fewer than 1000 calls",
         "max_ns": "the longest, in ns, exactly",
-        "at_floor": "whether the median is less than twice that of a call that does nothing: the clock is most of it",
+        "at_floor": "whether the median is less than twice that of a call that does nothing, or no more than a step of "
+        "the clock: that is most of it",
         "histogram": "all calls",
     },
     "Bins": {

@@ -20,7 +20,7 @@ Curve = tuple[str, list[tuple[float, float]]]
 
 def plots(run: Run) -> Iterable[Text]:
     """Size sweeps, then distributions. Raises UsageProblem where plotext is not installed."""
-    plotter = _library()
+    plotter = library()
     among = sweeps(run.results)
     for call in ("map", "unmap"):
         lines = [(label, _medians(swept, call)) for label, swept in zip(sweep_labels(among), among, strict=True)]
@@ -37,7 +37,8 @@ def plots(run: Run) -> Iterable[Text]:
             yield _drawn(plotter, f"% of {call} calls by time", found, _time_ticks(found, 0), times_across=True)
 
 
-def _library() -> Any:
+def library() -> Any:
+    """What draws. Raises UsageProblem where it is not installed."""
     try:
         import plotext
     except ImportError:

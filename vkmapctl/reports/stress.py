@@ -8,14 +8,12 @@ from vkmapctl.figures.findings import findings
 from vkmapctl.model.documents import Run
 from vkmapctl.model.measured import Latency, Row
 from vkmapctl.reports import columns
-from vkmapctl.reports.columns import FLOOR_MARK, PERCENTILES
+from vkmapctl.reports.columns import FLOOR_MARK, FLOOR_WORDS, PERCENTILES
 from vkmapctl.reports.common import device_head, legend, machine_text, notes_view, side_lines, status_text
-from vkmapctl.reports.elements import Block, Column, Element, Fitted, Table, Text
+from vkmapctl.reports.elements import INDENT, Block, Column, Element, Fitted, Table, Text
 from vkmapctl.reports.plain import least_width
 from vkmapctl.reports.sharing import sharing_view
 from vkmapctl.units import NONE
-
-INDENT = 2
 
 
 def _heading(text: str) -> Text:
@@ -32,7 +30,7 @@ def run_view(run: Run) -> list[Element]:
         view.append(result_tables(run))
         view += legend(flag for row in run.results for flag in row.memory_flags)
         if any(latency.at_floor for row in run.results for latency in row.latencies().values()):
-            view.append(Text(f"  {FLOOR_MARK} not clear of the floor: less than twice a call that does nothing"))
+            view.append(Text(f"  {FLOOR_MARK} not clear of the floor: {FLOOR_WORDS}"))
         view += sharing_view(run)
         view += [Text(("\n" if i == 0 else "") + line) for i, line in enumerate(findings(run.results))]
     view += reasons(run.results)
