@@ -30,7 +30,7 @@ INSTEAD = (
     (r"python3 -m venv venv", "true", "make test-wheel does it, in environments of its own"),
     (r"venv/bin/pip install .*", "true", "the same"),
     (r"venv/bin/vkmapctl ", "vkmapctl ", "the same"),
-    (r"man -l build/vkmapctl.1", "true", "test_install.py reads the page"),
+    (r"man -l share/man/man1/vkmapctl.1", "true", "test_install.py reads the page"),
 )
 
 
