@@ -6,8 +6,6 @@ import os
 import sys
 from contextlib import suppress
 
-from vkmapctl.text import SIMILAR, know_similar
-
 
 def main() -> None:
     """Ends the process with the command's exit code."""
@@ -80,6 +78,8 @@ def _open_standard_streams() -> None:
                 os.dup2(opened, number)
                 os.close(opened)
             setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))
+    from vkmapctl.text import SIMILAR, know_similar
+
     know_similar()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

@@ -195,7 +195,7 @@ def test_a_terminal_that_goes_away(tmp_path, hangs_up):
     )  # fmt: skip
     os.close(terminal)
     shown = b""
-    while b"1/2" not in shown:
+    while b"1 of 2 rows" not in shown:
         shown += os.read(master, 1 << 16)
     os.close(master)
     out, _ = process.communicate(timeout=60)
