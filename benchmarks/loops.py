@@ -135,7 +135,9 @@ def _touch(machine: Machine, effort: Effort, memory: int, size: int) -> Iterator
     yield judge(Figures(f"copy {label}", "--touch write against memcpy", "GB/s", how="ratio"), *values, ratio, bool)
 
 
-WIDTH_SIZE = 256 << 10  # well within the second cache, so that the accesses are what is measured
+WIDTH_SIZE = (
+    1 << 20
+)  # in the second cache of a current CPU, so that the accesses are what is measured, and no fixed cost
 
 
 def widths(machine: Machine, effort: Effort) -> Iterator[Figures]:

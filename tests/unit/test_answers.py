@@ -114,7 +114,8 @@ def test_own_workloads_ask_nothing():
                 a_row(memory_type=3, touch_bytes_per_second=TouchRate(write=8e9, read=7e9)),
                 a_row(memory_type=-1, touch_bytes_per_second=TouchRate(write=10e9, read=12e9)),
             ],
-            "to be written #2",
+            "stage uploads in #2 De Vi Co Ca, written at 9.00 GB/s; write every frame in #2 De Vi Co Ca, written at "
+            "9.00 GB/s; read back from #3 De Vi Co Ca, read at 7.00 GB/s; malloc's memory: write 10.0 GB/s; malloc's",
         ),
         (
             "host-import",

@@ -71,29 +71,29 @@ def test_an_existing_file_is_kept_without_force(tmp_path):
     assert load(path) == RUN
 
 
-def test_a_rerun_replaces_what_an_earlier_run_wrote(tmp_path):
-    """A workspace that CI keeps: the old document stays until there is a new one, and its mode after that."""
-    path = tmp_path / "run.json"
-    Sink(path, force=False).save(a_run())
+def test_a_rerun_replaces_a_report_and_no_saved_run(tmp_path):
+    """A workspace that CI keeps: the old report stays until there is a new one, and its mode after that."""
+    path = tmp_path / "junit.xml"
+    path.write_bytes(REPORTS["junit"])
     path.chmod(0o600)
-    sink = Sink(path, force=False)
-    assert load(path) == a_run()
-    sink.save(RUN)
-    assert (sink.error, load(path), stat.S_IMODE(path.stat().st_mode)) == (None, RUN, 0o600)
+    sink = Sink(path, force=False, form="junit")
+    assert path.read_bytes() == REPORTS["junit"]
+    sink.write(b"new")
+    assert (sink.error, path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (None, b"new", 0o600)
+    Sink(tmp_path / "base.json", force=False).save(RUN)
+    with pytest.raises(UsageProblem, match="exists"):
+        Sink(tmp_path / "base.json", force=False)
 
 
 @pytest.mark.parametrize("data", MADE_UP, ids=range(len(MADE_UP)))
-@pytest.mark.parametrize("form", ["json", "md", "html"])
+@pytest.mark.parametrize("form", ["md", "html"])
 def test_every_kind_is_known_by_its_head(tmp_path, data, form):
     document = decode(data)
-    (tmp_path / "it").write_bytes(to_json(document) if form == "json" else export(document, form))
+    (tmp_path / "it").write_bytes(export(document, form))
     Sink(tmp_path / "it", force=False, form=form)
 
 
-REPORTS = {
-    "json": to_json(RUN),
-    **{form: export(RUN, form) for form in ("junit", "md", "html")},
-}
+REPORTS = {form: export(RUN, form) for form in ("junit", "md", "html")}
 
 
 @pytest.mark.parametrize("form", REPORTS)
@@ -112,6 +112,7 @@ def test_a_report_of_another_form_and_any_other_file_is_kept(tmp_path, form):
     path = tmp_path / "report"
     for data in [
         *others,
+        to_json(RUN),
         b"",
         b"# vkmapper",
         b'{"schema": "mine"}',
@@ -125,13 +126,13 @@ def test_a_report_of_another_form_and_any_other_file_is_kept(tmp_path, form):
 
 
 def test_of_two_reruns_at_once_the_second_says_so(tmp_path):
-    path = tmp_path / "run.json"
-    Sink(path, force=False).save(a_run())
-    first, second = Sink(path, force=False), Sink(path, force=False)
-    first.save(RUN)
-    second.save(a_run())
+    path = tmp_path / "junit.xml"
+    path.write_bytes(REPORTS["junit"])
+    first, second = (Sink(path, force=False, form="junit") for _ in range(2))
+    first.write(b"first")
+    second.write(b"second")
     assert "replaced by another program" in second.error.message
-    assert load(path) == RUN
+    assert path.read_bytes() == b"first"
 
 
 def unwritable(tmp_path, kind):

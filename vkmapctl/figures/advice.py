@@ -121,22 +121,31 @@ def _median(row: Row) -> str:
 
 def _memory(rows: Sequence[Row]) -> Iterable[Answer]:
     """Which type to stage through, to write often, and to read back: the fastest of those that it is for."""
-    written = {row.memory_type: row for row in rows if row.part == WRITE and row.touch_bytes_per_second.write}
-    read = {row.memory_type: row for row in rows if row.part == READ and row.touch_bytes_per_second.read}
-    apart = {index: row for index, row in written.items() if "De" not in row.memory_flags}
-    local = {index: row for index, row in written.items() if "De" in row.memory_flags}
-    for about, among, kind in (
-        ("stage uploads in", apart or written, "write"),
-        ("write every frame in", local or written, "write"),
-        ("read back from", read, "read"),
-    ):
-        rated = [(getattr(row.touch_bytes_per_second, kind), row) for row in among.values()]
-        if not rated:
-            yield Answer(about, "-", "not measured", f"{_CONCEPTS}#memory-types")
-            continue
-        rate, row = max(rated, key=lambda one: one[0])
-        done = "written" if kind == "write" else "read"
-        yield Answer(about, "-", f"{memory_label(row)}, {done} at {units.bandwidth(rate)}", f"{_CONCEPTS}#memory-types")
+    written, read = ([row for row in rows if row.part == part] for part in (WRITE, READ))
+    for about, found in best_types(written, read).items():
+        yield Answer(about, "-", found or "not measured", f"{_CONCEPTS}#memory-types")
+
+
+def best_types(written: Sequence[Row], read: Sequence[Row]) -> dict[str, str]:
+    """For each use the fastest type that it is for, with its figure; empty where nothing was measured.
+
+    Staging memory is not the device's own where there is other; what is written every frame is.
+    """
+    apart = [row for row in written if "De" not in row.memory_flags]
+    local = [row for row in written if "De" in row.memory_flags]
+    return {
+        "stage uploads in": _fastest(apart or written, "write"),
+        "write every frame in": _fastest(local or written, "write"),
+        "read back from": _fastest(read, "read"),
+    }
+
+
+def _fastest(rows: Sequence[Row], kind: str) -> str:
+    rated = [(rate, row) for row in rows if (rate := getattr(row.touch_bytes_per_second, kind))]
+    if not rated:
+        return ""
+    rate, row = max(rated, key=lambda one: one[0])
+    return f"{memory_label(row)}, {'written' if kind == 'write' else 'read'} at {units.bandwidth(rate)}"
 
 
 def _layers(in_path: Sequence[str]) -> Answer:

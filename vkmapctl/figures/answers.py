@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from vkmapctl import units
+from vkmapctl.figures.advice import best_types
 from vkmapctl.figures.allocating import cost, costs, imports, pressures
 from vkmapctl.figures.findings import scalings
 from vkmapctl.figures.waiting import TRIPS, Beside, beside_idle, trip
@@ -172,23 +173,21 @@ def _faults(row: Row) -> str:
 
 
 def _memory_types(rows: Rows) -> str:
-    rows = [row for row in rows if row.width == "auto"]
-    types = [row for row in rows if row.memory_type >= 0]
-    told = []
-    for use, kind in (("written", "write"), ("read", "read")):
-        rates = {row.memory_type: _rate(row, kind) for row in sorted(rows, key=lambda row: _rate(row, kind))}
-        best = max(types, key=lambda row: _rate(row, kind), default=None)
-        if best is None or not _rate(best, kind):
-            return f"{CANNOT_TELL}nothing was {use}"
-        beside = f" (malloc {units.bandwidth(rates[MALLOC])})" if rates.get(MALLOC) else ""
-        told.append(f"to be {use} {memory_label(best)} at {units.bandwidth(_rate(best, kind))}{beside}")
+    types, malloc = ([row for row in rows if (row.memory_type == MALLOC) is told] for told in (False, True))
+    auto = [row for row in types if row.width == "auto" and not row.steps]
+    best = best_types(auto, auto)
+    if not all(best.values()):
+        return f"{CANNOT_TELL}not every type was both written and read"
+    told = [f"{use} {found}" for use, found in best.items()]
     if len({row.memory_type for row in types}) == 1:
         told.insert(0, "there is one host-visible type")
-    return ", ".join(told)
-
-
-def _rate(row: Row, kind: str) -> float:
-    return getattr(row.touch_bytes_per_second, kind) or 0.0
+    for kind in ("write", "read"):
+        rate = max((getattr(row.touch_bytes_per_second, kind) or 0.0 for row in malloc), default=0.0)
+        told += [f"malloc's memory: {kind} {units.bandwidth(rate)}"] * bool(rate)
+    for call in ("flush", "invalidate"):
+        made = [row for row in types if row.latency(call)]
+        told += [f"{call} of {units.size(row.allocation_size)} {_costs(made, call)}" for row in made[:1]]
+    return "; ".join(told)
 
 
 def _low4g(rows: Rows) -> str:

@@ -130,7 +130,11 @@ def _refuse_missing_features(workload: Workload, device: Device) -> None:
     if workload.steps:
         _refuse_missing_for_steps(workload, device, where, hint)
     if workload.placed and not device.placed.memory_map_placed:
-        raise Unsupported(f"--placed needs the feature memoryMapPlaced, which is missing {where}", hint)
+        raise Unsupported(
+            f"--placed needs the feature memoryMapPlaced, which is missing {where}",
+            "maps at addresses that the driver chooses work here: leave --placed out",
+            hint,
+        )
     if workload.reserve and not device.placed.memory_unmap_reserve:
         raise Unsupported(f"--reserve needs the feature memoryUnmapReserve, which is missing {where}", hint)
     if workload.placed and not device.placed.memory_map_range_placed:

@@ -21,8 +21,7 @@ LARGEST_BYTES = 128 << 20  # some 23,000 rows
 TRIED_BYTES = 64 << 10  # more than most documents: a full disk is found before the measuring
 
 HEAD_BYTES = 512
-OURS = {  # how a file begins that this program wrote, by its form
-    "json": re.compile(rb'\{\s*"kind": "\w+",\s*"schema": "vkmapctl/'),
+OURS = {  # how a report begins that this program made, by its form; a saved run is no report, and may be a baseline
     "junit": re.compile(rb"<\?xml [^>]*>\s*<testsuites name=\"vkmapctl "),
     "md": re.compile(rb"#{1,3} vkmapctl "),
     "html": re.compile(rb'<!doctype html>\s*<html[^>]*>\s*<head>\s*<meta name="generator" content="vkmapctl'),
