@@ -35,7 +35,10 @@ def main() -> None:
         code = told.exit_code
     try:
         sys.stdout.flush()
-    except (OSError, KeyboardInterrupt):  # whoever read it has gone, or does not wait
+    except OSError:  # whoever read it has gone
+        code = code or 130
+    except KeyboardInterrupt:  # or does not wait
+        _say("interrupted")
         code = code or 130
     with suppress(OSError, KeyboardInterrupt):
         sys.stderr.flush()

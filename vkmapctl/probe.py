@@ -150,6 +150,7 @@ class Proving:
         try:
             self._driver.end()
         except Interrupted:
+            self.notes.append(Note("interrupted", "whether the driver ends well was not waited for"))
             return "interrupted"
         except Died as died:
             self.notes.append(Note(DIED_AT_END, died.at_end + self._blame(self._proved)))
