@@ -40,7 +40,8 @@ def test_a_row_that_finds_no_memory_is_a_result(tmp_path: Path) -> None:
     breaks = f"{HEAP} vkAllocateMemory@33=return:-2"
     result = vkmapctl("stress", *SHORT, "--pressure", "50%", driver=icd(tmp_path, breaks))
     (row,) = result.json()["results"]
-    assert (result.code, row["status"], row["errors"]) == (3, "out-of-memory", {"VK_ERROR_OUT_OF_DEVICE_MEMORY": 1})
+    assert (result.code, row["status"]) == (0, "not-run")
+    assert "VK_ERROR_OUT_OF_DEVICE_MEMORY in vkAllocateMemory" in row["reason"]
 
 
 def test_it_is_refused_beside_what_shares_the_memory() -> None:
