@@ -1,8 +1,16 @@
 """What every layer of the tests shares. A missing driver fails the tests that need it; nothing is skipped."""
 
 import os
+import signal
 
 import pytest
+
+
+def pytest_configure() -> None:
+    """Signals as a terminal has them: what runs in a shell's background, or under nohup, ignores some."""
+    for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, usual)
 
 
 @pytest.fixture(autouse=True)
