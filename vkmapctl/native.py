@@ -356,11 +356,6 @@ def inject(fault: str, call: int) -> None:
     lib.vkm_null_inject(getattr(lib, f"VKM_NULL_{fault}"), call)
 
 
-def range_shows_a_file(address: int, length: int) -> bool:
-    """Whether a driver's mapping still stands in a part of the range; what the process itself takes has no file."""
-    return bool(lib.vkm_range_shows_a_file(address, length))
-
-
 def refuse_maps(refusal: Refusal) -> bool:
     """From now on the kernel refuses this thread such calls; False where it cannot be told so."""
     return bool(lib.vkm_refuse_maps(refusal))

@@ -99,7 +99,7 @@ class Proving:
         self._now = self.described  # as the latest process lists them
         self._spent = False  # by a failure
         self.layers = layers.active(self.described.files)
-        self._foreign = [] if self._injected else layers.foreign(self.layers, layer.names if layer else ())
+        self._blaming = layers.Blaming(layer.names if layer else (), injects=self._injected)
         self._proved: list[Device] = []
         self.notes: list[Note] = []
 
@@ -159,10 +159,7 @@ class Proving:
 
     def _blame(self, devices: Sequence[Device]) -> str:
         """Whether a failure is a layer's or the driver's, to go behind a reason; empty where no layer is active."""
-        try:
-            text = layers.blame(self._foreign, lambda: self._holds(devices)).text
-        except Interrupted:
-            return ""
+        text = self._blaming.blame(self.layers, lambda: self._holds(devices)).text
         return f"; {text}" if text else ""
 
     def _holds(self, devices: Sequence[Device]) -> bool:

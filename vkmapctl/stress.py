@@ -92,7 +92,7 @@ class Stress:
         self._missed: list[str] = []
         self._left_out: tuple[LeftOut, ...] = ()
         self._layers: list[layers.Layer] = []
-        self._blaming = layers.Blaming(layer.names if layer else ())
+        self._blaming = layers.Blaming(layer.names if layer else (), injects=bool(layer and layer.fault))
         self._ended: Status = "ok"
         self._next_save = 0.0
         self._run = begun(Run, command=command, version=version, layer=layer, workload=wanted)
@@ -307,13 +307,8 @@ class Stress:
         return found._replace(rows=tuple(_with_blame(row, blame) if row in broken else row for row in found.rows))
 
     def _blame(self, status: Status, works: Callable[[], bool]) -> layers.Blame:
-        """Whether a layer or the driver broke. Nobody, with a fault injected or where the user ends the trying."""
-        if self._layer and self._layer.fault:
-            return layers.Blame((), "")
-        try:
-            return self._blaming.blame(self._layers, works, hung=status == "hung")
-        except Interrupted:
-            return layers.Blame((), "")
+        """Whether a layer or the driver broke."""
+        return self._blaming.blame(self._layers, works, hung=status == "hung")
 
     def _holds(self, group: Sequence[Job]) -> bool:
         """Whether a short form of these jobs goes well in a process of its own, to its end."""

@@ -63,7 +63,7 @@ class Attempts:
         self._injects = layer is not None and bool(layer.fault)
         self._validate = layer is not None and layer.validate
         self._start = partial(DriverProcess, partial(serve, layer=layer), interrupts=interrupts)
-        self._blaming = layers.Blaming(layer.names if layer else ())
+        self._blaming = layers.Blaming(layer.names if layer else (), injects=self._injects)
         self.timeout = timeout
 
     def describe(self) -> Described:
@@ -87,7 +87,7 @@ class Attempts:
         died = self._end(devices, active)
         if died is None:
             return "ok", ""
-        text = self._blame(died.kind, active, lambda: self._end(devices, []) is None).text
+        text = self._blaming.blame(active, lambda: self._end(devices, []) is None, hung=died.kind == "hung").text
         return died.kind, f"{died.at_end}; {text}" if text else died.at_end
 
     def _end(self, devices: Sequence[Device], active: list[layers.Layer]) -> Died | None:
@@ -112,7 +112,7 @@ class Attempts:
         begin = time.monotonic()
         files: list[str] = []
         verdict = self._verdict(one, device, memory_type, timeout or self.timeout, files)
-        blame = layers.Blame((), "")
+        blame = layers.NOBODY
         if verdict.status in BROKEN:
             patient = min(timeout or self.timeout, SECONDS_AFTER_HANG) if verdict.status == "hung" else self.timeout
             active = layers.active(files) if files else layers.expected(os.environ)
@@ -120,20 +120,11 @@ class Attempts:
             def works() -> bool:
                 return self._verdict(one, device, memory_type, patient, []).status not in BROKEN
 
-            blame = self._blame(verdict.status, active, works)
+            blame = self._blaming.blame(active, works, hung=verdict.status == "hung")
         if blame.text:
             verdict = replace(verdict, detail=f"{verdict.detail}; {blame.text}")
         row = _row(one, device, memory_type, verdict, time.monotonic() - begin)
         return replace(row, at_fault=blame.layers)
-
-    def _blame(self, status: str, active: Sequence[layers.Layer], works: Callable[[], bool]) -> layers.Blame:
-        """Whether a layer or the driver broke. Nobody, with a fault injected or where the user ends the trying."""
-        if self._injects:
-            return layers.Blame((), "")
-        try:
-            return self._blaming.blame(active, works, hung=status == "hung")
-        except Interrupted:
-            return layers.Blame((), "")
 
     def _verdict(
         self, one: Check, device: Device, memory_type: MemoryType, timeout: float, files: list[str]

@@ -6,7 +6,7 @@ from shlex import quote
 from typing import Literal
 
 from vkmapctl.errors import ExitCode, UsageProblem
-from vkmapctl.figures.compare import CompareReport, Difference, Limits, compare, of_build, pooled_run
+from vkmapctl.figures.compare import CompareReport, Difference, Limits, compare, differing, match, of_build, pooled_run
 from vkmapctl.model.documents import SCHEMA, Run
 from vkmapctl.reports.compare import difference_line
 from vkmapctl.saved.files import load
@@ -27,9 +27,9 @@ def load_run(path: Path) -> tuple[str, Run]:
 
 def pooled(runs: Sequence[tuple[str, Run]], allowed: Collection[str]) -> tuple[str, Run]:
     """Runs of one build as one. Raises UsageProblem where they differ in what is not allowed to differ."""
-    first = runs[0]
-    for other in runs[1:]:
-        _refuse(first[0], other[0], compare(first, other, Limits()).differences, allowed)
+    (name, first), *others = runs
+    for other_name, other in others:
+        _refuse(name, other_name, differing(first, other, match(first, other)[0]), allowed)
     return ", ".join(name for name, _ in runs), pooled_run([run for _, run in runs])
 
 

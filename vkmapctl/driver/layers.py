@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from vkmapctl.driver.protocol import Interrupted
 from vkmapctl.inside import search_path
 from vkmapctl.model.base import Data, Note
 from vkmapctl.text import clean
@@ -209,6 +210,9 @@ class Blame(NamedTuple):
     text: str
 
 
+NOBODY = Blame((), "")
+
+
 def blame(layers: Iterable[Layer], works: Callable[[], bool], *, asked: Collection[str] = ()) -> Blame:
     """Tries once more without the foreign ones among these layers, then with them: what works now is nobody's fault.
 
@@ -216,11 +220,11 @@ def blame(layers: Iterable[Layer], works: Callable[[], bool], *, asked: Collecti
     """
     left_out = foreign(layers, asked)
     if not left_out:
-        return Blame((), "")
+        return NOBODY
     if not _works_without(left_out, works):
         return Blame((), f"without {_listed(left_out)} it fails alike: it is the driver")
     if works():
-        return Blame((), "")
+        return NOBODY
     guilty = [one for one in left_out if len(left_out) > 1 and _works_without([one], works)]
     return _guilty(guilty or left_out)
 
@@ -229,16 +233,25 @@ class Blaming:
     """The same for the many failures of one run, at a bounded cost.
 
     Layers that were guilty three times are left out once more, and not tried with again; where it hung, after the
-    first time. A driver that hangs without them too is not waited for a second time.
+    first time. A driver that hangs without them too is not waited for a second time. Nobody is blamed with a fault
+    injected, or where the user ends the trying.
     """
 
-    def __init__(self, asked: Collection[str] = ()) -> None:
-        self._asked = asked
+    def __init__(self, asked: Collection[str] = (), *, injects: bool = False) -> None:
+        self._asked, self._injects = asked, injects
         self._found: Counter[tuple[str, ...]] = Counter()
         self._hangs_alike = False
 
     def blame(self, layers: Iterable[Layer], works: Callable[[], bool], *, hung: bool = False) -> Blame:
         """See `blame`. hung: it is a hang, which takes its time to try."""
+        if self._injects:
+            return NOBODY
+        try:
+            return self._tried(layers, works, hung)
+        except Interrupted:
+            return NOBODY
+
+    def _tried(self, layers: Iterable[Layer], works: Callable[[], bool], hung: bool) -> Blame:
         left_out = foreign(layers, self._asked)
         if hung and self._hangs_alike:
             return Blame((), f"not tried without {_listed(left_out)}: a hang before was the driver's")

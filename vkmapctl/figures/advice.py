@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from vkmapctl import units
+from vkmapctl.figures.allocating import cost
 from vkmapctl.model.case import memory_label
 from vkmapctl.model.device import Device, Probe
 from vkmapctl.model.documents import Answer
@@ -109,14 +110,8 @@ def _cost(about: str, part: str, rows: Sequence[Row]) -> Answer:
     timed = [row for row in rows if row.part == part and row.map and row.map.p50_ns is not None]
     if not timed:
         return Answer(about, "-", "not measured", "docs/performance.md")
-    told = (f"{_median(row)} for {units.size(row.allocation_size)}" for row in timed)
+    told = (f"{cost(row, 'map')} for {units.size(row.allocation_size)}" for row in timed)
     return Answer(about, "-", ", ".join(told), f"{_CONCEPTS}#what-stress-measures")
-
-
-def _median(row: Row) -> str:
-    assert row.map is not None
-    shown = units.duration(row.map.p50_ns or 0.0)
-    return f"less than {shown}" if row.map.at_floor else shown
 
 
 def _memory(rows: Sequence[Row]) -> Iterable[Answer]:

@@ -181,7 +181,6 @@ METRICS = (
 def compare(base: tuple[str, Run], new: tuple[str, Run], limits: Limits, *, runs_each: int = 1) -> Comparison:
     """Every row of BASE beside its like in NEW. The strings name the runs. runs_each: how many each is pooled of."""
     matched, added = match(base[1], new[1])
-    settings = [difference for row, other in matched if other for difference in _settings(row, other)]
     runs = (base[1], new[1])
     doubt = _Doubt(
         busy=runs_each < 2 and any(note.code in BUSY for run in runs for note in run.warnings),
@@ -190,7 +189,7 @@ def compare(base: tuple[str, Run], new: tuple[str, Run], limits: Limits, *, runs
     return Comparison(
         base=base[0],
         new=new[0],
-        differences=(*differences(base[1], new[1]), *dict.fromkeys(settings)),
+        differences=differing(base[1], new[1], matched),
         pairs=tuple(_pair(row, other, limits, doubt) for row, other in matched),
         added=tuple(row.job for row in added),
         warnings=tuple(
@@ -200,6 +199,12 @@ def compare(base: tuple[str, Run], new: tuple[str, Run], limits: Limits, *, runs
             if note.code in (*BUSY, *DOUBTFUL, *SHOWN)
         ),
     )
+
+
+def differing(base: Run, new: Run, matched: Iterable[tuple[Row, Row | None]]) -> tuple[Difference, ...]:
+    """Every fact in which the runs, or the settings of their matched rows, differ."""
+    settings = [difference for row, other in matched if other for difference in _settings(row, other)]
+    return (*differences(base, new), *dict.fromkeys(settings))
 
 
 def pooled_run(runs: Sequence[Run]) -> Run:

@@ -1,6 +1,6 @@
 """The device's own reads and writes of memory: transfer buffers, command buffers recorded once, submissions."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, Self
 
@@ -198,8 +198,3 @@ class Submission:
         """Submits and waits. Raises CallFailed."""
         self.submit()
         self.wait()
-
-
-def all_over(submissions: Sequence[Submission]) -> bool:
-    """Whether the device has nothing left to do of these."""
-    return all(one.is_over() for one in submissions)

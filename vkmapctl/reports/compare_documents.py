@@ -8,8 +8,6 @@ from vkmapctl.reports.common import status_text
 from vkmapctl.reports.elements import Block, Element, Text, table
 from vkmapctl.units import NONE
 
-_GATING = "fails"
-
 
 def documents_view(report: DocumentsReport) -> Iterable[Element]:
     """For each file that BASE is compared with: a sentence, then what changed."""
