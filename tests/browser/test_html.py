@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -91,9 +92,14 @@ def many(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def comparison(tmp_path_factory):
-    """Two cards side by side, with intervals of every width."""
+    """Two cards side by side, with intervals of every width, from a folder of a name that no screen holds."""
     path = tmp_path_factory.mktemp("page") / "comparison.html"
-    pair = [str(ROOT / f"docs/results/{name}-size-sweep-placed.json") for name in ("h100", "h200")]
+    folder = path.parent / "a_long_name_without_a_place_to_break_it" / "and_another_below_it_just_as_long"
+    folder.mkdir(parents=True)
+    pair = [
+        str(shutil.copy(ROOT / f"docs/results/{name}-size-sweep-placed.json", folder / f"{name}.json"))
+        for name in ("h100", "h200")
+    ]
     assert main(["report", "compare", *pair, "--allow", "device", "--gate", "warn", "--output", str(path)]) == 0
     return path
 
