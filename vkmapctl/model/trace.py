@@ -1,0 +1,149 @@
+"""A trace: the calls of a recorded program without anything of its own, as threads of steps that are replayed once.
+
+Unlike a script it need not end as it began, and its objects belong to no thread: an object is a number that is free to
+be used again once the object was freed. The order across threads is made of signals: the n-th `wait` of thread B for
+thread A ends when A has made its n-th `signal` to B.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from vkmapctl.model.base import Data
+from vkmapctl.model.measured import Latency
+
+MOST_OBJECTS = 1_000_000
+MOST_THREADS = 1_000
+_Bytes = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+Slot = Annotated[int, Meta(ge=0, lt=MOST_OBJECTS, description="number of the object; free to be used again once freed")]
+Thread = Annotated[int, Meta(ge=0, lt=MOST_THREADS)]
+TraceApi = Literal["v1", "khr", "core"]
+Result = Annotated[str, Meta(description="the VkResult that the program got, where it was no success")]
+
+
+class TraceStep(msgspec.Struct, frozen=True, tag_field="op", forbid_unknown_fields=True):
+    """Base of the steps."""
+
+
+class Allocate(TraceStep, frozen=True, tag="allocate"):
+    """vkAllocateMemory. memory: index into the trace's memory types. host: of the host's own memory."""
+
+    object: Slot
+    size: _Bytes
+    memory: int = 0
+    kind: Literal["plain", "dedicated", "export", "device-address", "host"] = "plain"
+    result: Result = ""
+
+
+class Free(TraceStep, frozen=True, tag="free"):
+    """vkFreeMemory, also of a mapped object; without an object, of VK_NULL_HANDLE."""
+
+    object: Slot | None = None
+
+
+class Map(TraceStep, frozen=True, tag="map"):
+    """Maps; without size, VK_WHOLE_SIZE. placed: number of the address range, one of the trace's."""
+
+    object: Slot
+    offset: _Bytes = 0
+    size: _Bytes | None = None
+    api: TraceApi = "v1"
+    placed: int | None = None
+    result: Result = ""
+
+
+class Unmap(TraceStep, frozen=True, tag="unmap"):
+    """Unmaps; with reserve the addresses stay taken."""
+
+    object: Slot
+    api: TraceApi = "v1"
+    reserve: bool = False
+    result: Result = ""
+
+
+class MemoryRange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One VkMappedMemoryRange; without size, VK_WHOLE_SIZE."""
+
+    object: Slot
+    offset: _Bytes = 0
+    size: _Bytes | None = None
+
+
+class Flush(TraceStep, frozen=True, tag="flush"):
+    """vkFlushMappedMemoryRanges."""
+
+    ranges: tuple[MemoryRange, ...]
+    result: Result = ""
+
+
+class Invalidate(TraceStep, frozen=True, tag="invalidate"):
+    """vkInvalidateMappedMemoryRanges."""
+
+    ranges: tuple[MemoryRange, ...]
+    result: Result = ""
+
+
+class Touch(TraceStep, frozen=True, tag="touch"):
+    """Writes one byte of each page of [offset, offset + size) of a mapped object's allocation."""
+
+    object: Slot
+    offset: _Bytes
+    size: _Bytes
+
+
+class Gap(TraceStep, frozen=True, tag="gap"):
+    """What the thread did beside: so many ns, of which `busy` on the CPU. Left out at full speed."""
+
+    ns: _Bytes
+    busy: _Bytes = 0
+
+
+class Signal(TraceStep, frozen=True, tag="signal"):
+    """Lets thread `to` pass one `wait` for this thread."""
+
+    to: Thread
+
+
+class Wait(TraceStep, frozen=True, tag="wait"):
+    """Waits for the next signal of thread `of` to this one."""
+
+    of: Thread
+
+
+class Repeat(TraceStep, frozen=True, tag="repeat"):
+    """Runs steps several times."""
+
+    times: Annotated[int, Meta(ge=1, le=1_000_000_000)]
+    steps: tuple["AnyTraceStep", ...]
+
+
+AnyTraceStep = Allocate | Free | Map | Unmap | Flush | Invalidate | Touch | Gap | Signal | Wait | Repeat
+
+
+class TraceMemory(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A memory type of the recorded device, by its flags as MemoryType has them, so that another device can have it."""
+
+    flags: tuple[str, ...]
+
+
+class TraceRange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An address range that maps were placed at: its size in bytes, and whether it lay below 4 GiB."""
+
+    size: _Bytes
+    low: bool = False
+
+
+class Trace(Data, frozen=True, forbid_unknown_fields=True):
+    """The whole. recorded: latency of each call as the recording saw it, by the names of model/loop.CALLS.
+
+    objects: how many there are at most at one time. seconds: of the recording. page_size: bytes of a page there.
+    """
+
+    memory: tuple[TraceMemory, ...]
+    threads: tuple[tuple[AnyTraceStep, ...], ...]
+    ranges: tuple[TraceRange, ...] = ()
+    objects: int = 0
+    seconds: float = 0.0
+    page_size: int = 4096
+    recorded: dict[str, Latency] = msgspec.field(default_factory=dict)
