@@ -1,6 +1,6 @@
 """Recordings as files: a zip of the head as JSON and, for each process, its events and its page faults.
 
-Nothing in one is executed, and nothing is believed: sizes are bounded, calls and numbers are looked at as they are read.
+Nothing in one is executed, and nothing is believed: sizes are bounded, and every record is looked at as it is read.
 """
 
 import struct
@@ -48,12 +48,14 @@ class RecordingFile:
 
     def events(self, process: int) -> Iterator[Event]:
         """Those of head.processes[process], in the order in which they began."""
-        for state, call, marks, device, thread, result, begin, ns, *rest in self._records(f"events-{process}", EVENT):
+        records = self._records(f"events-{process}", EVENT)
+        for state, call, marks, device, thread, result, begin, ns, memory, offset, size, pointer in records:
             try:
                 called = Called(call)
             except ValueError as error:
                 raise _damaged(self._path, error) from None
-            yield Event(called, begin, ns if state else None, thread, result, device, *rest, Mark(marks))
+            took = ns if state else None
+            yield Event(called, begin, took, thread, result, device, memory, offset, size, pointer, Mark(marks))
 
     def faults(self, process: int) -> Iterator[PageFault]:
         """Those of head.processes[process], in the order of time."""
