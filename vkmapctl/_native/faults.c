@@ -121,6 +121,17 @@ uint64_t vkm_faults_take(struct vkm_fault_watch *watch, struct vkm_page_fault *f
     return taken;
 }
 
+static int by_time(const void *a, const void *b)
+{
+    uint64_t x = ((const struct vkm_page_fault *)a)->time, y = ((const struct vkm_page_fault *)b)->time;
+    return (x > y) - (x < y);
+}
+
+void vkm_faults_sort(struct vkm_page_fault *faults, uint64_t count)
+{
+    qsort(faults, count, sizeof *faults, by_time);
+}
+
 void vkm_faults_close(struct vkm_fault_watch *watch)
 {
     for (int i = 0; i < watch->count; i++) {

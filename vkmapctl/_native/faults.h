@@ -1,3 +1,4 @@
+/* Page faults of another process. */
 #ifndef VKM_FAULTS_H
 #define VKM_FAULTS_H
 
@@ -17,6 +18,8 @@ struct vkm_fault_watch *vkm_faults_open(int pid, uint32_t pages, int *error);
  * *lost what the kernel found no room for. */
 uint64_t vkm_faults_take(struct vkm_fault_watch *watch, struct vkm_page_fault *faults, uint64_t most, uint64_t base_ns,
                          uint64_t *lost);
+/* Puts them into the order of time. */
+void vkm_faults_sort(struct vkm_page_fault *faults, uint64_t count);
 void vkm_faults_close(struct vkm_fault_watch *watch);
 
 #endif

@@ -279,11 +279,25 @@ static inline void given(struct vkm_event *event, uint32_t lap, VkResult result)
 
 /* Instances, and devices. A device is looked for in every call: its entry is never freed, but used again. */
 
+#define INSTANCE_COMMANDS(X) \
+    X(DestroyInstance) \
+    X(EnumerateDeviceExtensionProperties) \
+    X(GetPhysicalDeviceProperties) \
+    X(GetPhysicalDeviceMemoryProperties) \
+    X(CreateDevice)
+
+typedef void (*PFN_vkGetPhysicalDeviceProperties)(VkPhysicalDevice, void *);
+
 struct instance {
     struct instance *next;
     const void *key;
     VkInstance handle;
     PFN_vkGetInstanceProcAddr get_proc_addr;
+    struct {
+#define MEMBER(name) PFN_vk##name name;
+        INSTANCE_COMMANDS(MEMBER)
+#undef MEMBER
+    } to;
 };
 
 #define DEVICE_COMMANDS(X) \
@@ -307,7 +321,6 @@ typedef PFN_vkMapMemory2 PFN_vkMapMemory2KHR;
 typedef PFN_vkUnmapMemory2 PFN_vkUnmapMemory2KHR;
 typedef PFN_vkQueueSubmit2 PFN_vkQueueSubmit2KHR;
 typedef VkResult (*PFN_vkQueuePresentKHR)(VkQueue, const void *);
-typedef void (*PFN_vkGetPhysicalDeviceProperties)(VkPhysicalDevice, void *);
 
 /* As it stands in PID.devices, one after the other. */
 struct described {
@@ -420,8 +433,12 @@ static VkResult hook_CreateInstance(const VkInstanceCreateInfo *info, const VkAl
         return result;
     }
     stream_configure();
+    *instance = (struct instance){.key = key_of(*handle), .handle = *handle, .get_proc_addr = get_proc_addr};
+#define LOAD(name) instance->to.name = (PFN_vk##name)get_proc_addr(*handle, "vk" #name);
+    INSTANCE_COMMANDS(LOAD)
+#undef LOAD
     pthread_mutex_lock(&lists);
-    *instance = (struct instance){instances, key_of(*handle), *handle, get_proc_addr};
+    instance->next = instances;
     instances = instance;
     pthread_mutex_unlock(&lists);
     return VK_SUCCESS;
@@ -432,7 +449,6 @@ static void hook_DestroyInstance(VkInstance handle, const VkAllocationCallbacks 
     if (!handle)
         return;
     struct instance found = find_instance(handle);
-    PFN_vkDestroyInstance destroy = (PFN_vkDestroyInstance)found.get_proc_addr(handle, "vkDestroyInstance");
     pthread_mutex_lock(&lists);
     for (struct instance **link = &instances; *link; link = &(*link)->next)
         if ((*link)->handle == handle) {
@@ -442,7 +458,7 @@ static void hook_DestroyInstance(VkInstance handle, const VkAllocationCallbacks 
             break;
         }
     pthread_mutex_unlock(&lists);
-    destroy(handle, allocator);
+    found.to.DestroyInstance(handle, allocator);
 }
 
 /* No extension is this layer's own. */
@@ -453,22 +469,14 @@ static VkResult hook_EnumerateDeviceExtensionProperties(VkPhysicalDevice physica
         *count = 0;
         return VK_SUCCESS;
     }
-    struct instance instance = find_instance(physical);
-    PFN_vkEnumerateDeviceExtensionProperties enumerate =
-        (PFN_vkEnumerateDeviceExtensionProperties)instance.get_proc_addr(instance.handle,
-                                                                         "vkEnumerateDeviceExtensionProperties");
-    return enumerate(physical, layer, count, extensions);
+    return find_instance(physical).to.EnumerateDeviceExtensionProperties(physical, layer, count, extensions);
 }
 
 static void describe(const struct instance *instance, VkPhysicalDevice physical, const VkDeviceCreateInfo *info,
                      struct described *found)
 {
-    PFN_vkGetPhysicalDeviceProperties properties = (PFN_vkGetPhysicalDeviceProperties)instance->get_proc_addr(
-        instance->handle, "vkGetPhysicalDeviceProperties");
-    PFN_vkGetPhysicalDeviceMemoryProperties memory = (PFN_vkGetPhysicalDeviceMemoryProperties)instance->get_proc_addr(
-        instance->handle, "vkGetPhysicalDeviceMemoryProperties");
-    properties(physical, found->properties);
-    memory(physical, &found->memory);
+    instance->to.GetPhysicalDeviceProperties(physical, found->properties);
+    instance->to.GetPhysicalDeviceMemoryProperties(physical, &found->memory);
     for (const VkBaseOutStructure *one = info->pNext; one; one = one->pNext)
         if (one->sType == VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAP_MEMORY_PLACED_FEATURES_EXT) {
             const VkPhysicalDeviceMapMemoryPlacedFeaturesEXT *features = (const void *)one;
@@ -492,7 +500,6 @@ static VkResult hook_CreateDevice(VkPhysicalDevice physical, const VkDeviceCreat
                                   const VkAllocationCallbacks *allocator, VkDevice *handle)
 {
     struct instance instance = find_instance(physical);
-    PFN_vkCreateDevice create = (PFN_vkCreateDevice)instance.get_proc_addr(instance.handle, "vkCreateDevice");
     const VkLayerLink *link = next_link(info, VK_STRUCTURE_TYPE_LOADER_DEVICE_CREATE_INFO);
     if (!link)
         return VK_ERROR_INITIALIZATION_FAILED;
@@ -504,7 +511,7 @@ static VkResult hook_CreateDevice(VkPhysicalDevice physical, const VkDeviceCreat
     device.number = stream.devices;
     pthread_mutex_unlock(&stream.lock);
     uint64_t begun = begin(VKM_CALLED_CREATE_DEVICE, device.number, 0);
-    VkResult result = create(physical, info, allocator, handle);
+    VkResult result = instance.to.CreateDevice(physical, info, allocator, handle);
     end(begun, (struct vkm_event){.call = VKM_CALLED_CREATE_DEVICE, .device = device.number, .result = result});
     if (result != VK_SUCCESS)
         return result;
