@@ -100,9 +100,9 @@ OF_ROWS = (0.15, 0.20, 0.25, 0.30, 0.40)
 
 
 def found_shares(gpus: int, fleets: int = 5, each: int = 20) -> dict[str, Any]:
-    """How many of `each` GPUs in each fleet are suspects after two runs, by how much slower they, or one row of each, are.
+    """The share of slow GPUs that are suspects after two runs, by their slowdown; and the same of single slow rows.
 
-    said: what the results themselves say could be seen.
+    each: so many of every slowdown, in each fleet. said: what the results themselves say could be seen.
     """
     found_gpus: Counter[float] = Counter()
     found_rows: Counter[float] = Counter()
