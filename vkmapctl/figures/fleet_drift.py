@@ -95,5 +95,5 @@ def _see(
     by_gpu = fleet_scores.level_of(shifts, LEAST_DRIFT)
     by_host = Level.of([*fleet_scores.host_scores(scores).values()], LEAST_DRIFT)
     see_gpus(gpus, run, shifts, by_gpu, 0.0)
-    see_hosts(hosts, run, scores, by_host)
+    see_hosts(hosts, run, scores, by_host, gpus)
     return shared, by_gpu, by_host

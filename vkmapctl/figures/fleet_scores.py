@@ -118,10 +118,16 @@ def see_gpus(sightings: Sightings, run: str, found: Iterable[Shift], level: Leve
             sightings.setdefault(key, []).append(Seen(run, one.shift, level.z(one.value), side))
 
 
-def see_hosts(sightings: Sightings, run: str, found: Scores, level: Level | None) -> None:
-    """Adds what a run says of each host."""
+def see_hosts(sightings: Sightings, run: str, found: Scores, level: Level | None, gpus: Sightings) -> None:
+    """Adds what a run says of each host by those of its GPUs that are not odd themselves, if there are any."""
     if level:
-        for host, score in host_scores(found).items():
+        for host, of_host in found.items():
+            well = [
+                score
+                for one, score in of_host
+                if not any(seen.side for seen in gpus.get((host, one.gpu), ()) if seen.run == run)
+            ]
+            score = median(well or [score for _, score in of_host])
             shift = score - level.center
             seen = Seen(run, shift, level.z(score), level.side(score, shift), len(found[host]) == 1)
             sightings.setdefault((host,), []).append(seen)

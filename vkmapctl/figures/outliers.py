@@ -173,7 +173,7 @@ def _against_peers(
     odd_rows: OddRows = {}
     judged = [run for run, _ in runs][: [run for run, _ in runs].index(full[0]) + 1]
     for run, members in runs:
-        if run not in judged and all(len(seen) > 1 for seen in gpus.values()):
+        if run not in judged and all(len(seen) > 1 for seen in (*gpus.values(), *hosts.values())):
             break
         if run == full[0]:
             read, peers = newest_read, reference
@@ -183,7 +183,7 @@ def _against_peers(
         else:
             read, peers = _read(members, medians), reference
         see_gpus(gpus, run, read.shifts, peers.gpus, peers.center)
-        see_hosts(hosts, run, read.scores, peers.hosts)
+        see_hosts(hosts, run, read.scores, peers.hosts, gpus)
         _see_rows(odd_rows, run, read.rows, peers.rows)
     found = [
         *odd_ones(kind, "peers", gpus, judged),
@@ -197,6 +197,9 @@ def _against_peers(
         hosts=_hosts(newest),
         rows=len(rows),
         thin=len(newest) - sum(map(len, newest_read.scores.values())),
+        reason=""
+        if reference.gpus or reference.hosts
+        else f"neither {LEAST_PEERS} GPUs with others on their host, nor {LEAST_PEERS} hosts: there is no verdict",
         by_gpu=yardstick(reference.gpus, gpus, full[0]),
         by_host=yardstick(reference.hosts, hosts, full[0]),
     ), found
