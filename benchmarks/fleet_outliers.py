@@ -22,8 +22,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vkmapctl.figures.fleet_scores import Measured
-from vkmapctl.figures.outliers import Family, judge
+from vkmapctl.figures.fleet_scores import Family, Measured
+from vkmapctl.figures.outliers import judge
 from vkmapctl.model.outliers import Kind, Odd, Outliers
 
 ROWS, GPUS_A_HOST = 50, 8

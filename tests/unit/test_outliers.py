@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vkmapctl.figures import levels
-from vkmapctl.figures.fleet_scores import Measured
-from vkmapctl.figures.outliers import Family, families, judge
+from vkmapctl.figures.fleet_scores import Family, Measured
+from vkmapctl.figures.outliers import families, histories, judge
 from vkmapctl.model.fleet import Observation
 from vkmapctl.model.outliers import Kind
 
@@ -247,6 +247,17 @@ def test_the_order_of_what_comes_in_changes_nothing():
     for run in (first, second):
         random.Random(3).shuffle(run)
     assert judged(second, first) == found
+
+
+def test_a_history_is_what_a_gpu_was_beside_its_peers_of_today():
+    fleet = Fleet()
+    runs = [("c", fleet.run(SLOW)), ("b", fleet.run()), ("a", fleet.run())]
+    found = histories([Family(["row"] * ROWS, runs)], most=2)
+    assert len(found) == 160
+    ((before, was), (now, is_)) = found["host003", "gpu5"]
+    assert (before, now) == ("b", "c")
+    assert abs(was) < 0.03
+    assert is_ == pytest.approx(0.15, abs=0.03)
 
 
 def observed(run, host, gpu, metric, value, **changes):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from vkmapctl.figures import fleet_scores
-from vkmapctl.figures.fleet_scores import Key, Measured, Scores, Sightings, odd_ones, see_gpus, see_hosts, yardstick
+from vkmapctl.figures.fleet_scores import Measured, Scores, Sightings, odd_ones, see_gpus, see_hosts, yardstick
 from vkmapctl.figures.levels import LEAST_PEERS, Level, median
 from vkmapctl.model.outliers import Drift, Kind, Odd
 
@@ -25,54 +25,57 @@ class _Course(NamedTuple):
     newest: Measured
     runs: Sequence[str]
     scores: Sequence[float]
-    way: Way
 
     def since(self, number: int) -> float:
         """How far the newest run, or the one before, is from the median of the earlier ones."""
         return self.scores[number] - median(self.scores[2:])
 
 
-def against_themselves(runs: Sequence[tuple[str, Sequence[Measured]]]) -> Iterator[tuple[Drift, list[Odd]]]:
-    """For each way in which drivers and kernels changed, or did not. runs: newest first."""
+def against_themselves(
+    runs: Sequence[tuple[str, Sequence[Measured]]], history: int
+) -> Iterator[tuple[Drift, list[Odd]]]:
+    """For each way in which drivers and kernels changed, or did not. runs: newest first; history: earlier ones."""
     ways: dict[Way, list[_Course]] = defaultdict(list)
-    for course in _courses(runs):
-        ways[course.way].append(course)
-    for way, courses in sorted(ways.items()):
-        if len(courses) >= LEAST_PEERS:
-            yield _drift(way, courses)
+    for seen in courses(runs).values():
+        seen = seen[: 2 + history]
+        if len(seen) >= 2 + LEAST_EARLIER:
+            way = (seen[0][1].kind, seen[1][1].kind, seen[2][1].kind)
+            ways[way].append(_Course(seen[0][1], [run for run, _, _ in seen], [score for _, _, score in seen]))
+    for way, of_way in sorted(ways.items()):
+        if len(of_way) >= LEAST_PEERS:
+            yield _drift(way, of_way)
 
 
-def _courses(runs: Sequence[tuple[str, Sequence[Measured]]]) -> Iterator[_Course]:
-    """Of GPUs that the newest full run has, and enough before."""
+def courses(
+    runs: Sequence[tuple[str, Sequence[Measured]]],
+) -> dict[tuple[str, str], list[tuple[str, Measured, float]]]:
+    """Each GPU of the newest full run over its runs: its scores, all against that run's medians. runs: newest first."""
     most = max(len(members) for _, members in runs)
-    full = [members for _, members in runs if 2 * len(members) >= most]
-    middles = fleet_scores.medians(full[0])
-    wanted = {(one.host, one.gpu) for one in full[0]}
-    found: dict[Key, list[tuple[str, Measured, float]]] = defaultdict(list)
+    full = next(members for _, members in runs if 2 * len(members) >= most)
+    middles = fleet_scores.medians(full)
+    found: dict[tuple[str, str], list[tuple[str, Measured, float]]] = {(one.host, one.gpu): [] for one in full}
     for run, members in runs:
         for one, score in chain.from_iterable(fleet_scores.scores(members, middles).values()):
-            found[one.host, one.gpu].append((run, one, score))
-    for key, seen in found.items():
-        if key in wanted and len(seen) >= 2 + LEAST_EARLIER:
-            way = (seen[0][1].kind, seen[1][1].kind, seen[2][1].kind)
-            yield _Course(seen[0][1], [run for run, _, _ in seen], [score for _, _, score in seen], way)
+            if (one.host, one.gpu) in found:
+                found[one.host, one.gpu].append((run, one, score))
+    return found
 
 
-def _drift(way: Way, courses: Sequence[_Course]) -> tuple[Drift, list[Odd]]:
+def _drift(way: Way, of_way: Sequence[_Course]) -> tuple[Drift, list[Odd]]:
     gpus: Sightings = {}
     hosts: Sightings = {}
-    shared, by_gpu, by_host = _see(_NEWEST, courses, gpus, hosts)
-    _see(_BEFORE, courses, gpus, hosts)
-    runs = {course.newest.host: course.runs for course in courses}
-    runs_of_gpu = {(course.newest.host, course.newest.gpu): course.runs for course in courses}
+    shared, by_gpu, by_host = _see(_NEWEST, of_way, gpus, hosts)
+    _see(_BEFORE, of_way, gpus, hosts)
+    runs = {course.newest.host: course.runs for course in of_way}
+    runs_of_gpu = {(course.newest.host, course.newest.gpu): course.runs for course in of_way}
     now, _, was = way
     found = [*odd_ones(now, "itself", gpus, [_NEWEST]), *odd_ones(now, "host-itself", hosts, [_NEWEST])]
     return Drift(
         kind=now,
         was=was,
-        gpus=len(courses),
+        gpus=len(of_way),
         hosts=len(runs),
-        runs=min(len(course.runs) for course in courses) - 2,
+        runs=min(len(course.runs) for course in of_way) - 2,
         shared=math.expm1(shared),
         by_gpu=yardstick(by_gpu, gpus, _NEWEST),
         by_host=yardstick(by_host, hosts, _NEWEST),
@@ -83,13 +86,13 @@ def _drift(way: Way, courses: Sequence[_Course]) -> tuple[Drift, list[Odd]]:
 
 
 def _see(
-    run: str, courses: Sequence[_Course], gpus: Sightings, hosts: Sightings
+    run: str, of_way: Sequence[_Course], gpus: Sightings, hosts: Sightings
 ) -> tuple[float, Level | None, Level | None]:
     """Adds what the newest runs say, or those before; the shift that all share, and how far GPUs and hosts scatter."""
-    moved = [course.since((_NEWEST, _BEFORE).index(run)) for course in courses]
+    moved = [course.since((_NEWEST, _BEFORE).index(run)) for course in of_way]
     shared = median(moved)
     scores: Scores = {}
-    for course, value in zip(courses, moved, strict=True):
+    for course, value in zip(of_way, moved, strict=True):
         scores.setdefault(course.newest.host, []).append((course.newest, value - shared))
     shifts = [*fleet_scores.shifts(scores)]
     by_gpu = fleet_scores.level_of(shifts, LEAST_DRIFT)

@@ -24,6 +24,16 @@ class Measured(NamedTuple):
     logs: Sequence[float]
 
 
+class Family(NamedTuple):
+    """What can be put side by side over time: one model, CPU and workload, whatever the driver and the kernel.
+
+    runs: newest first.
+    """
+
+    rows: Sequence[str]
+    runs: Sequence[tuple[str, Sequence[Measured]]]
+
+
 class Shift(NamedTuple):
     """A GPU less its host's other ones, which are so many."""
 

@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 from vkmapctl.errors import ExitCode
 from vkmapctl.figures import fleet_scores
-from vkmapctl.figures.fleet_drift import against_themselves
+from vkmapctl.figures.fleet_drift import against_themselves, courses
 from vkmapctl.figures.fleet_scores import (
+    Family,
     Key,
     Measured,
     Scores,
@@ -35,16 +36,6 @@ ROW_BAR, LEAST_ROW_SHIFT = 6.0, math.log(1.10)
 _ORDER = ("suspect", "run-again", "cleared")
 
 OddRows = dict[tuple[str, str, int], dict[str, tuple[float, float]]]  # (host, GPU, row) to run to (shift, z)
-
-
-class Family(NamedTuple):
-    """What can be put side by side over time: one model, CPU and workload, whatever the driver and the kernel.
-
-    runs: newest first.
-    """
-
-    rows: Sequence[str]
-    runs: Sequence[tuple[str, Sequence[Measured]]]
 
 
 def families(observations: Iterable[Observation], runs: Sequence[str]) -> list[Family]:
@@ -80,21 +71,34 @@ def _measured(of_run: Mapping[Key, tuple[Kind, Mapping[int, float]]], width: int
         yield Measured(host, gpu, kind, logs)
 
 
+def histories(given: Iterable[Family], most: int) -> dict[tuple[str, str], tuple[tuple[str, float], ...]]:
+    """Of each (host, GPU) its newest runs, the oldest first: how much slower it was than its peers' newest medians.
+
+    Of a GPU in several families, the one that has the most runs of it.
+    """
+    found: dict[tuple[str, str], tuple[tuple[str, float], ...]] = {}
+    for family in given:
+        for key, seen in courses(family.runs).items():
+            told = tuple((run, math.expm1(score)) for run, _, score in reversed(seen[:most]))
+            if len(told) > len(found.get(key, ())):
+                found[key] = told
+    return found
+
+
 def judge(given: Iterable[Family], history: int = 5) -> Outliers:
-    """Everything that is odd in these families. history: earlier runs that a GPU is held against, its newest."""
+    """Everything that is odd in these families. history: so many earlier runs that a GPU is held against."""
     groups: list[Group] = []
     drifts: list[Drift] = []
     found: list[Odd] = []
     runs: dict[str, None] = {}
     for family in given:
-        newest = family.runs[: history + 2]
-        runs |= dict.fromkeys(run for run, _ in newest)
-        for kind in sorted({one.kind for _, members in newest for one in members}):
-            of_kind = [(run, [one for one in members if one.kind == kind]) for run, members in newest]
+        runs |= dict.fromkeys(run for run, _ in family.runs)
+        for kind in sorted({one.kind for _, members in family.runs for one in members}):
+            of_kind = [(run, [one for one in members if one.kind == kind]) for run, members in family.runs]
             group, odd = _against_peers(kind, family.rows, [one for one in of_kind if one[1]])
             groups.append(group)
             found += odd
-        for drift, odd in against_themselves(newest):
+        for drift, odd in against_themselves(family.runs, history):
             drifts.append(drift)
             found += odd
     found.sort(key=_place)
