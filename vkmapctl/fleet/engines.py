@@ -3,6 +3,7 @@
 An engine is a function from a job to its end; ENGINES names them, each imported when it is asked for.
 """
 
+import os
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -22,7 +23,7 @@ class Job(NamedTuple):
     """What an engine is to start. program: the words that are vkmapctl on a host.
 
     seconds: for a host's whole part, from when it begins. wait_seconds: until the first host has begun. begun: whether
-    one has, as far as the store shows. tick: called about ten times a second. options: the engine's own, by name.
+    one has, as far as the store shows. tick: called about ten times a second.
     fetch: hosts do not share the store, and send their answers back.
     """
 
@@ -34,8 +35,11 @@ class Job(NamedTuple):
     stop: child.Stop
     begun: Callable[[], bool]
     tick: Callable[[], None] = lambda: None
-    options: dict[str, str] = {}  # noqa: RUF012
     fetch: bool = False
+
+    @property
+    def options(self) -> dict[str, str]:
+        return self.run.options
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -44,7 +48,16 @@ class Job(NamedTuple):
     def words(self, host: str = "", *, store: str = "") -> list[str]:
         """The command of one host; without a name it finds its own."""
         run = self.run
-        words = [*self.program, "fleet", "here", store or str(self.store), "--run", run.id, "--engine", run.engine]
+        words = [
+            *self.program,
+            "fleet",
+            "here",
+            store or os.path.abspath(self.store),
+            "--run",
+            run.id,
+            "--engine",
+            run.engine,
+        ]
         words += ["--host", host] if host else []
         words += ["--gpus", str(run.gpus), "--timeout", f"{self.seconds:g}s", *(["--software"] if run.software else [])]
         return [*words, "--", *run.command]

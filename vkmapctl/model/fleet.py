@@ -33,7 +33,7 @@ class FleetRun(Data, frozen=True, kw_only=True):
     """One sweep as it was asked for, which is enough to judge it by. hosts: as ranges, such as `gpu[0001-1250]`.
 
     command: the words behind `vkmapctl`, such as stress size-sweep. roster: a digest of the roster at that time.
-    again: the id of the run that this one repeats on some of its hosts.
+    options: the engine's own, such as a partition. again: the id of the run that this one repeats on some of its hosts.
     """
 
     schema: str = SCHEMA
@@ -45,6 +45,7 @@ class FleetRun(Data, frozen=True, kw_only=True):
     hosts: str = ""
     gpus: int = 0
     software: bool = False
+    options: dict[str, str] = msgspec.field(default_factory=dict)
     again: str = ""
 
 
