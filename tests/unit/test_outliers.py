@@ -275,14 +275,14 @@ def test_observations_become_families_with_rates_upside_down():
         observed("b", "h2", "g", "map.p50", 90.0, model="another"),
     ]
     ours, another = families(given, ["b", "a"])
-    assert ours.rows == ("r map.p50", "r read")
+    assert ours.rows == ["r map.p50", "r read"]
     assert [run for run, _ in ours.runs] == ["b", "a"]
     ((_, (newest,)), (_, (older,))) = ours.runs
     assert list(newest.logs) == [math.log(100), -math.log(1e9)]
     assert older.logs[0] == math.log(90)
     assert math.isnan(older.logs[1])
     assert newest.kind == Kind("GPU", "C", "w", "d", "k")
-    assert another.rows == ("r map.p50",)
+    assert another.rows == ["r map.p50"]
 
 
 numbers = st.lists(st.integers(-50, 50).map(float), min_size=2, max_size=12)

@@ -21,7 +21,7 @@ class Measured(NamedTuple):
     host: str
     gpu: str
     kind: Kind
-    logs: Sequence[float]
+    logs: "array[float]"
 
 
 class Family(NamedTuple):

@@ -9,7 +9,7 @@ that the number of GPUs demands, and at least 3 % off, is odd, and suspect once 
 import math
 from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from vkmapctl.errors import ExitCode
@@ -40,35 +40,40 @@ OddRows = dict[tuple[str, str, int], dict[str, tuple[float, float]]]  # (host, G
 
 def families(observations: Iterable[Observation], runs: Sequence[str]) -> list[Family]:
     """What was observed, put together. runs: newest first; what is of another run is left out."""
-    rows: dict[Key, dict[str, int]] = defaultdict(dict)
+    rows: dict[Key, dict[tuple[str, str], int]] = defaultdict(dict)
     kinds: dict[Kind, Kind] = {}
-    figures: dict[Key, dict[str, dict[Key, tuple[Kind, dict[int, float]]]]] = defaultdict(lambda: defaultdict(dict))
+    measured: dict[Key, dict[str, dict[Key, Measured]]] = defaultdict(lambda: defaultdict(dict))
     wanted = frozenset(runs)
     for one in observations:
         if one.run not in wanted or not one.value > 0:
             continue
         family = (one.model, one.cpu, one.workload)
         places = rows[family]
-        place = places.setdefault(f"{one.row} {one.metric}", len(places))
-        kind = Kind(one.model, one.cpu, one.workload, one.driver, one.kernel)
-        kind = kinds.setdefault(kind, kind)
-        value = math.log(one.value)
-        _, given = figures[family][one.run].setdefault((one.host, one.gpu), (kind, {}))
-        given[place] = -value if one.metric in RATES else value
+        place = places.setdefault((one.row, one.metric), len(places))
+        of_run = measured[family][one.run]
+        gpu = of_run.get((one.host, one.gpu))
+        if gpu is None:
+            kind = Kind(one.model, one.cpu, one.workload, one.driver, one.kernel)
+            gpu = Measured(one.host, one.gpu, kinds.setdefault(kind, kind), array("d"))
+            of_run[one.host, one.gpu] = gpu
+        _fill(gpu.logs, place + 1)
+        gpu.logs[place] = -math.log(one.value) if one.metric in RATES else math.log(one.value)
     made = []
     for known, places in sorted(rows.items()):
-        by_run = figures[known]
-        measured = [(run, [*_measured(by_run[run], len(places))]) for run in runs if run in by_run]
-        made.append(Family(tuple(places), measured))
+        found = []
+        for run in runs:
+            members = [member for _, member in sorted(measured[known].get(run, {}).items())]
+            for member in members:
+                _fill(member.logs, len(places))
+            if members:
+                found.append((run, members))
+        made.append(Family([f"{row} {metric}" for row, metric in places], found))
     return made
 
 
-def _measured(of_run: Mapping[Key, tuple[Kind, Mapping[int, float]]], width: int) -> Iterator[Measured]:
-    for (host, gpu), (kind, given) in sorted(of_run.items()):
-        logs = array("d", [math.nan]) * width
-        for place, value in given.items():
-            logs[place] = value
-        yield Measured(host, gpu, kind, logs)
+def _fill(logs: "array[float]", width: int) -> None:
+    if len(logs) < width:
+        logs.extend([math.nan] * (width - len(logs)))
 
 
 def histories(given: Iterable[Family], most: int) -> dict[tuple[str, str], tuple[tuple[str, float], ...]]:

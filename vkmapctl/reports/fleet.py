@@ -14,7 +14,6 @@ from vkmapctl.reports.outliers import AGAINST, gpu_text, shift_text, summary
 from vkmapctl.reports.sheets import sheet
 from vkmapctl.reports.trackers import Metric, Sample, openmetrics
 
-FORMATS = ("openmetrics", "csv", "jsonl", "junit", "html")
 STATES: tuple[State, ...] = ("ok", "swapped", "failed", "interrupted", "missing", "foreign")
 MOST_SERIES = 200  # of GPUs by name, in OpenMetrics: the counts tell of all
 _CASES: dict[State, str] = {"failed": "failure", "interrupted": "error", "missing": "error"}
@@ -35,6 +34,15 @@ class Sweep(NamedTuple):
             if one.verdict != "cleared":
                 found.setdefault((one.host, one.gpu), one)
         return found
+
+
+def export(sweep: Sweep, wanted: str) -> bytes:
+    """One of reports.FLEET_FORMATS."""
+    if wanted == "html":
+        from vkmapctl.reports.fleet_page import to_html
+
+        return to_html(sweep)
+    return {"openmetrics": to_openmetrics, "csv": to_csv, "jsonl": to_jsonl, "junit": to_junit}[wanted](sweep)
 
 
 class Line(msgspec.Struct):
