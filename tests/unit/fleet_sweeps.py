@@ -1,6 +1,5 @@
 """A fleet's run with everything in it: ledger, outliers and histories, made from a seed."""
 
-import math
 import random
 from array import array
 
@@ -46,7 +45,9 @@ def a_sweep(hosts=10, a_host=8, runs=4, hostile=False):
         else:
             state = "swapped" if (h, s) == (0, 2) else "ok"
             why = "another card than before" if state == "swapped" else ""
-            entries.append(LedgerEntry(**facts, state=state, why=why, document=f"runs/run4/{names[h]}/{s}-stress.json.gz"))
+            entries.append(
+                LedgerEntry(**facts, state=state, why=why, document=f"runs/run4/{names[h]}/{s}-stress.json.gz")
+            )
     run = FleetRun(
         id="run4", command=("stress", "size-sweep"), engine="slurm", started="2026-03-01T02:00:00+00:00", gpus=a_host
     )

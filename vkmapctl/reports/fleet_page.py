@@ -154,7 +154,7 @@ def _failures(entries: Iterable[LedgerEntry]) -> Sheet:
         for (state, host, why), slots in sorted(fates.items(), key=lambda one: (order.index(one[0][0]), one[0][1:]))
     ]
     more = f", the first {MOST_ROWS} of {len(rows)}" if len(rows) > MOST_ROWS else ""
-    return Sheet(f"What did not end well{more}", ["state", "host", "slots", "why"], rows[:MOST_ROWS], 4)
+    return Sheet(f"What is not simply ok{more}", ["state", "host", "slots", "why"], rows[:MOST_ROWS], 4)
 
 
 def _facts(sweep: Sweep) -> list[tuple[str, str]]:

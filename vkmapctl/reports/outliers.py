@@ -136,14 +136,15 @@ def drift_lines(drift: Drift) -> list[str]:
 def _seen(what: str, by: Yardstick | None, how: str = "") -> list[str]:
     if not by:
         return []
-    beyond = (
-        f"{by.faster} {'is' if by.faster == 1 else 'are'} that far off on the faster side, where no fault puts them"
+    lie = f"{what}{f', {how},' if how else ''} lie {_share(by.spread)} apart"
+    faster = (
+        f"{by.faster} {'lies' if by.faster == 1 else 'lie'} that far out on the faster side, where no fault puts them"
     )
     return [
-        f"{what}{f', {how},' if how else ''} lie {_share(by.spread)} apart; odd beyond {by.bar:.1f} times that; "
-        f"a slowdown of {_share(by.smallest)} is found twice 9 times of 10",
+        f"{lie}, and are odd beyond {by.bar:.1f} times that: two runs find a slowdown of {_share(by.smallest)} "
+        "9 times of 10",
         f"false alarms to be expected in one run: {max(by.chance, by.faster):.2g} "
-        f"(by chance {by.chance:.2g}; {beyond})",
+        f"({by.chance:.2g} by chance; {faster})",
     ]
 
 
