@@ -1,5 +1,6 @@
 """A command of another process, bounded: in time, in what is kept of its standard error, and by signals to this one."""
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from vkmapctl.text import clean
 
 GRACE_SECONDS = 15.0  # from being asked to end until it is killed: a run that is stopped saves what it has
 _ITSELF_SECONDS = 1.0  # a signal to all processes of a job has reached the child too
+_PR_SET_PDEATHSIG = 1
 _LINES = 20
 _LONGEST_LINE = 1 << 16
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -58,16 +60,18 @@ def run(
     give_up: Callable[[float], str],
     end: Callable[[], None] = lambda: None,
     grace: float = GRACE_SECONDS,
+    apart: bool = False,
 ) -> Ended:
-    """Runs a command to its end, in a session of its own, with nothing to read and its output thrown away.
+    """Runs a command to its end, with nothing to read and its output thrown away.
 
     give_up: gets the seconds it has run, about ten times a second, and says why it is to be ended, or nothing. end:
-    called before it is asked to. lines: the last of its standard error. Raises OSError where it cannot be started.
+    called before it is asked to. grace: seconds from then until it is killed. apart: in a session of its own, which
+    ends with it; else it ends with this process, however that ends. Raises OSError where it cannot be started.
     """
     begun = time.monotonic()
     process = subprocess.Popen(
         list(command), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-        start_new_session=True,
+        start_new_session=apart, preexec_fn=None if apart else _end_with_parent,
     )  # fmt: skip
     assert process.stderr
     kept: deque[str] = deque(maxlen=_LINES)
@@ -85,11 +89,19 @@ def run(
         else:
             cut = ""
     finally:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)  # whatever it has left behind, which may hold the pipe
+        if apart:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)  # whatever it has left behind
+        elif process.poll() is None:
+            process.kill()
         process.wait()
         reader.join(1.0)
     return Ended(process.returncode, tuple(kept), time.monotonic() - begun, cut)
+
+
+def _end_with_parent() -> None:
+    """In the child: SIGTERM once its parent is gone, killed by an engine for example."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
 def _end(process: "subprocess.Popen[bytes]", itself: float, grace: float) -> None:

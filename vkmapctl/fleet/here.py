@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from vkmapctl import units
 from vkmapctl.errors import ExitCode, UsageProblem, VkmapError, of_exception
 from vkmapctl.fleet import child, store
 from vkmapctl.fleet.store import Store
@@ -182,10 +181,10 @@ class _Work:
 
     def _run(self, command: Sequence[str], seconds: float) -> child.Ended:
         until = min(self._until, time.monotonic() + seconds)
-        allowed = units.duration(min(self._part.seconds, seconds) * 1e9)
+        allowed = min(self._part.seconds, seconds)
 
         def give_up(_: float) -> str:
-            return f"not done within {allowed}" if time.monotonic() > until else ""
+            return f"not done within {allowed:g} s" if time.monotonic() > until else ""
 
         return child.run([*PROGRAM, *command], self._stop, give_up=give_up)
 
@@ -194,7 +193,7 @@ class _Work:
         if self._stop.by:
             return f"stopped by {self._stop.by}"
         if time.monotonic() > self._until:
-            return f"the host's time of {units.duration(self._part.seconds * 1e9)} was up"
+            return f"the host's time of {self._part.seconds:g} s was up"
         return ""
 
 
@@ -232,8 +231,15 @@ def _selector(device: Device, devices: Sequence[Device]) -> str:
 
 
 def _worst(seen: Sequence[SeenGpu]) -> int:
-    codes = [ExitCode.INTERRUPTED if gpu.exit_code is None else gpu.exit_code for gpu in seen]
+    codes = [_code(gpu) for gpu in seen]
     return max(codes, key=lambda code: _WORST.index(code) if code in _WORST else len(_WORST))
+
+
+def _code(gpu: SeenGpu) -> int:
+    """Of one; a document that is lost is no success."""
+    if gpu.exit_code is None:
+        return ExitCode.INTERRUPTED
+    return gpu.exit_code or (ExitCode.OK if gpu.document else ExitCode.USAGE)
 
 
 def _last(lines: Sequence[str]) -> str:

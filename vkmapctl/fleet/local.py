@@ -19,6 +19,6 @@ def run(job: Job) -> EngineEnd:
         job.tick()
         return f"not done within {most:.0f} s" if seconds > most else ""
 
-    ended = child.run(job.words(job.hosts[0]), job.stop, give_up=give_up, grace=2 * child.GRACE_SECONDS)
+    ended = child.run(job.words(job.hosts[0]), job.stop, give_up=give_up, grace=2 * child.GRACE_SECONDS, apart=True)
     status = None if ended.cut else ended.status
     return EngineEnd(ended=store.now(), status=status, reason=ended.cut, lines=ended.lines)

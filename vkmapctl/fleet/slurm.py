@@ -42,6 +42,7 @@ def run(job: Job) -> EngineEnd:
         give_up=Patience(job).give_up,
         end=lambda: _cancel(name),
         grace=HOST_GRACE_SECONDS,
+        apart=True,
     )
     return EngineEnd(
         ended=store.now(),
