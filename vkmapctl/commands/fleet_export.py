@@ -4,16 +4,18 @@ from pathlib import Path
 
 import click
 
-from vkmapctl.commands.fleet_outliers import compared, history_option
-from vkmapctl.commands.fleet_shared import RUN_ID, latest, store_argument
-from vkmapctl.errors import ExitCode, UsageProblem
+from vkmapctl.commands.fleet_outliers import compared, history_option, latest_sweep
+from vkmapctl.commands.fleet_shared import RUN_ID, store_argument
+from vkmapctl.errors import ExitCode
 from vkmapctl.reports import FLEET_FORMATS
 
 
 @click.command()
 @store_argument
 @click.option("--format", "wanted", type=click.Choice(FLEET_FORMATS), required=True, help="What to write.")
-@click.option("--run", "run_id", type=RUN_ID, metavar="ID", help="Which run; the latest by default.")
+@click.option(
+    "--run", "run_id", type=RUN_ID, metavar="ID", help="Which run; the latest that repeats no other by default."
+)
 @history_option
 @click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Write to a file instead of stdout.")
 @click.option("--force", is_flag=True, help="Let --output overwrite a file.")
@@ -29,13 +31,10 @@ def export(store: Path, wanted: str, run_id: str | None, history: int, output: P
     from vkmapctl.reports import fleet
     from vkmapctl.saved.files import Sink
 
-    to = Store(store)
-    run_id = run_id or latest(to)
-    if run_id is None:
-        raise UsageProblem(f"{store} has no run", "vkmapctl fleet run STORE --via local -- probe makes one")
+    run_id = run_id or latest_sweep(store)
     sink = Sink(output, force=force, form=wanted) if output else None
     found = compared(store, run_id, history)
-    sweep = fleet.Sweep(judged(to, run_id), judge(found, history), histories(found, history + 2))
+    sweep = fleet.Sweep(judged(Store(store), run_id), judge(found, history), histories(found, history + 2))
     data = fleet.export(sweep, wanted)
     if sink:
         sink.write(data)

@@ -80,6 +80,22 @@ def compared(store: Path, run_id: str | None, history: int) -> "list[Family]":
         index.close()
 
 
+def latest_sweep(store: Path) -> str:
+    """The run that began last of those that repeat no other. Raises UsageProblem where there is none."""
+    from vkmapctl.fleet.index import Index
+    from vkmapctl.fleet.store import Store
+
+    index = Index(Store(store))
+    try:
+        for run in reversed(index.runs()):
+            asked = index.run(run)
+            if not (asked and asked.again):
+                return run
+    finally:
+        index.close()
+    raise UsageProblem(f"{store} has no run", "vkmapctl fleet run STORE --via local -- probe makes one")
+
+
 def _runs(index: "Index", run_id: str | None, history: int) -> list[str]:
     """Newest first: two, as many earlier ones as are asked for, and those that repeat some of them."""
     asked = {run: index.run(run) for run in index.runs()}
