@@ -137,9 +137,7 @@ def _seen(what: str, by: Yardstick | None, how: str = "") -> list[str]:
     if not by:
         return []
     lie = f"{what}{f', {how},' if how else ''} lie {_share(by.spread)} apart"
-    faster = (
-        f"{by.faster} {'lies' if by.faster == 1 else 'lie'} that far out on the faster side, where no fault puts them"
-    )
+    faster = f"{by.faster} as far out on the faster side, where no fault puts them"
     return [
         f"{lie}, and are odd beyond {by.bar:.1f} times that: two runs find a slowdown of {_share(by.smallest)} "
         "9 times of 10",
