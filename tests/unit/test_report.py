@@ -23,6 +23,7 @@ from builders import (
     a_verify_report,
     checks,
 )
+from fleet_sweeps import a_sweep
 
 from vkmapctl.commands import console
 from vkmapctl.model.base import Note
@@ -31,6 +32,7 @@ from vkmapctl.model.measured import TouchRate
 from vkmapctl.reports import common
 from vkmapctl.reports import probe as probing
 from vkmapctl.reports import stress as report
+from vkmapctl.reports.outliers import outliers_view
 from vkmapctl.reports.selftest import selftest_view
 from vkmapctl.reports.verify import verify_view
 
@@ -187,6 +189,7 @@ VIEWS = {
     "verify-bad-verbose": lambda: verify_view(a_bad_verify(), verbose=True),
     "selftest-bad": lambda: selftest_view(a_bad_selftest()),
     "selftest-bad-verbose": lambda: selftest_view(a_bad_selftest(), verbose=True),
+    "outliers": lambda: outliers_view(a_sweep(runs=7).outliers),
 }
 
 

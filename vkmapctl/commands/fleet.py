@@ -6,6 +6,8 @@ from typing import Any
 import click
 
 from vkmapctl.commands import params
+from vkmapctl.commands.fleet_export import export
+from vkmapctl.commands.fleet_outliers import outliers
 from vkmapctl.commands.fleet_run import here, rerun, run
 from vkmapctl.commands.fleet_shared import RUN_ID, conclude, exit_style_option, store_argument
 from vkmapctl.commands.options import color_options
@@ -20,7 +22,7 @@ def fleet() -> None:
     """
 
 
-for command in (run, here, rerun):
+for command in (run, here, rerun, outliers, export):
     fleet.add_command(command)
 
 

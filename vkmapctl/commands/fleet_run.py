@@ -136,12 +136,13 @@ def _this_machine(to: "Store", hosts: Sequence[str] | None) -> tuple[str, ...]:
 @engine_options
 def rerun(store: Path, run_id: str | None, only: tuple[str, ...], via: str | None, **given: Any) -> int:
     """Repeat a run on the hosts whose GPUs did not end well, once: the same hosts, as a run of its own."""
+    from vkmapctl.commands.fleet_outliers import odd_hosts
     from vkmapctl.fleet.again import to_repeat
     from vkmapctl.fleet.store import Store
     from vkmapctl.fleet.sweep import planned
 
     to = Store(store)
-    wanted = to_repeat(to, run_id, only)
+    wanted = to_repeat(to, run_id, only, odd_hosts(store, run_id) if "suspect" in only else ())
     if not wanted.hosts:
         console.say(f"run {wanted.run.id}: no GPU is {' or '.join(only)}, so that there is nothing to repeat")
         return styled(ExitCode.OK, given["exit_style"])

@@ -60,7 +60,7 @@ def answer(part: Part, to: Store, version: str) -> Envelope:
 
     Raises UsageProblem where the store takes no file at all, of what then nobody is told but by standard error.
     """
-    if not (to.path / store.RUNS).is_dir():
+    if not os.path.isdir(to.path / store.RUNS):
         raise UsageProblem(
             f"{to.path} is no store", "vkmapctl fleet init makes one; is the file system that holds it mounted here?"
         )

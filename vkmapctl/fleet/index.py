@@ -111,7 +111,7 @@ class Index:
         self, to: Store, *, again: bool = False, progress: Callable[[int], None] = lambda number: None
     ) -> None:
         self._store = to
-        if not (to.path / store.RUNS).is_dir():
+        if not os.path.isdir(to.path / store.RUNS):
             raise UsageProblem(f"{to.path} is no store", "vkmapctl fleet init STORE --hosts HOSTS makes one")
         path = to.path / store.INDEX
         with _locked(to.path / _LOCK) as writable:

@@ -72,7 +72,7 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        if path.exists() and not path.is_dir():
+        if os.path.exists(path) and not os.path.isdir(path):
             raise UsageProblem(f"{path} is no folder", "a store is a folder: vkmapctl fleet init STORE --hosts HOSTS")
 
     # --- the roster -------------------------------------------------------------------------------
@@ -98,7 +98,7 @@ class Store:
 
     def has_roster(self) -> bool:
         """Whether somebody has said who is expected."""
-        return (self.path / ROSTER).exists()
+        return os.path.exists(self.path / ROSTER)
 
     def write_roster(self, roster: Roster, *, force: bool = False) -> None:
         """Raises UsageProblem where there is one, unless `force`."""

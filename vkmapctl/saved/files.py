@@ -24,6 +24,7 @@ HEAD_BYTES = 512
 OURS = {  # how a report begins that this program made, by its form; a saved run is no report, and may be a baseline
     "junit": re.compile(rb"<\?xml [^>]*>\s*<testsuites name=\"vkmapctl "),
     "md": re.compile(rb"#{1,3} vkmapctl "),
+    "openmetrics": re.compile(rb"# TYPE vkmapctl_"),
     "html": re.compile(rb'<!doctype html>\s*<html[^>]*>\s*<head>\s*<meta name="generator" content="vkmapctl'),
 }
 
