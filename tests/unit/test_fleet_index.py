@@ -80,7 +80,7 @@ def test_made_again_it_is_the_same(fleet, tmp_path):
 
 def test_nothing_is_read_twice(fleet, monkeypatch):
     Index(fleet.store).close()
-    monkeypatch.setattr("vkmapctl.fleet.index.read_document", lambda path: pytest.fail(f"{path} was read again"))
+    monkeypatch.setattr("vkmapctl.fleet.index.read_document", lambda data: pytest.fail("a document was read again"))
     Index(fleet.store).close()
 
 

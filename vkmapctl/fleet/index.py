@@ -9,7 +9,9 @@ import fcntl
 import os
 import sqlite3
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -21,10 +23,12 @@ from vkmapctl.fleet import store
 from vkmapctl.fleet.reading import Read, read_document
 from vkmapctl.fleet.store import Store
 from vkmapctl.model.fleet import EngineEnd, Envelope, FleetRun, Observation
+from vkmapctl.saved.cleaning import cleaned
 from vkmapctl.text import clean
 
 VERSION = 1  # of the tables; an index of another version is made again
 MOST_FILES = 10_000  # of a host in a run
+AHEAD = 4  # files that are read before their turn
 WAIT_SECONDS = 120.0  # for another process that is at it
 _LOCK = "index.lock"
 _TABLES = """
@@ -43,6 +47,14 @@ CREATE INDEX figures_of ON figures(document);
 CREATE TABLE problems(run TEXT, host TEXT, name TEXT, what TEXT NOT NULL,
     PRIMARY KEY(run, host, name)) WITHOUT ROWID;
 """
+
+
+class File(NamedTuple):
+    """Something that a host has left."""
+
+    run: str
+    host: str
+    name: str
 
 
 class Document(NamedTuple):
@@ -219,6 +231,7 @@ class _Filling:
     def __init__(self, db: sqlite3.Connection, to: Store) -> None:
         self._db, self._store = db, to
         self._words: dict[str, int] = dict(db.execute("SELECT text, id FROM words").fetchall())
+        self._problems = set(map(File._make, db.execute("SELECT run, host, name FROM problems")))
         self._read = 0
 
     def fill(self, progress: Callable[[int], None]) -> None:
@@ -228,14 +241,24 @@ class _Filling:
             known = {path for (path,) in self._db.execute(
                 "SELECT path FROM files WHERE path >= ? AND path < ?", (f"{run}/", f"{run}0"))}  # fmt: skip
             self._run(run, known)
-            for host in self._store.hosts(run):
-                for name in _names(self._store.path / store.RUNS / run / host):
-                    if not name.startswith(".") and f"{run}/{host}/{name}" not in known:
-                        self._file(run, host, name)
-                        if time.monotonic() - told > 1:
-                            told = time.monotonic()
-                            progress(self._read)
+            new = [File(run, host, name) for host in self._store.hosts(run)
+                   for name in _names(self._store.path / store.RUNS / run / host)
+                   if not name.startswith(".") and f"{run}/{host}/{name}" not in known]  # fmt: skip
+            for file, data in _ahead(new, self._data):
+                self._file(file, data)
+                if time.monotonic() - told > 1:
+                    told = time.monotonic()
+                    progress(self._read)
             self._begin(run)
+
+    def _data(self, file: File) -> bytes:
+        """What a file holds, unpacked. Raises OSError or ValueError."""
+        path = self._store.path / store.RUNS / file.run / file.host / file.name
+        if store.ANSWER.fullmatch(file.name):
+            return store.read(path, store.LARGEST_SMALL)
+        if store.DOCUMENT.fullmatch(file.name):
+            return store.unpacked(store.read(path, store.LARGEST_DOCUMENT))
+        raise ValueError("it is nothing that a host writes")
 
     def _run(self, run: str, known: set[str]) -> None:
         """What was asked for and how the engine ended."""
@@ -262,19 +285,21 @@ class _Filling:
             " WHERE a.run = runs.run), '') WHERE run = ? AND asked IS NULL", (run,),
         )  # fmt: skip
 
-    def _file(self, run: str, host: str, name: str) -> None:
-        path = self._store.path / store.RUNS / run / host / name
+    def _file(self, file: File, data: "Future[bytes]") -> None:
+        run, host, name = file
         try:
             if answer := store.ANSWER.fullmatch(name):
-                self._answer(run, host, answer[1], int(answer[2] or 1), store.read_as(path, Envelope))
+                envelope = msgspec.json.decode(cleaned(data.result()), type=Envelope)
+                self._answer(run, host, answer[1], int(answer[2] or 1), envelope)
             elif document := store.DOCUMENT.fullmatch(name):
-                self._document(run, host, name, int(document[1]), int(document[3] or 1), read_document(path))
+                self._document(run, host, name, int(document[1]), int(document[3] or 1), read_document(data.result()))
             else:
-                raise ValueError("it is nothing that a host writes")
+                data.result()
         except (OSError, ValueError, RecursionError) as error:
             self._problem(run, host, name, error)
         else:
-            self._db.execute("DELETE FROM problems WHERE run = ? AND host = ? AND name = ?", (run, host, name))
+            if file in self._problems:
+                self._db.execute("DELETE FROM problems WHERE run = ? AND host = ? AND name = ?", file)
             self._done(f"{run}/{host}/{name}")
 
     def _answer(self, run: str, host: str, kind: str, number: int, envelope: Envelope) -> None:
@@ -319,6 +344,18 @@ class _Filling:
 
     def _done(self, path: str) -> None:
         self._db.execute("INSERT OR REPLACE INTO files VALUES(?)", (path,))
+
+
+def _ahead(files: Iterable[File], read: Callable[[File], bytes]) -> Iterator[tuple[File, "Future[bytes]"]]:
+    """The files in their order, a few of them read and unpacked ahead by another thread, which zlib lets run."""
+    waiting: deque[tuple[File, Future[bytes]]] = deque()
+    with ThreadPoolExecutor(1) as reader:
+        for file in files:
+            waiting.append((file, reader.submit(read, file)))
+            if len(waiting) > AHEAD:
+                yield waiting.popleft()
+        while waiting:
+            yield waiting.popleft()
 
 
 def _names(folder: Path) -> Iterable[str]:

@@ -6,12 +6,10 @@ a figure that no machine measures is left out.
 
 from collections.abc import Iterator
 from hashlib import blake2b
-from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
-from vkmapctl.fleet import store
 from vkmapctl.model.documents import SCHEMA
 from vkmapctl.text import LONGEST_NAME, clean
 
@@ -128,9 +126,8 @@ _Any = _Stress | _Probe | _Verify
 _DECODER: msgspec.json.Decoder[_Any] = msgspec.json.Decoder(_Any)
 
 
-def read_document(path: Path) -> Read:
-    """Raises OSError, or ValueError that says what is wrong, also for one of more than one device."""
-    data = store.unpacked(store.read(path, store.LARGEST_DOCUMENT))
+def read_document(data: bytes) -> Read:
+    """Of its JSON. Raises ValueError that says what is wrong, also for a document of more than one device."""
     try:
         found = _DECODER.decode(data)
     except RecursionError:
