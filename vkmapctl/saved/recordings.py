@@ -51,12 +51,15 @@ class RecordingFile:
     def events(self, process: int) -> Iterator[Event]:
         """Those of head.processes[process], in the order in which they began."""
         records = self._records(f"events-{process}", EVENT)
+        called, marked, most = _CALLED, _MARKS, len(_CALLED)
+        new = tuple.__new__  # as Event._make has it, at a third of the time
         for state, call, marks, device, thread, result, begin, ns, memory, offset, size, pointer in records:
-            if call >= len(_CALLED):
+            if call >= most:
                 raise _damaged(self._path, ValueError(f"there is no call {call}"))
             took = ns if state else None
-            yield Event(
-                _CALLED[call], begin, took, thread, result, device, memory, offset, size, pointer, _MARKS[marks]
+            yield new(
+                Event,
+                (called[call], begin, took, thread, result, device, memory, offset, size, pointer, marked[marks]),
             )
 
     def faults(self, process: int) -> Iterator[PageFault]:
