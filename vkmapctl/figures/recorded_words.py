@@ -14,6 +14,11 @@ def many(value: int, one: str) -> str:
     return f"{number(value)} {one}{'s' * (value != 1)}"
 
 
+def times(value: int) -> str:
+    """`once`, `52,352 times`."""
+    return "once" if value == 1 else f"{number(value)} times"
+
+
 def spent(seconds: float) -> str:
     """A time in words."""
     return duration(seconds * 1e9)

@@ -7,6 +7,7 @@ from vkmapctl.figures.recorded_words import number, spent
 from vkmapctl.model.measured import Latency
 from vkmapctl.model.recorded import LIVES, MAPPING_CALLS, Moment, ObjectClass, RecordReport, UsedType
 from vkmapctl.reports import page as pages
+from vkmapctl.reports.charts import round_steps
 from vkmapctl.reports.columns import FLOOR_MARK, FLOOR_WORDS
 from vkmapctl.reports.columns import percentiles as all_percentiles
 from vkmapctl.reports.common import flags_text, notes_view, status_text
@@ -48,11 +49,11 @@ def recording_view(report: RecordReport) -> Iterable[Element]:
         yield Text(f"\n{number_}. {one.text}.")
         if one.saves:
             yield Block(Text.of(("mend: ", "dim"), one.saves), indent=3)
-    for title, made in tables(report, MOST_CLASSES):
+    for title, made, note in tables(report, MOST_CLASSES):
         yield Text(f"\n{title}", style="bold")
         yield Block(made)
-    for line in notes_below(report):
-        yield Block(Text(line, style="dim"))
+        if note:
+            yield Block(Text(note, style="dim"))
     shown = curves(report)
     if shown:
         yield Text(f"\nOver time, {spent(_length(report))}", style="bold")
@@ -84,27 +85,33 @@ def heads(report: RecordReport) -> list[str]:
     return lines
 
 
-def tables(report: RecordReport, most: int | None = None) -> Iterable[tuple[str, Table]]:
-    """Calls, frames, objects and memory types, with their titles. most: so many classes of objects."""
+def tables(report: RecordReport, most: int | None = None) -> Iterable[tuple[str, Table, str]]:
+    """Calls, frames, objects and memory types: title, table, and what its marks mean. most: so many object classes."""
     if report.calls:
-        yield "Calls", _calls(report)
+        yield "Calls", _calls(report), _floor_note(report)
     if report.frames:
-        yield f"Per {_frame_word(report)}", _frames(report)
+        yield f"Per {_frame_word(report)}", _frames(report), ""
     if report.objects:
         several = len(report.devices) > 1
         rest = len(report.objects) - most if most else 0
         title = f"Objects ({rest} classes more, which --json has)" if rest > 0 else "Objects"
-        yield title, _objects(report.objects[:most], several)
-        yield "Memory types", _types(report.memory_types, several)
+        yield title, _objects(report.objects[:most], several), ""
+        yield "Memory types", _types(report.memory_types, several), _flags_note(report)
 
 
-def notes_below(report: RecordReport) -> list[str]:
-    """What the tables' marks and words mean."""
-    lines = []
-    if any(one.latency.at_floor for one in report.calls):
-        lines.append(f"{FLOOR_MARK} not clear of the floor ({duration(report.floor_ns)}): {FLOOR_WORDS}")
-    flags = flags_text(flag for one in report.memory_types for flag in one.memory_flags)
-    return [*lines, flags] if flags else lines
+def _floor_note(report: RecordReport) -> str:
+    if not any(one.latency.at_floor for one in report.calls):
+        return ""
+    return f"{FLOOR_MARK} not clear of the floor ({duration(report.floor_ns)}): {FLOOR_WORDS}"
+
+
+def _flags_note(report: RecordReport) -> str:
+    return flags_text(flag for one in report.memory_types for flag in one.memory_flags)
+
+
+def legend(report: RecordReport) -> str:
+    """What marks and flags mean, in one line."""
+    return "; ".join(note for note in (_floor_note(report), _flags_note(report)) if note)
 
 
 def _calls(report: RecordReport) -> Table:
@@ -192,6 +199,15 @@ def _numbers(*titles: str) -> Table:
     return Table(Column(title, right=i > 0, folds=i == 0) for i, title in enumerate(titles))
 
 
+def ticks(curve: Curve, high: float) -> list[float]:
+    """Round numbers from 0 to high: of sizes, powers of two."""
+    if curve is CURVES[0]:
+        return [tick for tick in round_steps(high) if tick == int(tick)]
+    step = 1 << max(int(high / 4).bit_length() - 1, 0)
+    step *= 2 if high / step > 6 else 1
+    return [float(step * k) for k in range(int(high / step) + 1)]
+
+
 def curves(report: RecordReport) -> list[Curve]:
     """Those that are not nothing all the time."""
     return [one for one in CURVES if any(one.value(moment) for moment in report.timeline)]
@@ -225,8 +241,7 @@ def recording_page(report: RecordReport) -> pages.Page:
     entries = [
         pages.Entry(one.code, f"{one.text}.", [("mend", one.saves)] if one.saves else []) for one in report.findings
     ]
-    sheets = [pages.sheet_of(title, made) for title, made in tables(report)]
-    notes = notes_below(report)
+    sheets = [pages.sheet_of(title, made) for title, made, _ in tables(report)]
     return pages.Page(
         title=f"vkmapctl record: {report.program.name}",
         headlines=[pages.Headline(report.answer, True)],
@@ -242,5 +257,5 @@ def recording_page(report: RecordReport) -> pages.Page:
         outcome=report.outcome,
         exit_code=report.exit_code,
         facts=pages.facts(report),
-        legend="; ".join(notes),
+        legend=legend(report),
     )
