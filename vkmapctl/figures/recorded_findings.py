@@ -95,7 +95,7 @@ def _never_returned(report: RecordReport, figures: DeviceFigures) -> Iterator[Re
         if one.unreturned:
             yield RecordFinding(
                 "never-returned",
-                f"{many(one.unreturned, 'call')} of {one.call} had not returned when the program ended, in which it hung "
+                f"{many(one.unreturned, 'call')} of {one.call} had not returned when the program ended: it hung there, "
                 "or died",
                 figures={"calls": one.unreturned},
             )

@@ -41,6 +41,6 @@ def often(times: int, report: RecordReport) -> str:
     """`100 a second`, and of a program that presents `1.0 a frame`."""
     said = f"{count(times / report.seconds)} a second" if report.seconds else "in all"
     frames = report.frames
-    if frames and frames.marked_by == "present":
+    if frames and frames.count and frames.marked_by == "present":
         return f"{said}, {times / frames.count:.1f} a frame"
     return said

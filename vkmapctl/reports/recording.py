@@ -11,11 +11,15 @@ from vkmapctl.reports.charts import round_steps
 from vkmapctl.reports.columns import FLOOR_MARK, FLOOR_WORDS
 from vkmapctl.reports.columns import percentiles as all_percentiles
 from vkmapctl.reports.common import flags_text, notes_view, status_text
-from vkmapctl.reports.elements import Block, Column, Element, Fitted, Table, Text
+from vkmapctl.reports.elements import INDENT, Block, Column, Element, Fitted, Table, Text
+from vkmapctl.reports.plain import least_width
 from vkmapctl.units import NONE, count, duration, size
 
 PERCENTILES = ("p50", "p90", "p99", "p99.9", "max")
 MOST_CLASSES = 12  # of objects that are shown; JSON and the pages have all
+SPARE = (  # columns that are left out first where there is no room for all
+    "shared", "mean", "p99.9", "flushing", "p90", "p50 of life", "faults a map", "bytes",
+)  # fmt: skip
 _OF_OBJECTS = (
     "memory", "size", "life", "objects", "bytes", "maps", "time", "flushing", "p50 of life", "faults a map", "shared",
 )  # fmt: skip
@@ -51,7 +55,7 @@ def recording_view(report: RecordReport) -> Iterable[Element]:
             yield Block(Text.of(("mend: ", "dim"), one.saves), indent=3)
     for title, made, note in tables(report, MOST_CLASSES):
         yield Text(f"\n{title}", style="bold")
-        yield Block(made)
+        yield _fitted(made)
         if note:
             yield Block(Text(note, style="dim"))
     shown = curves(report)
@@ -60,6 +64,31 @@ def recording_view(report: RecordReport) -> Iterable[Element]:
         yield Fitted(lambda width: _lines(report, shown, width), len(shown))
     yield from notes_view(report.warnings)
     yield Text.of("\n", status_text(report.outcome), f" (exit code {report.exit_code})")
+
+
+def _fitted(made: Table) -> Fitted:
+    """A table without some of its SPARE columns where there is no room for them."""
+
+    def made_for(width: int) -> Iterable[Block | Text]:
+        left, gone = made, list[str]()
+        for title in SPARE:
+            if least_width(left) <= width - INDENT:
+                break
+            if any(column.header == title for column in left.columns):
+                left, gone = _without(left, title), [*gone, title]
+        yield Block(left)
+        if gone:
+            yield Block(Text(f"a wider terminal shows: {', '.join(gone)}", style="dim"))
+
+    return Fitted(made_for, len(made.rows))
+
+
+def _without(made: Table, title: str) -> Table:
+    place = next(i for i, column in enumerate(made.columns) if column.header == title)
+    less = Table(column for i, column in enumerate(made.columns) if i != place)
+    for row in made.rows:
+        less.add(*(cell for i, cell in enumerate(row.cells) if i != place), style=row.style)
+    return less
 
 
 def program_text(report: RecordReport) -> str:
@@ -117,7 +146,10 @@ def legend(report: RecordReport) -> str:
 def _calls(report: RecordReport) -> Table:
     titles = ("call", "calls", "failed", "in all", "mean", *PERCENTILES)
     failed = any(one.failed or one.unreturned for one in report.calls)
-    made = _numbers(*(title for title in titles if failed or title != "failed"))
+    made = Table(
+        Column(title, right=i > 0, folds=title == "failed")
+        for i, title in enumerate(title for title in titles if failed or title != "failed")
+    )
     for one in report.calls:
         troubles = [number(one.failed)] if one.failed else []
         troubles += [f"{one.unreturned} not returned"] if one.unreturned else []
@@ -158,7 +190,7 @@ def _objects(classes: Sequence[ObjectClass], several: bool) -> Table:
         faults = NONE if one.page_faults is None or not one.maps else count(one.page_faults / one.maps)
         made.add(
             kind_text(one, several),
-            f"{size(one.least_bytes)} and more" if one.least_bytes else "0 B",
+            f"{size(one.least_bytes)}+" if one.least_bytes else "0 B",
             LIVES[one.life] + (", freed while mapped" if one.freed_mapped else ""),
             number(one.objects),
             size(one.bytes),
