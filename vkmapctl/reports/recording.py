@@ -124,7 +124,7 @@ def tables(report: RecordReport, most: int | None = None) -> Iterable[tuple[str,
         several = len(report.devices) > 1
         rest = len(report.objects) - most if most else 0
         title = f"Objects ({rest} classes more, which --json has)" if rest > 0 else "Objects"
-        yield title, _objects(report.objects[:most], several), ""
+        yield title, _objects(report.objects[:most], several), _lives_note(report.objects[:most])
         yield "Memory types", _types(report.memory_types, several), _flags_note(report)
 
 
@@ -134,13 +134,19 @@ def _floor_note(report: RecordReport) -> str:
     return f"{FLOOR_MARK} not clear of the floor ({duration(report.floor_ns)}): {FLOOR_WORDS}"
 
 
+def _lives_note(shown: Sequence[ObjectClass]) -> str:
+    lives = dict.fromkeys(one.life for one in shown)
+    return "; ".join(f"{life.replace('-', ' ')}: {LIVES[life]}" for life in lives)
+
+
 def _flags_note(report: RecordReport) -> str:
     return flags_text(flag for one in report.memory_types for flag in one.memory_flags)
 
 
 def legend(report: RecordReport) -> str:
     """What marks and flags mean, in one line."""
-    return "; ".join(note for note in (_floor_note(report), _flags_note(report)) if note)
+    notes = _floor_note(report), _lives_note(report.objects), _flags_note(report)
+    return "; ".join(note for note in notes if note)
 
 
 def _calls(report: RecordReport) -> Table:
@@ -191,7 +197,7 @@ def _objects(classes: Sequence[ObjectClass], several: bool) -> Table:
         made.add(
             kind_text(one, several),
             f"{size(one.least_bytes)}+" if one.least_bytes else "0 B",
-            LIVES[one.life] + (", freed while mapped" if one.freed_mapped else ""),
+            one.life.replace("-", " "),
             number(one.objects),
             size(one.bytes),
             number(one.maps),
