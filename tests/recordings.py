@@ -84,6 +84,16 @@ class Made:
         return self
 
 
+def a_program_that_keeps():
+    """Allocates a block, maps it, and keeps it: nothing is amiss. Ten seconds, so that starting costs nothing."""
+    one = Made()
+    one.map(one.allocate(64 * MIB))
+    for _ in range(100):
+        one.now += 100 * MS
+        one.submit().present()
+    return one
+
+
 def a_program_of_everything():
     """Every pattern that is found, one after the other, and frames that end with presents."""
     one = Made(apart=100_000)

@@ -19,6 +19,7 @@ from recordings import (
     WHOLE,
     Made,
     a_program_of_everything,
+    a_program_that_keeps,
     an_answer,
 )
 
@@ -46,20 +47,9 @@ def call(report, name):
     return next(one for one in report.calls if one.call == name)
 
 
-def a_good_program():
-    """Allocates a block, maps it, and keeps it: nothing is amiss. Ten seconds, so that starting costs nothing."""
-    one = Made()
-    block = one.allocate(64 * MIB)
-    one.map(block)
-    for _ in range(100):
-        one.now += SECOND // 10
-        one.submit().present()
-    return one
-
-
 def with_objects(how, times=20, **first):
-    """A good program that does something with fresh objects, `times` times."""
-    one = a_good_program()
+    """A program in which nothing is amiss, that does something with fresh objects, `times` times."""
+    one = a_program_that_keeps()
     for i in range(times):
         how(one, one.allocate(**first), i)
     return one
@@ -110,7 +100,7 @@ def test_gaps_are_no_calls():
 
 
 def test_processes_are_added_up_and_their_devices_told_once():
-    report = an_answer(a_good_program(), a_good_program())
+    report = an_answer(a_program_that_keeps(), a_program_that_keeps())
     assert len(report.processes) == 2
     assert report.devices == (DEVICE,)
     assert call(report, "vkMapMemory").count == 2
@@ -143,7 +133,7 @@ def test_the_same_handle_on_another_device_is_another_object():
 
 
 def test_lives():
-    one = a_good_program()
+    one = a_program_that_keeps()
     again = one.allocate(1)
     one.map(again).unmap(again).map(again)
     one.allocate(2)
@@ -237,8 +227,8 @@ def test_without_presents_frames_are_between_submissions():
 # --- findings: what is amiss ----------------------------------------------------------------------
 
 
-def test_a_good_program_is_told_that_mapping_is_not_where_its_time_goes():
-    report = an_answer(a_good_program())
+def test_a_program_that_keeps_is_told_that_mapping_is_not_where_its_time_goes():
+    report = an_answer(a_program_that_keeps())
     assert codes(report) == ["nothing-amiss"]
     assert report.answer.startswith("Mapping is not where the time goes: its calls take 2.00 us, less than 0.01 % of")
 
@@ -291,7 +281,7 @@ def test_allocates_and_frees_what_it_never_maps():
 
 
 def test_maps_again():
-    one = a_good_program()
+    one = a_program_that_keeps()
     block = one.allocate()
     for _ in range(30):
         one.map(block, took=400).unmap(block, took=100)
@@ -327,7 +317,7 @@ def test_the_first_touch_of_a_block_that_is_kept_is_no_waste():
 
 
 def test_pages_that_a_second_map_touches_anew_are_waste():
-    one = a_good_program()
+    one = a_program_that_keeps()
     block = one.allocate(MIB)
     for _ in range(5):
         one.map(block, 0x7F0000000000).touch(0x7F0000000000, 50).unmap(block)
@@ -336,7 +326,7 @@ def test_pages_that_a_second_map_touches_anew_are_waste():
 
 def test_without_page_faults_it_says_that_it_cannot_tell():
     why = "kernel.perf_event_paranoid is 3"
-    report = an_answer(a_good_program(), faults_missing=why)
+    report = an_answer(a_program_that_keeps(), faults_missing=why)
     assert report.page_faults is None
     assert f"Cannot tell what the first touch of mapped pages costs: {why}" in report.answer
     assert f"cannot tell of first touches: {why}" in report.findings[0].text
@@ -346,7 +336,7 @@ def test_without_page_faults_it_says_that_it_cannot_tell():
 @pytest.mark.parametrize("kind", [Called.FLUSH, Called.INVALIDATE])
 def test_flushes_coherent_memory(kind):
     def flushed(memory_type):
-        one = a_good_program()
+        one = a_program_that_keeps()
         block = one.allocate(memory_type=memory_type)
         for _ in range(15):
             one.call(kind, block, 0, WHOLE, took=100)
@@ -358,7 +348,7 @@ def test_flushes_coherent_memory(kind):
 
 
 def test_a_flush_of_which_one_range_needs_it_is_no_waste():
-    one = a_good_program()
+    one = a_program_that_keeps()
     coherent, other = one.allocate(), one.allocate(memory_type=NON_COHERENT)
     for _ in range(15):
         one.call(Called.FLUSH, coherent, took=100).call(Called.FLUSH, other, marks=Mark.FURTHER, took=0)
@@ -385,7 +375,7 @@ def test_reads_uncached_memory():
 
 
 def test_invalidates_of_uncached_memory_are_a_sign_of_reading():
-    one = a_good_program()
+    one = a_program_that_keeps()
     block = one.allocate(memory_type=BAR)
     for _ in range(12):
         one.call(Called.INVALIDATE, block)
@@ -424,7 +414,7 @@ def test_the_figures_of_another_device_are_not():
 
 def test_small_objects():
     def make(count):
-        one = a_good_program()
+        one = a_program_that_keeps()
         for _ in range(count):
             one.allocate(8 * KIB)
         return an_answer(one)
@@ -436,7 +426,7 @@ def test_small_objects():
 
 def test_low_addresses():
     def mapped(size, pointer):
-        one = a_good_program()
+        one = a_program_that_keeps()
         one.map(one.allocate(size), pointer)
         return codes(an_answer(one))
 
@@ -446,7 +436,7 @@ def test_low_addresses():
 
 
 def test_freed_while_mapped_is_told_as_legal():
-    one = a_good_program()
+    one = a_program_that_keeps()
     memory = one.allocate()
     one.map(memory)
     one.now += 2 * SECOND
@@ -465,7 +455,7 @@ def test_failed_calls_are_told_first_by_their_results():
 
 
 def test_a_call_that_never_returned():
-    one = a_good_program()
+    one = a_program_that_keeps()
     one.map(one.allocate(), took=-1)
     report = an_answer(one, program=Program("example", None, "SIGKILL", seconds=10.0))
     assert codes(report)[0] == "never-returned"
@@ -492,7 +482,7 @@ def test_findings_come_in_the_order_of_what_they_cost():
 
 
 def test_lost_events_are_a_warning():
-    report = an_answer(a_good_program(), dropped=7, lost_faults=3)
+    report = an_answer(a_program_that_keeps(), dropped=7, lost_faults=3)
     assert report.dropped == 7
     assert [note.code for note in report.warnings] == ["dropped-events", "lost-page-faults"]
 

@@ -9,7 +9,7 @@ from vkmapctl.model.recorded import RecordedCall, RecordFinding, RecordReport
 
 Turn = Literal["new", "gone", "stays"]
 TURNS: dict[Turn, str] = {"new": "Newly found", "gone": "Gone", "stays": "Found in both"}
-HARMLESS = ("freed-mapped", NOTHING)  # that newly appear without being worse
+HARMLESS = ("freed-mapped",)  # that newly appear without being worse
 Unit = Literal["count", "bytes", "seconds", "share"]
 
 
@@ -138,7 +138,7 @@ def _seconds_a_frame(report: RecordReport) -> float | None:
 
 def _findings(base: RecordReport, new: RecordReport) -> Iterator[FindingChange]:
     before, after = ({one.code: one for one in reversed(report.findings)} for report in (base, new))
-    codes = [one.code for report in (new, base) for one in report.findings]
+    codes = [one.code for report in (new, base) for one in report.findings if one.code != NOTHING]
     changes = [_turned(code, before.get(code), after.get(code)) for code in dict.fromkeys(codes)]
     yield from sorted(changes, key=lambda one: [*TURNS].index(one.turn))
 

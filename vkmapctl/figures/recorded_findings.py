@@ -81,6 +81,8 @@ def _of_recorded(some: int, report: RecordReport) -> str:
 
 
 def _nothing(report: RecordReport) -> RecordFinding:
+    if not report.mapping_seconds:
+        return RecordFinding(NOTHING, "No wasteful pattern was found: no time was spent in calls that map", seconds=0.0)
     text = f"No wasteful pattern was found: the calls take {share(report.mapping_seconds, report)}"
     missing = f"; cannot tell of first touches: {report.faults_missing}" if report.faults_missing else ""
     return RecordFinding(NOTHING, text + missing, seconds=report.mapping_seconds)

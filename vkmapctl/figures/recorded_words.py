@@ -26,7 +26,9 @@ def spent(seconds: float) -> str:
 
 def share(seconds: float, report: RecordReport) -> str:
     """`0.6 % of the program's 2.00 s`, or the time alone where the recording tells no whole."""
-    return f"{per_cent(seconds / report.seconds)} of the program's {spent(report.seconds)}" if report.seconds else "all"
+    if not report.seconds:
+        return spent(seconds)
+    return f"{per_cent(seconds / report.seconds)} of the program's {spent(report.seconds)}"
 
 
 def per_cent(part: float) -> str:

@@ -14,8 +14,11 @@ from vkmapctl.figures.compare_recordings import (
 )
 from vkmapctl.figures.recorded_words import number, per_cent, spent
 from vkmapctl.reports.common import status_text
-from vkmapctl.reports.elements import Block, Element, Table, Text, table
+from vkmapctl.reports.elements import Block, Column, Element, Table, Text, table
+from vkmapctl.reports.fitting import fitted
 from vkmapctl.units import NONE
+
+_SPARE = ("p99\nBASE", "p99\nNEW")
 
 
 def recordings_view(report: RecordingsReport) -> Iterable[Element]:
@@ -28,7 +31,7 @@ def recordings_view(report: RecordingsReport) -> Iterable[Element]:
         for title, made in (("Figures", _figures(one)), ("Calls", _calls(one))):
             if made.rows:
                 yield Text(f"\n{title}", style="bold")
-                yield Block(made)
+                yield fitted(made, _SPARE)
     worse = any(one.worse for one in report.comparisons)
     warns = " (gate: warn)" if worse and report.gate == "warn" else ""
     yield Text.of("\n", status_text("failed" if worse else "ok"), f"{warns} (exit code {report.exit_code})")
@@ -76,7 +79,8 @@ def _ratio(one: FigureChange) -> str:
 
 
 def _calls(one: RecordingsCompared) -> Table:
-    made = table("call", *(f"{name}\n{side}" for name in ("calls", "in all", "p50", "p99") for side in ("BASE", "NEW")))
+    titles = (f"{name}\n{side}" for name in ("calls", "in all", "p50", "p99") for side in ("BASE", "NEW"))
+    made = Table(Column(title, right=i > 0, folds=False) for i, title in enumerate(("call", *titles)))
     for each in one.calls:
         percentiles = (each.base_p50_ns, each.new_p50_ns, each.base_p99_ns, each.new_p99_ns)
         made.add(

@@ -11,8 +11,8 @@ from vkmapctl.reports.charts import round_steps
 from vkmapctl.reports.columns import FLOOR_MARK, FLOOR_WORDS
 from vkmapctl.reports.columns import percentiles as all_percentiles
 from vkmapctl.reports.common import flags_text, notes_view, status_text
-from vkmapctl.reports.elements import INDENT, Block, Column, Element, Fitted, Table, Text
-from vkmapctl.reports.plain import least_width
+from vkmapctl.reports.elements import Block, Column, Element, Fitted, Table, Text
+from vkmapctl.reports.fitting import fitted
 from vkmapctl.units import NONE, count, duration, size
 
 PERCENTILES = ("p50", "p90", "p99", "p99.9", "max")
@@ -55,7 +55,7 @@ def recording_view(report: RecordReport) -> Iterable[Element]:
             yield Block(Text.of(("mend: ", "dim"), one.saves), indent=3)
     for title, made, note in tables(report, MOST_CLASSES):
         yield Text(f"\n{title}", style="bold")
-        yield _fitted(made)
+        yield fitted(made, SPARE)
         if note:
             yield Block(Text(note, style="dim"))
     shown = curves(report)
@@ -64,31 +64,6 @@ def recording_view(report: RecordReport) -> Iterable[Element]:
         yield Fitted(lambda width: _lines(report, shown, width), len(shown))
     yield from notes_view(report.warnings)
     yield Text.of("\n", status_text(report.outcome), f" (exit code {report.exit_code})")
-
-
-def _fitted(made: Table) -> Fitted:
-    """A table without some of its SPARE columns where there is no room for them."""
-
-    def made_for(width: int) -> Iterable[Block | Text]:
-        left, gone = made, list[str]()
-        for title in SPARE:
-            if least_width(left) <= width - INDENT:
-                break
-            if any(column.header == title for column in left.columns):
-                left, gone = _without(left, title), [*gone, title]
-        yield Block(left)
-        if gone:
-            yield Block(Text(f"a wider terminal shows: {', '.join(gone)}", style="dim"))
-
-    return Fitted(made_for, len(made.rows))
-
-
-def _without(made: Table, title: str) -> Table:
-    place = next(i for i, column in enumerate(made.columns) if column.header == title)
-    less = Table(column for i, column in enumerate(made.columns) if i != place)
-    for row in made.rows:
-        less.add(*(cell for i, cell in enumerate(row.cells) if i != place), style=row.style)
-    return less
 
 
 def program_text(report: RecordReport) -> str:
@@ -179,7 +154,7 @@ def _frames(report: RecordReport) -> Table:
     made = _numbers(f"{number(one.count)} {_frame_word(report)}s", "mean", *PERCENTILES)
     for name, latency in (("length", one.frame), ("in these calls", one.mapping)):
         mean = NONE if latency.mean_ns is None else duration(latency.mean_ns)
-        made.add(name, mean, *_percentiles(latency))
+        made.add(name, mean, *(cell.removeprefix(FLOOR_MARK) for cell in _percentiles(latency)))
     percentiles = [NONE if value is None else count(value) for value in (one.calls_p50, None, one.calls_p99, None)]
     made.add("calls", f"{one.calls_mean:.2f}", *percentiles, number(one.calls_max))
     means = {"allocations": one.allocations_mean, "maps": one.maps_mean, "flushes": one.flushes_mean}

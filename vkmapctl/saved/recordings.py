@@ -26,6 +26,9 @@ MOST_BYTES = 64 << 30  # of one process's events, unpacked: a billion of them
 MOST_PROCESSES = 4096
 _PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _CHUNK = 1 << 14  # records
+_BROKEN = (  # what reading a zip of a stranger's raises; RecursionError is a RuntimeError
+    OSError, ValueError, KeyError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 _CALLED = tuple(Called)
 _MARKS = tuple(map(Mark, range(256)))  # a byte of them; made once, since there are many events
 _MAGIC = b"PK\x03\x04"
@@ -43,15 +46,7 @@ class RecordingFile:
             self._zip = zipfile.ZipFile(path)
             self._names = frozenset(self._zip.namelist())
             self.head = _head(self._zip)
-        except (
-            OSError,
-            ValueError,
-            KeyError,
-            RuntimeError,
-            NotImplementedError,
-            zipfile.BadZipFile,
-            zlib.error,
-        ) as error:
+        except _BROKEN as error:
             raise _damaged(path, error) from None
 
     def events(self, process: int) -> Iterator[Event]:
@@ -84,15 +79,7 @@ class RecordingFile:
                     if len(data) % kind.size:
                         raise ValueError(f"{name} ends in the middle of a record")
                     yield from kind.iter_unpack(data)
-        except (
-            OSError,
-            ValueError,
-            RuntimeError,
-            NotImplementedError,
-            EOFError,
-            zipfile.BadZipFile,
-            zlib.error,
-        ) as error:
+        except _BROKEN as error:
             raise _damaged(self._path, error) from None
 
 
