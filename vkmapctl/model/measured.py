@@ -112,6 +112,21 @@ class GpuWork(Data, frozen=True):
         return GpuWork(count, spent / max(count, 1), self.bytes + other.bytes, self.gaps + other.gaps)
 
 
+class ReplayCounts(Data, frozen=True):
+    """What the threads of a replay counted beside the latencies.
+
+    calls: that were made, failed ones too, by the names of model/loop.CALLS. failures: of those that succeeded in the
+    recording, by VkResult. skipped: steps that were not made after such a failure. differs: calls that succeeded where
+    the recording's failed, undone at once. waits_ns: for other threads.
+    """
+
+    calls: dict[str, int] = msgspec.field(default_factory=dict)
+    skipped: int = 0
+    differs: int = 0
+    waits_ns: int = 0
+    failures: dict[int, int] = msgspec.field(default_factory=dict)
+
+
 class Counted(Data, frozen=True):
     """What the loop counted for one job, all its threads together.
 
@@ -133,6 +148,7 @@ class Counted(Data, frozen=True):
     mismatches: int
     missed_cycles: int
     write_ways: int = 0  # every enum vkm_write_way of the loop, ORed
+    replay: ReplayCounts | None = None
 
 
 class Cause(Data, frozen=True):
