@@ -33,6 +33,38 @@ FLAGS: dict[str, str] = {  # VkMemoryPropertyFlagBits in the order of their bits
     "Rd": "reachable by RDMA",
 }
 
+RESULTS: dict[int, str] = {  # VkResult: those that a call which has to do with memory, or marks a frame, returns
+    0: "VK_SUCCESS",
+    1: "VK_NOT_READY",
+    2: "VK_TIMEOUT",
+    5: "VK_INCOMPLETE",
+    -1: "VK_ERROR_OUT_OF_HOST_MEMORY",
+    -2: "VK_ERROR_OUT_OF_DEVICE_MEMORY",
+    -3: "VK_ERROR_INITIALIZATION_FAILED",
+    -4: "VK_ERROR_DEVICE_LOST",
+    -5: "VK_ERROR_MEMORY_MAP_FAILED",
+    -7: "VK_ERROR_EXTENSION_NOT_PRESENT",
+    -8: "VK_ERROR_FEATURE_NOT_PRESENT",
+    -10: "VK_ERROR_TOO_MANY_OBJECTS",
+    -11: "VK_ERROR_FORMAT_NOT_SUPPORTED",
+    -12: "VK_ERROR_FRAGMENTED_POOL",
+    -13: "VK_ERROR_UNKNOWN",
+    -1000000000: "VK_ERROR_SURFACE_LOST_KHR",
+    -1000001004: "VK_ERROR_OUT_OF_DATE_KHR",
+    -1000011001: "VK_ERROR_VALIDATION_FAILED",
+    -1000069000: "VK_ERROR_OUT_OF_POOL_MEMORY",
+    -1000072003: "VK_ERROR_INVALID_EXTERNAL_HANDLE",
+    -1000161000: "VK_ERROR_FRAGMENTATION",
+    -1000174001: "VK_ERROR_NOT_PERMITTED",
+    -1000255000: "VK_ERROR_FULL_SCREEN_EXCLUSIVE_MODE_LOST_EXT",
+    -1000257000: "VK_ERROR_INVALID_OPAQUE_CAPTURE_ADDRESS",
+}
+
+
+def result_name(result: int) -> str:
+    """Of a VkResult; `VkResult -77` for one that is not among RESULTS."""
+    return RESULTS.get(result, f"VkResult {result}")
+
 
 def apis(route: str, extensions: Collection[str]) -> tuple[Api, ...]:
     """The ways to map on a device, newest first; route as in model.Device."""

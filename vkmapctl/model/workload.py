@@ -5,8 +5,9 @@ from typing import Any
 import msgspec
 
 from vkmapctl.model.base import Data, Note
-from vkmapctl.model.case import Access, Case, GpuLoad, GpuOn, Imported, Touch, UnmapOrder
+from vkmapctl.model.case import Access, Case, GpuLoad, GpuOn, Imported, Pace, Touch, UnmapOrder
 from vkmapctl.model.script import AnyStep, Import, walk
+from vkmapctl.model.trace import Trace
 from vkmapctl.rules import Allocation
 
 
@@ -18,7 +19,8 @@ class Workload(Data, frozen=True):
     the addresses that `placed` names are used up before the job starts. period_seconds: a line and a look for leaks
     so often. optional: left out where the device lacks what it needs. gpu_load: what keeps the device busy while half
     of the rows are measured. gpu_on: its own memory, or the mapped object's. jobs: a workload of several parts has
-    them here, and its own flags mean nothing.
+    them here, and its own flags mean nothing. trace: what is replayed instead, `iterations` times. pace: at full speed,
+    or in the recorded time.
     """
 
     name: str = "flags"
@@ -55,11 +57,14 @@ class Workload(Data, frozen=True):
     access: Access = "sequential"
     gpu_load: GpuLoad = "none"
     gpu_on: GpuOn = "others"
+    trace: Trace | None = None
+    pace: Pace = "full"
 
     def asked(self) -> dict[str, Any]:
         """What is asked of each of its rows, by the names that Case has for it; where and how much is not in it."""
         alike = {name: getattr(self, name) for name in Case.__struct_fields__ if hasattr(self, name)}
         del alike["api"], alike["memory_type"]  # words here, and what they mean on a device there
+        alike["trace"] = self.trace.digest if self.trace else ""
         return alike | {"part": self.name, "duration_seconds": self.seconds, "steps": len(self.steps)}
 
     @property
@@ -77,7 +82,7 @@ class Job(Case, frozen=True, kw_only=True):
 
     job: its label, unlike any other's in the run. scripted, draws, object_sizes: of a script, else empty. fitted: its
     size is one that was to fit, so that a driver which finds no memory for it has not failed. pressure_bytes: what
-    other allocations are to take of its heap.
+    other allocations are to take of its heap. traced: the trace that it replays.
     """
 
     job: str = ""
@@ -89,6 +94,7 @@ class Job(Case, frozen=True, kw_only=True):
     object_sizes: tuple[int, ...] = ()
     fitted: bool = False
     pressure_bytes: int = 0
+    traced: Trace | None = None
 
     @property
     def imports(self) -> bool:

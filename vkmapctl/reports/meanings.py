@@ -50,6 +50,8 @@ _CASE = {
     "access": "in which order they touch: `sequential`, `strided` or `random`",
     "gpu_load": "what the device did meanwhile; `none`: it was idle",
     "gpu_on": "with which memory it did so: `others` of its own, or the mapped object's",
+    "trace": "digest of the trace that was replayed; empty for any other job",
+    "pace": "how fast the trace was replayed: at `full` speed, or in the `recorded` time",
 }
 MEANINGS: dict[str, dict[str, str]] = {
     "Run": {
@@ -347,5 +349,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "access": _CASE["access"],
         "gpu_load": "what keeps the device busy while half of the rows are measured",
         "gpu_on": _CASE["gpu_on"],
+        "trace": "what is replayed; null for any other job",
+        "pace": _CASE["pace"],
     },
 }
