@@ -379,8 +379,11 @@ class Replay:
         for i, one in enumerate(ranges):
             raw.ranges[i].object, raw.ranges[i].offset, raw.ranges[i].size = one
         raw.places, raw.place_count = _apart(self._owners, "struct vkm_replay_place", len(places)), len(places)
-        for i, place in enumerate(places):
-            raw.places[i].begin, raw.places[i].length = place
+        for i, (begin, length) in enumerate(places):
+            pages = mmap.mmap(-1, max(length // PAGE, 1))  # of a large place hardly any is ever written
+            self._owners.append(pages)
+            raw.places[i].begin, raw.places[i].length = begin, length
+            raw.places[i].pages = ffi.cast("unsigned char *", ffi.from_buffer(pages))
         raw.threads, raw.thread_count = _apart(self._owners, "struct vkm_replay_thread", len(threads)), len(threads)
         for number, steps in enumerate(threads):
             self._fill(raw.threads[number], steps)

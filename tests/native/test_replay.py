@@ -247,7 +247,8 @@ def test_pauses_take_at_least_their_time_and_count_as_progress():
         [step(Op.MAP, 4, size=1, api=CORE)],
         [step(Op.MAP, 0, size=1, api=3)],
         [step(Op.MAP, 0, size=1, api=1)],  # a function that this driver lacks
-        [step(Op.MAP, 0, size=1, api=CORE, other=1)],
+        [step(Op.MAP, 0, size=1, api=CORE, other=2)],
+        [step(Op.MAP, 0, size=1, api=CORE, other=1, address=1)],
         [step(Op.UNMAP, 0, api=V1, flags=ReplayFlag.RESERVE)],
         [step(Op.FREE, 4)],
         [step(Op.ALLOCATE, 0)],
@@ -269,7 +270,7 @@ def test_pauses_take_at_least_their_time_and_count_as_progress():
 )
 def test_a_step_that_names_what_is_not_there_is_refused(steps):
     with pytest.raises(ValueError, match="not a sound replay"):
-        Replay(null(), [steps], objects=4, ranges=[(0, 0, PAGE)], channels=1)
+        Replay(null(), [steps], objects=4, ranges=[(0, 0, PAGE)], channels=1, places=[(PAGE, PAGE)])
 
 
 def test_a_range_of_no_object_is_refused():
@@ -341,6 +342,22 @@ def test_two_objects_are_never_placed_on_each_other():
     second = [allocate(1, PAGE), a_map(1, other=1), unmap(), a_map(1, other=1), touch(1)]
     results, _ = placed_replay(lambda call, place: None, a_map(other=1), *second)
     assert results.counted().replay.skipped == 1
+    assert results.fault()[0] is Fault.OK
+
+
+def test_objects_are_placed_beside_each_other_but_never_on_each_other():
+    place = reserve_for("any", 3 * PAGE)
+    driver = placing()
+    objects = [step(Op.ALLOCATE, i, size=PAGE) for i in range(4)]
+    maps = [a_map(i, other=1, address=at * PAGE) for i, at in enumerate((2, 0, 2, 3))]  # the last two cannot be
+    results = replayed(
+        [*objects, *maps, unmap(0), a_map(2, other=1, address=2 * PAGE)],
+        functions=null(driver.functions(2)),
+        places=[(place.begin, 3 * PAGE)],
+    )
+    place.release()
+    assert [call.placed - place.begin for call in driver.calls if call.name == "map"] == [2 * PAGE, 0, 2 * PAGE]
+    assert results.counted().replay.skipped == 2
     assert results.fault()[0] is Fault.OK
 
 

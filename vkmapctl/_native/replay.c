@@ -137,33 +137,38 @@ static uint64_t page_ceil(const struct vkm_replay *replay, uint64_t size)
 
 /* Reserves pages of a place again that its mapping has let go of. Returns whether somebody else has them now.
  * step: that ended the mapping, NULL at the end of the replay. */
-static int hold(struct replayer *r, const struct vkm_replay_step *step, const struct vkm_replay_place *place,
-                uint64_t size)
+static int hold(struct replayer *r, const struct vkm_replay_step *step, uint64_t begin, uint64_t size)
 {
     const uint64_t length = page_ceil(r->replay, size);
-    if (vkm_reserve_range(place->begin, length) == place->begin)
+    if (vkm_reserve_range(begin, length) == begin)
         return 0;
     if (step)
-        note_fault(r, step, vkm_range_shows_a_file(place->begin, length) ? VKM_STILL_MAPPED : VKM_HOLD_FAILED, 0);
+        note_fault(r, step, vkm_range_shows_a_file(begin, length) ? VKM_STILL_MAPPED : VKM_HOLD_FAILED, 0);
     return 1;
 }
 
-/* Takes a place for a mapping of so many bytes. */
-static int take_place(struct vkm_replay *replay, struct vkm_replay_place *place, uint64_t size)
+/* Takes pages of a place for a mapping of so many bytes. */
+static int take_place(struct vkm_replay *replay, struct vkm_replay_place *place, uint64_t at, uint64_t size)
 {
+    const uint64_t first = at / replay->page_size, count = page_ceil(replay, size) / replay->page_size;
+    const uint64_t pages = place->length / replay->page_size;
+    if (first >= pages || count > pages - first)
+        return 0;
     lock(&place->busy);
-    int takes = !place->taken && !place->lost && size <= place->length && page_ceil(replay, size) <= place->length;
+    int takes = memchr(place->pages + first, 1, count) == NULL;
     if (takes)
-        place->taken = 1;
+        memset(place->pages + first, 1, count);
     unlock(&place->busy);
     return takes;
 }
 
-static void leave_place(struct vkm_replay_place *place, int lost)
+static void leave_place(struct vkm_replay *replay, struct vkm_replay_place *place, uint64_t at, uint64_t size, int lost)
 {
     lock(&place->busy);
-    place->taken = 0;
-    place->lost |= (uint32_t)lost;
+    if (lost)
+        place->lost = 1;
+    else
+        memset(place->pages + at / replay->page_size, 0, page_ceil(replay, size) / replay->page_size);
     unlock(&place->busy);
 }
 
@@ -176,16 +181,15 @@ static void release_kept(struct vkm_replay_object *object)
 
 /* After an unmap with reserve, which keeps the pages; those of no place are released later. Returns whether the pages
  * of a place are somebody else's now. */
-static int keep(struct replayer *r, const struct vkm_replay_step *step, struct vkm_replay_object *object,
-                const struct vkm_replay_place *place)
+static int keep(struct replayer *r, const struct vkm_replay_step *step, struct vkm_replay_object *object, int placed)
 {
     const uint64_t page = r->replay->page_size;
     uint64_t begin = object->pointer & ~(page - 1), end = page_ceil(r->replay, object->pointer + object->mapped_size);
     if (!vkm_range_is_reserved(begin, end - begin)) {
         note_fault(r, step, VKM_RESERVATION_LOST, 0);
-        return place && hold(r, step, place, object->mapped_size);
+        return placed && hold(r, step, object->pointer, object->mapped_size);
     }
-    if (!place) {
+    if (!placed) {
         release_kept(object);
         object->kept_begin = begin;
         object->kept_end = end;
@@ -200,11 +204,11 @@ static void mapping_ended(struct replayer *r, const struct vkm_replay_step *step
     struct vkm_replay_place *place = object->place ? &r->replay->places[object->place - 1] : NULL;
     int lost = 0;
     if (reserved)
-        lost = keep(r, step, object, place);
+        lost = keep(r, step, object, place != NULL);
     else if (place)
-        lost = hold(r, step, place, object->mapped_size);
+        lost = hold(r, step, object->pointer, object->mapped_size);
     if (place)
-        leave_place(place, lost);
+        leave_place(r->replay, place, object->pointer - place->begin, object->mapped_size, lost);
     object->pointer = 0;
     object->place = 0;
 }
@@ -217,6 +221,15 @@ static int32_t call_unmap(const struct vkm_replay *replay, uint32_t api, uint64_
     }
     uint64_t info[4] = {MEMORY_UNMAP_INFO, 0, flags, memory};
     return FUNCTION(unmap2_fn, replay->unmap[api])(replay->device, info);
+}
+
+/* After a placed map that failed, went elsewhere, or was undone since the recording's had failed. */
+static void not_placed(struct replayer *r, const struct vkm_replay_step *step, struct vkm_replay_place *place,
+                       uint64_t size)
+{
+    const uint64_t begin = place->begin + step->address;
+    int reserved = vkm_range_is_reserved(begin, page_ceil(r->replay, size));
+    leave_place(r->replay, place, step->address, size, !reserved && hold(r, step, begin, size));
 }
 
 /* A map that stands, by its pointer. place: where it was to go. */
@@ -233,20 +246,12 @@ static void mapped(struct replayer *r, const struct vkm_replay_step *step, struc
         note_fault(r, step, VKM_NULL_POINTER, 0);
         call_unmap(r->replay, step->api, object->memory, 0);
     }
-    if (!place || pointer == place->begin)
+    if (!place || pointer == place->begin + step->address)
         return;
     if (pointer)
         note_fault(r, step, VKM_MOVED, 0);
     object->place = 0;
-    leave_place(place, !vkm_range_is_reserved(place->begin, page_ceil(r->replay, size)));
-}
-
-/* A placed map that failed, or that was undone since the recording's had failed. */
-static void not_placed(struct replayer *r, const struct vkm_replay_step *step, struct vkm_replay_place *place,
-                       uint64_t size)
-{
-    int reserved = vkm_range_is_reserved(place->begin, page_ceil(r->replay, size));
-    leave_place(place, reserved ? 0 : hold(r, step, place, size));
+    not_placed(r, step, place, size);
 }
 
 static int can_be_mapped(const struct vkm_replay_step *step, const struct vkm_replay_object *object)
@@ -260,12 +265,12 @@ static void map_step(struct replayer *r, const struct vkm_replay_step *step, str
     struct vkm_replay *replay = r->replay;
     struct vkm_replay_place *place = step->other ? &replay->places[step->other - 1] : NULL;
     const uint64_t size = step->size == WHOLE_SIZE ? object->size - step->offset : step->size;
-    if (!can_be_mapped(step, object) || (place && !take_place(replay, place, size))) {
+    if (!can_be_mapped(step, object) || (place && !take_place(replay, place, step->address, size))) {
         skip(r);
         return;
     }
     const uint64_t device = replay->device, memory = object->memory, offset = step->offset, passed = step->size;
-    uint64_t placed[3] = {MEMORY_MAP_PLACED_INFO, 0, place ? place->begin : 0};
+    uint64_t placed[3] = {MEMORY_MAP_PLACED_INFO, 0, place ? place->begin + step->address : 0};
     uint64_t info[6] = {
         MEMORY_MAP_INFO, place ? (uint64_t)(uintptr_t)placed : 0, place ? MAP_PLACED : 0, memory, offset, passed};
     const uint64_t function = replay->map[step->api];
@@ -581,7 +586,7 @@ static int step_is_sound(const struct vkm_replay *replay, const struct vkm_repla
     case VKM_FREE: return replay->free && (step->flags & VKM_NOTHING || step->object < replay->object_count);
     case VKM_MAP: /* what is mapped here is unmapped by the same api, where nothing else does */
         return replay->map[step->api] && replay->unmap[step->api] && step->size && step->other <= replay->place_count &&
-               !(step->other && step->api == VKM_V1);
+               !(step->other && (step->api == VKM_V1 || step->address % replay->page_size));
     case VKM_UNMAP: return replay->unmap[step->api] && !(step->flags & VKM_RESERVE && step->api == VKM_V1);
     case VKM_FLUSH:
     case VKM_INVALIDATE: return ranges_are_sound(replay, thread, step);

@@ -20,7 +20,8 @@ enum vkm_replay_flag {
  *   ALLOCATE  object, size, memory_type, address: what is chained to VkMemoryAllocateInfo, or 0
  *   IMPORT    the same, of the host's own memory at `address`
  *   FREE      object, also a mapped one
- *   MAP       object, offset, size as it is passed (VK_WHOLE_SIZE too), api, other: 1 + the place it goes to, or 0
+ *   MAP       object, offset, size as it is passed (VK_WHOLE_SIZE too), api, other: 1 + the place it goes to, or 0,
+ *             address: where in the place, whole pages
  *   UNMAP     object, api
  *   FLUSH, INVALIDATE  `count` ranges from number `other` on
  *   FIRST     object; one byte of each page of [offset, offset + size) of its allocation is written
@@ -49,8 +50,8 @@ struct vkm_replay_object {
 /* Addresses that maps are placed at: reserved before the replay, and again after each unmap that lets go of them. */
 struct vkm_replay_place {
     uint64_t begin, length;
-    uint32_t taken, lost; /* by a mapping of the replay's; to somebody else */
-    uint32_t busy, unused;
+    unsigned char *pages; /* of each: 1 while a mapping is there, or once somebody else has it */
+    uint32_t lost, busy;  /* lost: some of it to somebody else */
 };
 
 /* From one thread to another. */
