@@ -482,7 +482,7 @@ class Ring:
     base_ns: the moment of CLOCK_MONOTONIC that times count from. Raises ValueError where the file holds no ring yet.
     """
 
-    _MOST = 1 << 16  # events that are taken at a time
+    _MOST = 1 << 14  # events that are taken at a time
 
     def __init__(self, path: Path, base_ns: int) -> None:
         with open(path, "r+b") as file:
@@ -506,16 +506,18 @@ class Ring:
         """How full it is, from 0 to 1."""
         return int(self._ring.head - self._ring.tail) / int(self._ring.capacity)
 
-    def take(self, *, ended: bool = False) -> bytes:
-        """The next events, in the form of saved/recordings.EVENT; none where there are none. ended: the process has,
-        so that its open events come too."""
-        count = lib.vkm_ring_take(self._ring, self._events, self._MOST, self._base_ns, ended)
-        return bytes(ffi.buffer(self._events, count * ffi.sizeof("struct vkm_event")))
+    def take(self, *, ended: bool = False) -> memoryview:
+        """The next events, in the form of saved/recordings.EVENT, until it is asked again; none where there are none.
 
-    def under_way(self) -> bytes:
+        ended: the process has, so that its open events come too.
+        """
+        count = lib.vkm_ring_take(self._ring, self._events, self._MOST, self._base_ns, ended)
+        return memoryview(ffi.buffer(self._events, count * ffi.sizeof("struct vkm_event")))
+
+    def under_way(self) -> memoryview:
         """The calls that its threads were in when it ended, in the same form."""
         count = lib.vkm_ring_under_way(self._ring, self._events, self._base_ns)
-        return bytes(ffi.buffer(self._events, count * ffi.sizeof("struct vkm_event")))
+        return memoryview(ffi.buffer(self._events, count * ffi.sizeof("struct vkm_event")))
 
 
 class FaultWatch:

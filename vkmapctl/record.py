@@ -9,7 +9,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -39,7 +39,7 @@ _LOADER = re.compile(r"/libvulkan\.so")
 
 
 class Record:
-    """One recording of a program, written to `to` when it has ended.
+    """One recording of a program.
 
     seconds: after so long the program is ended; None: it runs as long as it likes. faults: whether to record page
     faults.
@@ -73,20 +73,22 @@ class Record:
             program=model.Program(os.path.basename(arguments[0])),
         )
 
-    def run(self, to: BinaryIO) -> model.RecordingHead:
-        """The head of what was recorded, which was written to `to`; where nothing came, nothing was.
+    def run(self, save: Callable[[Callable[[BinaryIO], None]], None]) -> model.RecordingHead:
+        """The head of what was recorded. save: gets what writes the recording; where nothing came, it is not called.
 
         Raises UsageProblem where there is no such program.
         """
         shared = tempfile.mkdtemp(prefix="vkmapctl-record-", dir=_shared_folder())
         kept = tempfile.mkdtemp(prefix="vkmapctl-record-")
         try:
-            return self._record(Path(shared), Path(kept), to)
+            return self._record(Path(shared), Path(kept), save)
         finally:
             shutil.rmtree(shared, ignore_errors=True)
             shutil.rmtree(kept, ignore_errors=True)
 
-    def _record(self, shared: Path, kept: Path, to: BinaryIO) -> model.RecordingHead:
+    def _record(
+        self, shared: Path, kept: Path, save: Callable[[Callable[[BinaryIO], None]], None]
+    ) -> model.RecordingHead:
         program = programs.Program(
             self._arguments, self._environment | layer_environment(self._environment, shared), self._prepare
         )
@@ -104,7 +106,7 @@ class Record:
             self._conclude(ended, streams, paths, shared)
             if any(one.events for one in self._head.processes):
                 raw = [(one.path, paths.get(one.ring.pid)) for one in streams]
-                recordings.write(to, self._head, raw)
+                save(lambda file: recordings.write(file, self._head, raw))
         return self._head
 
     def _prepare(self, pid: int) -> None:
@@ -226,7 +228,7 @@ class _Stream:
         self.ring, self.path = ring, path
         self.events, self._last = 0, 0
         self._first: int | None = None
-        self._file = open(path, "wb")
+        self._file = open(path, "wb", buffering=0)
 
     def drain(self, *, ended: bool = False) -> float:
         """Takes what has come; how full the ring was."""
@@ -238,10 +240,12 @@ class _Stream:
             self._file.close()
         return full
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: memoryview) -> None:
         if not data:
             return
-        self._file.write(data)
+        left = data
+        while left:
+            left = left[self._file.write(left) :]
         self.events += len(data) // recordings.EVENT.size
         if self._first is None:
             self._first = _begin_of(data, 0)
@@ -263,7 +267,7 @@ class _Stream:
         )
 
 
-def _begin_of(data: bytes, offset: int) -> int:
+def _begin_of(data: memoryview, offset: int) -> int:
     return int(recordings.EVENT.unpack_from(data, offset)[6])
 
 

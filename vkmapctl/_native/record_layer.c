@@ -35,8 +35,8 @@
 
 static struct {
     char folder[4000];
-    uint32_t clock_kind, capacity;
-    uint64_t clock_mult, gap_ticks;
+    uint32_t clock_kind, capacity, shift;
+    uint64_t clock_mult, gap_ticks, mask, room; /* of the ring: the bits of a place, and how full it may be */
     bool wanted, forked;
     uint16_t devices; /* created so far */
     pthread_mutex_t lock;
@@ -45,8 +45,8 @@ static struct {
 static struct vkm_ring *ring; /* NULL: nothing is recorded */
 
 /* Of each thread: when its last recorded call ended, and its CPU time at some moment before. */
-static __thread struct {
-    const struct vkm_ring *ring;
+static __thread struct own {
+    struct vkm_ring *ring;
     struct vkm_under_way *under_way;
     uint32_t id;
     uint64_t last_end, read_at, cpu_ns;
@@ -94,7 +94,11 @@ static void stream_configure(void)
         stream.clock_mult = mult;
         stream.gap_ticks = ((uint64_t)GAP_NS << 32) / mult;
         stream.capacity = (uint32_t)strtoul(events, NULL, 10);
-        stream.wanted = stream.capacity > 2 * SPARE && (stream.capacity & (stream.capacity - 1)) == 0;
+        stream.mask = stream.capacity - 1;
+        stream.room = stream.capacity - SPARE;
+        while (stream.capacity >> stream.shift > 1)
+            stream.shift++;
+        stream.wanted = stream.capacity > 2 * SPARE && (stream.capacity & stream.mask) == 0;
         pthread_atfork(NULL, NULL, after_fork);
     }
     if (stream.wanted) {
@@ -143,7 +147,7 @@ static void stream_open(void)
     new->clock_kind = stream.clock_kind;
     new->clock_mult = stream.clock_mult;
     prctl(PR_GET_NAME, new->name);
-    new->start_ticks = vkm_ticks_of(stream.clock_kind);
+    new->start_ticks = vkm_ticks_unfenced(stream.clock_kind);
     new->start_ns = ns_of(CLOCK_MONOTONIC);
     __atomic_thread_fence(__ATOMIC_RELEASE);
     memcpy(new->magic, VKM_RING_MAGIC, sizeof new->magic);
@@ -152,55 +156,52 @@ static void stream_open(void)
 
 /* Events */
 
-static struct vkm_event *claim(struct vkm_ring *to, uint64_t *index)
+static struct vkm_event *claim(struct vkm_ring *to, uint32_t *state)
 {
-    *index = __atomic_load_n(&to->head, __ATOMIC_RELAXED);
-    if (*index - __atomic_load_n(&to->tail, __ATOMIC_ACQUIRE) > to->capacity - SPARE) {
+    uint64_t head = __atomic_load_n(&to->head, __ATOMIC_RELAXED);
+    if (__builtin_expect(head - __atomic_load_n(&to->tail, __ATOMIC_ACQUIRE) > stream.room, 0)) {
         __atomic_fetch_add(&to->dropped, 1, __ATOMIC_RELAXED);
         return NULL;
     }
-    *index = __atomic_fetch_add(&to->head, 1, __ATOMIC_RELAXED);
-    return (struct vkm_event *)((char *)to + VKM_RING_HEAD) + (*index & (to->capacity - 1));
+    uint64_t index = __atomic_fetch_add(&to->head, 1, __ATOMIC_RELAXED);
+    *state = (uint32_t)((index >> stream.shift) + 1) * 2;
+    return (struct vkm_event *)((char *)to + VKM_RING_HEAD) + (index & stream.mask);
 }
 
-static uint32_t lap_of(const struct vkm_ring *of, uint64_t index)
+/* An event that has ended. */
+static inline void put(const struct own *thread, struct vkm_event event)
 {
-    return (uint32_t)(index / of->capacity + 1) * 2;
-}
-
-static void put(struct vkm_event event)
-{
-    uint64_t index;
-    struct vkm_event *to = claim(ring, &index);
+    uint32_t state;
+    struct vkm_event *to = claim(thread->ring, &state);
     if (!to)
         return;
     event.state = 0;
-    event.thread = own.id;
+    event.thread = thread->id;
     *to = event;
-    __atomic_store_n(&to->state, lap_of(ring, index) + 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&to->state, state + 1, __ATOMIC_RELEASE);
 }
 
 /* What the thread did since its last recorded call: time off the CPU is taken to lie in the gap. */
-static void put_gap(uint64_t now)
+static __attribute__((noinline)) void put_gap(struct own *thread, uint64_t now)
 {
     uint64_t cpu = ns_of(CLOCK_THREAD_CPUTIME_ID);
     struct vkm_clock clock = {stream.clock_kind, stream.clock_mult};
-    if (own.last_end) {
-        uint64_t gap = vkm_ticks_to_ns(&clock, now - own.last_end);
-        uint64_t all = vkm_ticks_to_ns(&clock, now - own.read_at), used = cpu - own.cpu_ns;
+    if (thread->last_end) {
+        uint64_t gap = vkm_ticks_to_ns(&clock, now - thread->last_end);
+        uint64_t all = vkm_ticks_to_ns(&clock, now - thread->read_at), used = cpu - thread->cpu_ns;
         uint64_t off = all > used ? all - used : 0;
-        put((struct vkm_event){
-            .call = VKM_CALLED_GAP,
-            .begin = own.last_end,
-            .ticks = now - own.last_end,
-            .size = gap > off ? gap - off : 0,
-        });
+        put(thread, (struct vkm_event){
+                        .call = VKM_CALLED_GAP,
+                        .begin = thread->last_end,
+                        .ticks = now - thread->last_end,
+                        .size = gap > off ? gap - off : 0,
+                    });
     }
-    own.read_at = now;
-    own.cpu_ns = cpu;
+    thread->read_at = now;
+    thread->cpu_ns = cpu;
 }
 
-static __attribute__((noinline)) bool thread_begins(void)
+static __attribute__((noinline)) bool thread_begins(struct own *thread)
 {
     pthread_mutex_lock(&stream.lock);
     if (!ring && stream.wanted)
@@ -210,71 +211,81 @@ static __attribute__((noinline)) bool thread_begins(void)
         return false;
     static struct vkm_under_way nowhere;
     uint32_t place = __atomic_fetch_add(&ring->threads, 1, __ATOMIC_RELAXED);
-    own.ring = ring;
-    own.under_way = place < VKM_UNDER_WAY ? &ring->under_way[place] : &nowhere;
-    own.id = (uint32_t)syscall(SYS_gettid);
-    own.under_way->thread = own.id;
-    own.last_end = 0;
+    thread->ring = ring;
+    thread->under_way = place < VKM_UNDER_WAY ? &ring->under_way[place] : &nowhere;
+    thread->id = (uint32_t)syscall(SYS_gettid);
+    thread->under_way->thread = thread->id;
+    thread->last_end = 0;
     return true;
 }
 
-/* When a call begins; 0 where it is not recorded. */
-static inline uint64_t begin(enum vkm_called call, uint16_t device, uint64_t object)
+/* A call that is under way; begin is 0 where it is not recorded, event where it has none yet. */
+struct call {
+    struct own *thread;
+    uint64_t begin;
+    struct vkm_event *event;
+    uint32_t state;
+};
+
+static inline struct call begin(enum vkm_called called, uint16_t device, uint64_t object)
 {
+    struct own *thread = &own;
     struct vkm_ring *to = __atomic_load_n(&ring, __ATOMIC_ACQUIRE);
-    if (__builtin_expect(!to || own.ring != to, 0)) {
-        if (!stream.wanted || !thread_begins())
-            return 0;
-        to = ring;
+    if (__builtin_expect(!to || thread->ring != to, 0) && (!stream.wanted || !thread_begins(thread)))
+        return (struct call){0};
+    uint64_t now = vkm_ticks_unfenced(stream.clock_kind);
+    if (__builtin_expect(now - thread->last_end > stream.gap_ticks, 0)) {
+        put_gap(thread, now);
+        now = vkm_ticks_unfenced(stream.clock_kind);
     }
-    uint64_t now = vkm_ticks_of(to->clock_kind);
-    if (__builtin_expect(now - own.last_end > stream.gap_ticks, 0)) {
-        put_gap(now);
-        now = vkm_ticks_of(to->clock_kind);
-    }
-    own.under_way->begin = now;
-    own.under_way->object = object;
-    own.under_way->device = device;
-    own.under_way->call = (uint16_t)(call + 1);
-    return now;
+    *thread->under_way = (struct vkm_under_way){thread->id, (uint16_t)(called + 1), device, now, object, 0};
+    return (struct call){.thread = thread, .begin = now};
 }
 
-static inline void end(uint64_t begun, struct vkm_event event)
+static inline void end(struct call call, struct vkm_event event)
 {
-    if (!begun)
+    if (!call.begin)
         return;
-    own.last_end = vkm_ticks_of(ring->clock_kind);
-    own.under_way->call = 0;
-    event.begin = begun;
-    event.ticks = own.last_end - begun;
-    put(event);
+    uint64_t now = vkm_ticks_unfenced(stream.clock_kind);
+    call.thread->last_end = now;
+    call.thread->under_way->call = 0;
+    event.begin = call.begin;
+    event.ticks = now - call.begin;
+    put(call.thread, event);
 }
 
 /* What gives something back has its place in the order where it begins: what it gives may be another thread's before it
  * returns. All others have theirs where they end. */
-static inline struct vkm_event *giving(uint64_t begun, struct vkm_event event, uint32_t *lap)
+static inline struct call giving(enum vkm_called called, uint16_t device, uint64_t object, unsigned marks)
 {
-    uint64_t index;
-    struct vkm_event *to = begun ? claim(ring, &index) : NULL;
-    if (!to)
-        return NULL;
-    event.begin = begun;
-    event.thread = own.id;
-    *lap = lap_of(ring, index);
-    *to = event;
-    __atomic_store_n(&to->state, *lap, __ATOMIC_RELEASE);
-    return to;
+    struct call call = begin(called, device, object);
+    call.event = call.begin ? claim(call.thread->ring, &call.state) : NULL;
+    if (!call.event)
+        return call;
+    *call.event = (struct vkm_event){
+        .call = (uint8_t)called,
+        .marks = (uint8_t)marks,
+        .device = device,
+        .thread = call.thread->id,
+        .begin = call.begin,
+        .object = object,
+    };
+    __atomic_store_n(&call.event->state, call.state, __ATOMIC_RELEASE);
+    return call;
 }
 
-static inline void given(struct vkm_event *event, uint32_t lap, VkResult result)
+static inline void given(struct call call, VkResult result)
 {
-    if (!event)
+    if (!call.begin)
         return;
-    own.last_end = vkm_ticks_of(ring->clock_kind);
-    own.under_way->call = 0;
-    event->ticks = own.last_end - event->begin;
-    event->result = result;
-    __atomic_store_n(&event->state, lap + 1, __ATOMIC_RELEASE);
+    uint64_t now = vkm_ticks_unfenced(stream.clock_kind);
+    call.thread->last_end = now;
+    call.thread->under_way->call = 0;
+    if (!call.event)
+        return;
+    call.event->ticks = now - call.begin;
+    call.event->result = result;
+    __atomic_store_n(&call.event->state, call.state + 1, __ATOMIC_RELEASE);
 }
 
 /* Instances, and devices. A device is looked for in every call: its entry is never freed, but used again. */
@@ -510,9 +521,9 @@ static VkResult hook_CreateDevice(VkPhysicalDevice physical, const VkDeviceCreat
     pthread_mutex_lock(&stream.lock);
     device.number = stream.devices;
     pthread_mutex_unlock(&stream.lock);
-    uint64_t begun = begin(VKM_CALLED_CREATE_DEVICE, device.number, 0);
+    struct call call = begin(VKM_CALLED_CREATE_DEVICE, device.number, 0);
     VkResult result = instance.to.CreateDevice(physical, info, allocator, handle);
-    end(begun, (struct vkm_event){.call = VKM_CALLED_CREATE_DEVICE, .device = device.number, .result = result});
+    end(call, (struct vkm_event){.call = VKM_CALLED_CREATE_DEVICE, .device = device.number, .result = result});
     if (result != VK_SUCCESS)
         return result;
     if (stream.wanted) {
@@ -537,13 +548,10 @@ static void hook_DestroyDevice(VkDevice handle, const VkAllocationCallbacks *all
     if (!device)
         return;
     PFN_vkDestroyDevice destroy = device->to.DestroyDevice;
-    uint32_t lap = 0;
-    struct vkm_event *event = giving(begin(VKM_CALLED_DESTROY_DEVICE, device->number, 0),
-                                     (struct vkm_event){.call = VKM_CALLED_DESTROY_DEVICE, .device = device->number},
-                                     &lap);
+    struct call call = giving(VKM_CALLED_DESTROY_DEVICE, device->number, 0, 0);
     __atomic_store_n(&device->key, NULL, __ATOMIC_RELEASE); /* the next device may have the same one */
     destroy(handle, allocator);
-    given(event, lap, VK_SUCCESS);
+    given(call, VK_SUCCESS);
 }
 
 /* Memory */
@@ -579,64 +587,63 @@ static VkResult hook_AllocateMemory(VkDevice handle, const VkMemoryAllocateInfo 
                                     const VkAllocationCallbacks *allocator, VkDeviceMemory *memory)
 {
     const struct device *device = device_of(handle);
-    uint64_t begun = begin(VKM_CALLED_ALLOCATE, device->number, 0), pointer;
+    struct call call = begin(VKM_CALLED_ALLOCATE, device->number, 0);
+    uint64_t pointer;
     VkResult result = device->to.AllocateMemory(handle, info, allocator, memory);
     unsigned marks = marks_of(info, &pointer);
-    end(begun, (struct vkm_event){
-                   .call = VKM_CALLED_ALLOCATE,
-                   .marks = (uint8_t)marks,
-                   .device = device->number,
-                   .result = result,
-                   .object = result == VK_SUCCESS ? number_of(*memory) : 0,
-                   .offset = info->memoryTypeIndex,
-                   .size = info->allocationSize,
-                   .pointer = pointer,
-               });
+    end(call, (struct vkm_event){
+                  .call = VKM_CALLED_ALLOCATE,
+                  .marks = (uint8_t)marks,
+                  .device = device->number,
+                  .result = result,
+                  .object = result == VK_SUCCESS ? number_of(*memory) : 0,
+                  .offset = info->memoryTypeIndex,
+                  .size = info->allocationSize,
+                  .pointer = pointer,
+              });
     return result;
 }
 
 static void hook_FreeMemory(VkDevice handle, VkDeviceMemory memory, const VkAllocationCallbacks *allocator)
 {
     const struct device *device = device_of(handle);
-    struct vkm_event event = {.call = VKM_CALLED_FREE, .device = device->number, .object = number_of(memory)};
-    uint32_t lap = 0;
-    struct vkm_event *to = giving(begin(VKM_CALLED_FREE, device->number, event.object), event, &lap);
+    struct call call = giving(VKM_CALLED_FREE, device->number, number_of(memory), 0);
     device->to.FreeMemory(handle, memory, allocator);
-    given(to, lap, VK_SUCCESS);
+    given(call, VK_SUCCESS);
 }
 
-static inline void end_map(uint64_t begun, enum vkm_called called, const struct device *device, VkResult result,
+static inline void end_map(struct call call, enum vkm_called called, const struct device *device, VkResult result,
                            const VkMemoryMapInfo *info, void *const *pointer)
 {
-    end(begun, (struct vkm_event){
-                   .call = (uint8_t)called,
-                   .marks = info->flags & VK_MEMORY_MAP_PLACED_BIT_EXT ? VKM_MARK_PLACED : 0,
-                   .device = device->number,
-                   .result = result,
-                   .object = number_of(info->memory),
-                   .offset = info->offset,
-                   .size = info->size,
-                   .pointer = result == VK_SUCCESS ? (uint64_t)(uintptr_t)*pointer : 0,
-               });
+    end(call, (struct vkm_event){
+                  .call = (uint8_t)called,
+                  .marks = info->flags & VK_MEMORY_MAP_PLACED_BIT_EXT ? VKM_MARK_PLACED : 0,
+                  .device = device->number,
+                  .result = result,
+                  .object = number_of(info->memory),
+                  .offset = info->offset,
+                  .size = info->size,
+                  .pointer = result == VK_SUCCESS ? (uint64_t)(uintptr_t)*pointer : 0,
+              });
 }
 
 static VkResult hook_MapMemory(VkDevice handle, VkDeviceMemory memory, VkDeviceSize offset, VkDeviceSize size,
                                VkFlags flags, void **pointer)
 {
     const struct device *device = device_of(handle);
-    uint64_t begun = begin(VKM_CALLED_MAP, device->number, number_of(memory));
+    struct call call = begin(VKM_CALLED_MAP, device->number, number_of(memory));
     VkResult result = device->to.MapMemory(handle, memory, offset, size, flags, pointer);
     VkMemoryMapInfo info = {.memory = memory, .offset = offset, .size = size};
-    end_map(begun, VKM_CALLED_MAP, device, result, &info, pointer);
+    end_map(call, VKM_CALLED_MAP, device, result, &info, pointer);
     return result;
 }
 
 static VkResult map2(enum vkm_called called, const struct device *device, PFN_vkMapMemory2 map, VkDevice handle,
                      const VkMemoryMapInfo *info, void **pointer)
 {
-    uint64_t begun = begin(called, device->number, number_of(info->memory));
+    struct call call = begin(called, device->number, number_of(info->memory));
     VkResult result = map(handle, info, pointer);
-    end_map(begun, called, device, result, info, pointer);
+    end_map(call, called, device, result, info, pointer);
     return result;
 }
 
@@ -655,26 +662,18 @@ static VkResult hook_MapMemory2KHR(VkDevice handle, const VkMemoryMapInfo *info,
 static void hook_UnmapMemory(VkDevice handle, VkDeviceMemory memory)
 {
     const struct device *device = device_of(handle);
-    struct vkm_event event = {.call = VKM_CALLED_UNMAP, .device = device->number, .object = number_of(memory)};
-    uint32_t lap = 0;
-    struct vkm_event *to = giving(begin(VKM_CALLED_UNMAP, device->number, event.object), event, &lap);
+    struct call call = giving(VKM_CALLED_UNMAP, device->number, number_of(memory), 0);
     device->to.UnmapMemory(handle, memory);
-    given(to, lap, VK_SUCCESS);
+    given(call, VK_SUCCESS);
 }
 
 static VkResult unmap2(enum vkm_called called, const struct device *device, PFN_vkUnmapMemory2 unmap, VkDevice handle,
                        const VkMemoryUnmapInfo *info)
 {
-    struct vkm_event event = {
-        .call = (uint8_t)called,
-        .marks = info->flags & VK_MEMORY_UNMAP_RESERVE_BIT_EXT ? VKM_MARK_RESERVE : 0,
-        .device = device->number,
-        .object = number_of(info->memory),
-    };
-    uint32_t lap = 0;
-    struct vkm_event *to = giving(begin(called, device->number, event.object), event, &lap);
+    unsigned marks = info->flags & VK_MEMORY_UNMAP_RESERVE_BIT_EXT ? VKM_MARK_RESERVE : 0;
+    struct call call = giving(called, device->number, number_of(info->memory), marks);
     VkResult result = unmap(handle, info);
-    given(to, lap, result);
+    given(call, result);
     return result;
 }
 
@@ -693,23 +692,23 @@ static VkResult hook_UnmapMemory2KHR(VkDevice handle, const VkMemoryUnmapInfo *i
 static VkResult over_ranges(enum vkm_called called, const struct device *device, PFN_vkFlushMappedMemoryRanges function,
                             VkDevice handle, uint32_t count, const VkMappedMemoryRange *ranges)
 {
-    uint64_t begun = begin(called, device->number, count ? number_of(ranges[0].memory) : 0);
+    struct call call = begin(called, device->number, count ? number_of(ranges[0].memory) : 0);
     VkResult result = function(handle, count, ranges);
-    for (uint32_t i = 0; begun && i < count; i++) {
+    for (uint32_t i = 0; call.begin && i < count; i++) {
         struct vkm_event event = {
             .call = (uint8_t)called,
             .marks = i ? VKM_MARK_FURTHER : 0,
             .device = device->number,
             .result = result,
-            .begin = own.last_end,
+            .begin = call.thread->last_end,
             .object = number_of(ranges[i].memory),
             .offset = ranges[i].offset,
             .size = ranges[i].size,
         };
         if (i)
-            put(event);
+            put(call.thread, event);
         else
-            end(begun, event);
+            end(call, event);
     }
     return result;
 }
@@ -731,9 +730,9 @@ static VkResult hook_InvalidateMappedMemoryRanges(VkDevice handle, uint32_t coun
 static VkResult submit(enum vkm_called called, const struct device *device, PFN_vkQueueSubmit function, VkQueue queue,
                        uint32_t count, const VkSubmitInfo *submits, VkFence fence)
 {
-    uint64_t begun = begin(called, device->number, 0);
+    struct call call = begin(called, device->number, 0);
     VkResult result = function(queue, count, submits, fence);
-    end(begun, (struct vkm_event){.call = (uint8_t)called, .device = device->number, .result = result, .size = count});
+    end(call, (struct vkm_event){.call = (uint8_t)called, .device = device->number, .result = result, .size = count});
     return result;
 }
 
@@ -758,9 +757,9 @@ static VkResult hook_QueueSubmit2KHR(VkQueue queue, uint32_t count, const VkSubm
 static VkResult hook_QueuePresentKHR(VkQueue queue, const void *info)
 {
     const struct device *device = device_of(queue);
-    uint64_t begun = begin(VKM_CALLED_PRESENT, device->number, 0);
+    struct call call = begin(VKM_CALLED_PRESENT, device->number, 0);
     VkResult result = device->to.QueuePresentKHR(queue, info);
-    end(begun, (struct vkm_event){.call = VKM_CALLED_PRESENT, .device = device->number, .result = result});
+    end(call, (struct vkm_event){.call = VKM_CALLED_PRESENT, .device = device->number, .result = result});
     return result;
 }
 

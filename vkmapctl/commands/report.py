@@ -30,15 +30,15 @@ def report() -> None:
 @verbose_option
 @color_options
 def show(run: Path, as_json: bool, plot: bool, verbose: bool, no_color: bool) -> int:
-    """Show a saved document as it was first shown."""
+    """Show a saved document as it was first shown, or what a recording says."""
     from vkmapctl import report as reports
     from vkmapctl.commands import console
+    from vkmapctl.commands.opening import opened
     from vkmapctl.model.documents import to_json
-    from vkmapctl.saved.files import load
 
     if plot:
         check_plots()
-    document = load(run)
+    document = opened(run)
     if as_json:
         console.write_bytes(to_json(document))
         return ExitCode.OK
@@ -171,10 +171,11 @@ def compare(
 def export(run: Path, wanted: str, output: Path | None, force: bool) -> int:
     """Write a saved run as Markdown, CSV, JUnit, one HTML page, or for programs that follow figures over time."""
     from vkmapctl.commands import console
+    from vkmapctl.commands.opening import opened
     from vkmapctl.report import export as exported
-    from vkmapctl.saved.files import Sink, load
+    from vkmapctl.saved.files import Sink
 
-    document = load(run)
+    document = opened(run)
     sink = Sink(output, force=force, form=wanted) if output else None
     data = exported(_explained(document), wanted)
     if sink:

@@ -52,8 +52,7 @@ class Program:
         prepare: Callable[[int], None] = lambda pid: None,
     ) -> None:
         self.path = find(arguments[0], environment)
-        with suppress(OSError, AttributeError):  # orphans of it become this process's children
-            ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        _adopt_orphans(True)
         self._signals = 0
         go_read, go_write = os.pipe()
         error_read, error_write = os.pipe()
@@ -83,6 +82,7 @@ class Program:
                 pid, status, usage = os.wait4(-1, os.WNOHANG)
             except ChildProcessError:
                 self.running = False
+                _adopt_orphans(False)
                 break
             if not pid:
                 break
@@ -150,6 +150,12 @@ class Program:
     def interrupted(self) -> bool:
         """Whether this process got a signal to end."""
         return self._signals > 0
+
+
+def _adopt_orphans(wanted: bool) -> None:
+    """Whether a process whose parent has ended becomes this one's child."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, int(wanted), 0, 0, 0)
 
 
 def _execute(

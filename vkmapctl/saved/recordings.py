@@ -21,6 +21,8 @@ FAULT = struct.Struct("<QQII")  # time in ns, address, thread, process
 LARGEST_HEAD = 16 << 20
 MOST_BYTES = 64 << 30  # of one process's events, unpacked: a billion of them
 _CHUNK = 1 << 14  # records
+_CALLED = tuple(Called)
+_MARKS = tuple(map(Mark, range(256)))  # a byte of them; made once, since there are many events
 _MAGIC = b"PK\x03\x04"
 
 
@@ -50,12 +52,12 @@ class RecordingFile:
         """Those of head.processes[process], in the order in which they began."""
         records = self._records(f"events-{process}", EVENT)
         for state, call, marks, device, thread, result, begin, ns, memory, offset, size, pointer in records:
-            try:
-                called = Called(call)
-            except ValueError as error:
-                raise _damaged(self._path, error) from None
+            if call >= len(_CALLED):
+                raise _damaged(self._path, ValueError(f"there is no call {call}"))
             took = ns if state else None
-            yield Event(called, begin, took, thread, result, device, memory, offset, size, pointer, Mark(marks))
+            yield Event(
+                _CALLED[call], begin, took, thread, result, device, memory, offset, size, pointer, _MARKS[marks]
+            )
 
     def faults(self, process: int) -> Iterator[PageFault]:
         """Those of head.processes[process], in the order of time."""
