@@ -9,7 +9,7 @@ _OF_EXACT = EXACT.bit_length() - 1
 class Spread:
     """Values from 0 on; see model/bins."""
 
-    __slots__ = ("_bins", "count", "most", "least", "overflow", "total")
+    __slots__ = ("_bins", "count", "least", "most", "overflow", "total")
 
     def __init__(self) -> None:
         self._bins: dict[int, int] = {}
