@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from functools import cached_property
-from pathlib import Path
 
 from vkmapctl import native
 from vkmapctl.driver import layers
@@ -57,7 +56,7 @@ class Measuring:
     @property
     def clock(self) -> native.Clock:
         if self._clock is None:
-            self._clock = native.Clock(counter_is_trusted())
+            self._clock = native.Clock(cpus.counter_is_trusted())
         return self._clock
 
     @cached_property
@@ -359,12 +358,3 @@ def _unwound(program: native.Program, job: Job) -> Iterator[native.Program]:
         program.unwind()
         if not job.placed and not job.scripted:
             program.release_kept()
-
-
-def counter_is_trusted() -> bool:
-    """Whether the kernel itself still offers the CPU's counter as a clock source (it drops a bad one)."""
-    try:
-        sources = Path("/sys/devices/system/clocksource/clocksource0/available_clocksource").read_text().split()
-    except OSError:
-        return False
-    return bool({"tsc", "arch_sys_counter"} & set(sources))
