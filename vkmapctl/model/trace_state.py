@@ -1,4 +1,4 @@
-"""What a trace's objects are at one moment, and which step is possible there: for who makes traces and who reads them."""
+"""What a trace's objects are at one moment, and which step is possible there: for its maker and its readers."""
 
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
@@ -17,6 +17,7 @@ from vkmapctl.model.trace import (
 )
 
 LARGEST = 1 << 47  # bytes of an object: a process has no more addresses
+MOST_ASKED = (1 << 63) - 1  # of one that was refused
 
 
 class Impossible(ValueError):
@@ -24,7 +25,10 @@ class Impossible(ValueError):
 
 
 class Live(NamedTuple):
-    """An object that has memory. mapped: where its mapping begins and ends, in bytes of it. placed: range, begin, end."""
+    """An object that has memory. mapped: where its mapping begins and ends, in bytes of it.
+
+    placed: in which range, and where that begins and ends in it.
+    """
 
     size: int
     memory: int
@@ -72,7 +76,7 @@ class TraceState:
             raise Impossible(f"there is no object {step.object}: the trace has {self._count}, from 0 on")
         if step.object in self._objects:
             raise Impossible(f"object {step.object} has memory already")
-        if not 0 < step.size <= LARGEST:
+        if not 0 < step.size <= (MOST_ASKED if step.result else LARGEST):
             raise Impossible(f"{step.size} bytes cannot be allocated")
         if not 0 <= step.memory < self._memory:
             raise Impossible(f"there is no memory {step.memory}: the trace has {self._memory}, from 0 on")
