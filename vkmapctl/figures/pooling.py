@@ -176,6 +176,7 @@ def _replay(parts: Sequence[Replayed]) -> Replayed | None:
     return Replayed(
         calls=_added(one.calls for one in parts),
         recorded=parts[0].recorded,
+        recorded_seconds=parts[0].recorded_seconds,
         replaced=tuple(dict.fromkeys(text for one in parts for text in one.replaced)),
         skipped=sum(one.skipped for one in parts),
         differs=sum(one.differs for one in parts),

@@ -82,6 +82,7 @@ def _replayed(job: Job, counts: ReplayCounts, replaced: Sequence[str]) -> Replay
     return Replayed(
         calls=counts.calls,
         recorded=job.traced.recorded if job.traced else {},
+        recorded_seconds=job.traced.seconds if job.traced else 0.0,
         replaced=(*(job.fit.replaced if job.fit else ()), *replaced),
         skipped=counts.skipped,
         differs=counts.differs,

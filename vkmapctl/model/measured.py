@@ -206,12 +206,13 @@ class Versus(Data, frozen=True):
 class Replayed(Data, frozen=True):
     """A trace's replay. calls, skipped, differs, waits_ns: as in ReplayCounts.
 
-    recorded: latencies of the same calls as the recording saw them, on its machine. replaced: what was done otherwise
-    than recorded, in words, since the device has it not.
+    recorded: latencies of the same calls as the recording saw them, on its machine; recorded_seconds: that it took.
+    replaced: what was done otherwise than recorded, in words, since the device has it not.
     """
 
     calls: dict[str, int] = msgspec.field(default_factory=dict)
     recorded: dict[str, Latency] = msgspec.field(default_factory=dict)
+    recorded_seconds: float = 0.0
     replaced: tuple[str, ...] = ()
     skipped: int = 0
     differs: int = 0
