@@ -10,6 +10,7 @@ import msgspec
 from vkmapctl.errors import UsageProblem
 from vkmapctl.model.trace import AnyTraceStep, Repeat, Trace
 from vkmapctl.plans.options import nearest
+from vkmapctl.plans.trace_check import check
 from vkmapctl.saved.reading import read_bytes
 
 MAGIC = b"vkmapctl trace 1\n"
@@ -95,7 +96,7 @@ def unpacked(data: bytes, name: str) -> Trace:
 
 
 def _sound(trace: Trace, where: str) -> Trace:
-    """The same, which is of a bounded size. Raises UsageProblem."""
+    """The same, which is of a bounded size and possible. Raises UsageProblem."""
     written = run = 0
     for number, steps in enumerate(trace.threads):
         more = _counted(steps, f"{where}: threads[{number}]", DEEPEST)
@@ -104,6 +105,7 @@ def _sound(trace: Trace, where: str) -> Trace:
         raise UsageProblem(f"{where}: more than {MOST_STEPS} steps")
     if run > MOST_RUN:
         raise UsageProblem(f"{where}: repeats make more than {MOST_RUN} steps of it")
+    check(trace, where)
     return trace
 
 
