@@ -12,7 +12,7 @@
 #include "clock.h"
 #include "vk_numbers.h"
 
-#define SPINS 2000
+#define SPIN_NS 20000 /* less than a sleep and a wake take */
 #define LONGEST_NAP_NS 10000000
 
 typedef int32_t map1_fn(uint64_t device, uint64_t memory, uint64_t offset, uint64_t size, uint32_t flags, void **data);
@@ -438,7 +438,7 @@ static void wait_step(struct replayer *r, const struct vkm_replay_step *step)
         return;
     const uint64_t begin = vkm_ticks(r->clock);
     int taken = 0;
-    for (uint32_t i = 0; i < SPINS && !taken; i++)
+    while (!taken && since(r, begin) < SPIN_NS)
         taken = take_signal(channel);
     __atomic_store_n(&channel->waiting, 1, __ATOMIC_SEQ_CST);
     while (!taken && !(taken = take_signal(channel)) && !stop_wanted(r)) {

@@ -232,9 +232,9 @@ def replays(rows: Sequence[Row]) -> list[str]:
         one = row.replay
         if one is None or not one.calls:
             continue
-        waits = f", {units.duration(one.waits_ns)} of it in waits of its threads for each other" if one.waits_ns else ""
-        recorded = f"; recorded in {units.duration(one.recorded_seconds * 1e9)}" if one.recorded_seconds else ""
-        lines.append(f"{row.job}: replayed in {units.duration(row.seconds * 1e9)}{waits}{recorded}")
+        recorded = f", recorded in {units.duration(one.recorded_seconds * 1e9)}" if one.recorded_seconds else ""
+        waits = f"; its threads waited {units.duration(one.waits_ns)} for each other" if one.waits_ns else ""
+        lines.append(f"{row.job}: replayed in {units.duration(row.seconds * 1e9)}{recorded}{waits}")
         lines += [f"{row.job}: otherwise than recorded, {text}" for text in one.replaced]
         if one.skipped:
             lines.append(
