@@ -104,6 +104,8 @@ def trace_of(recording: Recording, process: int | None = None, device: int | Non
         raise UsageProblem(f"process {one.pid} called nothing on device {number}", f"it has: {known}")
     tracer = _Tracer(number, one.devices[number] if number < len(one.devices) else None, seen, one.page_size)
     tracer.run(recording.events(chosen), recording.faults(chosen))
+    if not tracer.calls:
+        raise UsageProblem(f"no call of process {one.pid} could become a step")
     if len(seen.calls) > 1:
         tracer.left_out[_OTHER_DEVICES] = seen.calls.total() - seen.calls[number]
     left_out = [words.format(_calls(count)) for words, count in tracer.left_out.items() if count]
@@ -312,10 +314,10 @@ class _Tracer:
         lane.asleep_ns = 0
         try:
             self._call(event, further, lane, gap)
-        except Unknown:
-            self.left_out[_UNKNOWN] += 1
-        except Impossible:
-            self.left_out[_NOT_POSSIBLE] += 1
+        except (Unknown, Impossible) as error:
+            self.left_out[_UNKNOWN if isinstance(error, Unknown) else _NOT_POSSIBLE] += 1
+            if not lane.steps:  # so that no thread is without steps
+                del self._lanes[thread], self._by_number[lane.number]
         else:
             self.calls += 1
             if event.result >= 0:

@@ -8,10 +8,15 @@ from typing import Any
 import msgspec
 
 from vkmapctl.errors import UsageProblem
-from vkmapctl.model.trace import AnyTraceStep, Repeat, Trace
+from vkmapctl.model.loop import CALLS
+from vkmapctl.model.measured import Latency
+from vkmapctl.model.trace import MOST_OBJECTS, MOST_THREADS, AnyTraceStep, Repeat, Trace
 from vkmapctl.plans.options import nearest
 from vkmapctl.plans.trace_check import check
+from vkmapctl.rules import FLAGS
+from vkmapctl.saved import sound
 from vkmapctl.saved.reading import read_bytes
+from vkmapctl.units import LONGEST_SECONDS
 
 MAGIC = b"vkmapctl trace 1\n"
 LARGEST_BYTES = 64 << 20
@@ -19,6 +24,8 @@ LARGEST_UNPACKED = 128 << 20
 MOST_STEPS = 1_000_000  # as they are written
 MOST_RUN = 1_000_000_000  # by all threads, repeats counted
 DEEPEST = 32  # repeats within repeats
+MOST_MEMORY = 256  # memory types; VK_MAX_MEMORY_TYPES is 32
+NULLABLE = tuple(key for key in Latency.__struct_fields__ if key.endswith("_ns"))
 _OPS: dict[str, type] = {str(kind.__struct_config__.tag): kind for kind in AnyTraceStep.__args__}
 
 
@@ -50,6 +57,7 @@ def _is_beside(name: str) -> bool:
 def from_table(table: dict[str, Any], where: str) -> Trace:
     """A trace as TOML has it. Raises UsageProblem that names the step."""
     try:
+        table = _with_nothing(table)
         threads = table.get("threads")
         for number, steps in enumerate(threads if isinstance(threads, list) else ()):
             _check_steps(steps, f"threads[{number}]", where)
@@ -59,6 +67,15 @@ def from_table(table: dict[str, Any], where: str) -> Trace:
         raise UsageProblem(f"{where}: {path.rstrip('`') + ': ' if path else ''}{message}") from None
     except RecursionError:
         raise UsageProblem(f"{where}: repeats are nested too deeply") from None
+
+
+def _with_nothing(table: dict[str, Any]) -> dict[str, Any]:
+    """A table whose latencies have null where there is no figure, which TOML cannot say."""
+    recorded = table.get("recorded")
+    if not isinstance(recorded, dict):
+        return table
+    filled = {name: dict.fromkeys(NULLABLE) | one if isinstance(one, dict) else one for name, one in recorded.items()}
+    return table | {"recorded": filled}
 
 
 def _check_steps(steps: Any, path: str, where: str) -> None:
@@ -74,6 +91,11 @@ def _check_steps(steps: Any, path: str, where: str) -> None:
             if key not in known:
                 raise UsageProblem(f"{place}: unknown key '{key}'{nearest(key, known)}", f"known: {', '.join(known)}")
         _check_steps(step.get("steps"), f"{path}[{number}].steps", where)
+
+
+def written(trace: Trace) -> int:
+    """How many steps it is written with, repeats and what is in them once."""
+    return sum(_counted(steps, "", 1 << 10)[0] for steps in trace.threads)
 
 
 def packed(trace: Trace) -> bytes:
@@ -97,6 +119,7 @@ def unpacked(data: bytes, name: str) -> Trace:
 
 def _sound(trace: Trace, where: str) -> Trace:
     """The same, which is of a bounded size and possible. Raises UsageProblem."""
+    _check_head(trace, where)
     written = run = 0
     for number, steps in enumerate(trace.threads):
         more = _counted(steps, f"{where}: threads[{number}]", DEEPEST)
@@ -107,6 +130,32 @@ def _sound(trace: Trace, where: str) -> Trace:
         raise UsageProblem(f"{where}: repeats make more than {MOST_RUN} steps of it")
     check(trace, where)
     return trace
+
+
+def _check_head(trace: Trace, where: str) -> None:
+    for wrong, what in (
+        (len(trace.threads) > MOST_THREADS, f"threads: more than {MOST_THREADS}"),
+        (not any(trace.threads), "threads: no step"),
+        (not 0 <= trace.objects <= MOST_OBJECTS, f"objects: not from 0 to {MOST_OBJECTS}"),
+        (not 0 <= trace.seconds <= LONGEST_SECONDS, "seconds: not the time of a recording"),
+        (trace.page_size < 1 or trace.page_size & (trace.page_size - 1), "page_size: no power of two"),
+        (len(trace.memory) > MOST_MEMORY, f"memory: more than {MOST_MEMORY}"),
+        (len(trace.ranges) > MOST_OBJECTS, f"ranges: more than {MOST_OBJECTS}"),
+    ):
+        if wrong:
+            raise UsageProblem(f"{where}: {what}")
+    for number, one in enumerate(trace.memory):
+        for flag in one.flags:
+            if flag not in FLAGS:
+                known = ", ".join(FLAGS)
+                raise UsageProblem(f"{where}: memory[{number}]: unknown flag '{flag[:40]}'", f"known: {known}")
+    for name, latency in trace.recorded.items():
+        if name not in CALLS:
+            raise UsageProblem(f"{where}: recorded: unknown call '{name[:40]}'", f"known: {', '.join(CALLS)}")
+        try:
+            sound.check(latency)
+        except sound.Unsound as error:
+            raise UsageProblem(f"{where}: recorded.{name}{error.where}: {error.what}") from None
 
 
 def _counted(steps: Iterable[AnyTraceStep], place: str, depth: int) -> tuple[int, int]:

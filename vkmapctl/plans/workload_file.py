@@ -38,7 +38,10 @@ def schema() -> bytes:
     job["steps"] |= steps
     trace = msgspec.json.schema(Trace, ref_template=TRACE_KINDS + "{name}")
     kinds |= {f"trace.{name}": kind for name, kind in trace.pop("$defs").items()}
-    job["trace"]["anyOf"] = [{"type": "string"}, trace]
+    kinds["trace.Latency"]["required"] = [
+        key for key in kinds["trace.Latency"]["required"] if key not in trace_file.NULLABLE
+    ]
+    job["trace"] = {"description": KEYS["trace"].help, "anyOf": [{"type": "string"}, trace]}
     file = {
         "job": {"type": "array", "items": {"$ref": "#/$defs/JobTable"}, "minItems": 1},
         "question": {"description": QUESTION, "type": "string"},
