@@ -5,6 +5,8 @@ be used again once the object was freed. The order across threads is made of sig
 thread A ends when A has made its n-th `signal` to B.
 """
 
+import hashlib
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Literal
 
 import msgspec
@@ -12,6 +14,7 @@ from msgspec import Meta
 
 from vkmapctl.model.base import Data
 from vkmapctl.model.measured import Latency
+from vkmapctl.rules import Api
 
 MOST_OBJECTS = 1_000_000
 MOST_THREADS = 1_000
@@ -22,7 +25,7 @@ TraceApi = Literal["v1", "khr", "core"]
 Result = Annotated[str, Meta(description="the VkResult that the program got, where it was no success")]
 
 
-class TraceStep(msgspec.Struct, frozen=True, tag_field="op", forbid_unknown_fields=True):
+class TraceStep(msgspec.Struct, frozen=True, tag_field="op", forbid_unknown_fields=True, omit_defaults=True):
     """Base of the steps."""
 
 
@@ -43,13 +46,14 @@ class Free(TraceStep, frozen=True, tag="free"):
 
 
 class Map(TraceStep, frozen=True, tag="map"):
-    """Maps; without size, VK_WHOLE_SIZE. placed: number of the address range, one of the trace's."""
+    """Maps; without size, VK_WHOLE_SIZE. placed: number of the address range, one of the trace's; at: where in it."""
 
     object: Slot
     offset: _Bytes = 0
     size: _Bytes | None = None
     api: TraceApi = "v1"
     placed: int | None = None
+    at: _Bytes = 0
     result: Result = ""
 
 
@@ -62,7 +66,7 @@ class Unmap(TraceStep, frozen=True, tag="unmap"):
     result: Result = ""
 
 
-class MemoryRange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class MemoryRange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One VkMappedMemoryRange; without size, VK_WHOLE_SIZE."""
 
     object: Slot
@@ -127,7 +131,7 @@ class TraceMemory(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     flags: tuple[str, ...]
 
 
-class TraceRange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class TraceRange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """An address range that maps were placed at: its size in bytes, and whether it lay below 4 GiB."""
 
     size: _Bytes
@@ -137,7 +141,7 @@ class TraceRange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Trace(Data, frozen=True, forbid_unknown_fields=True):
     """The whole. recorded: latency of each call as the recording saw it, by the names of model/loop.CALLS.
 
-    objects: how many there are at most at one time. seconds: of the recording. page_size: bytes of a page there.
+    objects: how many numbers there are for them. seconds: of the recording. page_size: bytes of a page there.
     """
 
     memory: tuple[TraceMemory, ...]
@@ -147,3 +151,43 @@ class Trace(Data, frozen=True, forbid_unknown_fields=True):
     seconds: float = 0.0
     page_size: int = 4096
     recorded: dict[str, Latency] = msgspec.field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """Of all that a replay does, in eight digits."""
+        told = msgspec.msgpack.encode((self.memory, self.threads, self.ranges, self.objects))
+        return hashlib.blake2s(told, digest_size=4).hexdigest()
+
+    def walk(self) -> Iterator[AnyTraceStep]:
+        """Every step as it is written, those of repeats once."""
+        for steps in self.threads:
+            yield from _walk(steps)
+
+
+def _walk(steps: Iterable[AnyTraceStep]) -> Iterator[AnyTraceStep]:
+    for step in steps:
+        yield step
+        if isinstance(step, Repeat):
+            yield from _walk(step.steps)
+
+
+class TraceFit(Data, frozen=True):
+    """How one device replays a trace.
+
+    memory: by the trace's memory types, the index of the device's. imports: the same for imports, empty where the
+    device has none. apis: which functions stand for the recorded ones. kinds: of allocations that it has. placed,
+    range_placed, reserve: whether it has these. alignment: of placed maps, import_alignment: of imports, in bytes.
+    most_bytes: that are allocated at one time, at most. replaced: what is done otherwise than recorded, in words.
+    """
+
+    memory: tuple[int, ...]
+    imports: tuple[int, ...]
+    apis: dict[str, Api]
+    kinds: tuple[str, ...]
+    placed: bool
+    range_placed: bool
+    reserve: bool
+    alignment: int
+    import_alignment: int
+    most_bytes: int
+    replaced: tuple[str, ...] = ()
