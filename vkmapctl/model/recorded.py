@@ -12,9 +12,9 @@ from vkmapctl.model.recording import MAPS, NAMES, UNMAPS, Called, Program, Recor
 MAPPING = (Called.ALLOCATE, Called.FREE, *MAPS, *UNMAPS, Called.FLUSH, Called.INVALIDATE)
 MAPPING_CALLS = tuple(NAMES[call] for call in MAPPING)  # whose time is mapping's; the others are marks
 Life = Literal["per-use", "mapped-again", "kept", "unmapped", "imported"]
-LIVES: dict[Life, str] = {  # of a memory object, in words
+LIVES: dict[Life, str] = {  # of a memory object: what its word means
     "per-use": "mapped, and freed within a second",
-    "mapped-again": "mapped again and again",
+    "mapped-again": "mapped more than once",
     "kept": "mapped once, and kept",
     "unmapped": "never mapped",
     "imported": "host memory, imported",
