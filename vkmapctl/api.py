@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar
 from vkmapctl import __version__
 from vkmapctl.driver.injection import chosen
 from vkmapctl.model.documents import DoctorReport, Document, ProbeReport, Run, SelftestReport, VerifyReport
+from vkmapctl.model.recorded import RecordReport
 from vkmapctl.plans import workload_file
 from vkmapctl.probe import probe as _probe
 from vkmapctl.saved import files
@@ -119,13 +120,15 @@ def verify(
     return _ended(report)
 
 
-def load(path: str | os.PathLike[str]) -> Run | ProbeReport | VerifyReport | SelftestReport | DoctorReport:
+def load(
+    path: str | os.PathLike[str],
+) -> Run | ProbeReport | VerifyReport | SelftestReport | DoctorReport | RecordReport:
     """A saved document. Raises UsageProblem for a file that is none, with what is wrong and where."""
     return files.load(Path(path))
 
 
 def save(
-    document: Run | ProbeReport | VerifyReport | SelftestReport | DoctorReport,
+    document: Run | ProbeReport | VerifyReport | SelftestReport | DoctorReport | RecordReport,
     path: str | os.PathLike[str],
     *,
     force: bool = False,

@@ -17,6 +17,7 @@ from vkmapctl.errors import ExitCode, UsageProblem, VkmapError, of_exception
 COMMANDS = {
     "doctor": "doctor",
     "probe": "probe",
+    "record": "record",
     "report": "report",
     "selftest": "selftest",
     "stress": "stress",

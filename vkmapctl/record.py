@@ -33,7 +33,7 @@ _PACKAGE = os.path.dirname(__file__)
 _LAYER, _FOLDER = os.path.join(_PACKAGE, "_record.abi3.so"), os.path.join(_PACKAGE, "layer")
 _IDLE_SECONDS, _BUSY_SECONDS = 0.01, 0.002
 _BUSY = 0.02  # of a ring's room
-_LOOKS_SECONDS = 0.5  # between looks at what the program has loaded, as long as nothing has come
+_LOOKS_SECONDS = 0.03  # between looks at what the program has loaded, as long as nothing has come
 _DRIVERS = re.compile(r"/(libvulkan_\w+\.so|libGLX_nvidia\.so|libnvidia-vulkan|lib(amdvlk|vulkan_lvp))")
 _LOADER = re.compile(r"/libvulkan\.so")
 
@@ -133,8 +133,7 @@ class Record:
             many = self._take_faults(faults)
             if not self._rings and time.monotonic() >= next_look:
                 self._loaded |= program.files()
-                early = time.monotonic_ns() - self._base_ns < 2e9
-                next_look = time.monotonic() + (0 if early else _LOOKS_SECONDS)
+                next_look = time.monotonic() + _LOOKS_SECONDS
             if fullest < 0.25:
                 time.sleep(_BUSY_SECONDS if fullest > _BUSY or many else _IDLE_SECONDS)
             program.poll()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from vkmapctl.errors import UsageProblem
 from vkmapctl.model.documents import DoctorReport, Document, ProbeReport, Run, SelftestReport, VerifyReport
+from vkmapctl.model.recorded import RecordReport
 from vkmapctl.reports.elements import Element
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def view(
-    document: Run | ProbeReport | VerifyReport | SelftestReport | DoctorReport, *, verbose: bool = False
+    document: Run | ProbeReport | VerifyReport | SelftestReport | DoctorReport | RecordReport, *, verbose: bool = False
 ) -> Iterable[Element]:
     """As it is shown at the end of its command, and again by `report show`. verbose: with every check and trial."""
     match document:
@@ -39,6 +40,10 @@ def view(
             from vkmapctl.reports.selftest import selftest_view
 
             return selftest_view(document, verbose=verbose)
+        case RecordReport():
+            from vkmapctl.reports.recording import recording_view
+
+            return recording_view(document)
 
 
 def export(document: object, wanted: str) -> bytes:
@@ -69,6 +74,10 @@ def export(document: object, wanted: str) -> bytes:
         return forms[wanted](document)
     if isinstance(document, VerifyReport) and wanted == "csv":
         return sheets.verify_csv(document)
+    if isinstance(document, RecordReport) and wanted in ("csv", "html"):
+        from vkmapctl.reports import recording_html
+
+        return sheets.recording_csv(document) if wanted == "csv" else recording_html.to_html(document)
     if isinstance(document, DoctorReport) and wanted == "md":
         from vkmapctl.reports.doctor import doctor_markdown
 
@@ -100,4 +109,8 @@ def _page(document: object) -> "Page":
             from vkmapctl.reports.doctor import doctor_page
 
             return doctor_page(document)
+        case RecordReport():
+            from vkmapctl.reports.recording import recording_page
+
+            return recording_page(document)
     raise TypeError(f"no page for {type(document).__name__}")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import atheris
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
+sys.path[:0] = [str(Path(__file__).parents[1] / "unit"), str(Path(__file__).parents[1])]
 with atheris.instrument_imports(include=["vkmapctl"]):
     from damage import DOCUMENTS, PRESETS, edit
     from everywhere import made_of, plan_of

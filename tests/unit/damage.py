@@ -5,6 +5,7 @@ from pathlib import Path
 
 from builders import a_busy_row, a_device, a_gpu, a_latency, a_probe, a_probe_report, a_row, a_run
 from hypothesis import strategies as st
+from recordings import a_program_of_everything, an_answer
 
 import vkmapctl
 from vkmapctl.model.base import Note
@@ -55,7 +56,8 @@ _DOCTOR = DoctorReport(
     tool=_RUN.tool, devices=_PROBE.devices, device=0, results=_RUN.results[:1], next=("vkmapctl verify",),
     answers=(Answer("placed maps", "no", "no " * 60, "docs/reports.md"), Answer("a map costs", "-", "35 ns", "docs")),
 )  # fmt: skip
-DOCUMENTS = [to_json(one) for one in (_RUN, SWEEP, a_run(), _PROBE, _VERIFY, _SELFTEST, _DOCTOR)]
+RECORDED = an_answer(a_program_of_everything())
+DOCUMENTS = [to_json(one) for one in (_RUN, SWEEP, a_run(), _PROBE, _VERIFY, _SELFTEST, _DOCTOR, RECORDED)]
 PRESETS = [path.read_bytes() for path in sorted(Path(vkmapctl.__file__).parent.glob("presets/*.toml"))]
 
 numbers = st.one_of(st.integers(), st.floats(), st.sampled_from([0, -1, 1 << 63, 1 << 64, 10**400, 1e308, -0.0]))

@@ -23,14 +23,19 @@ from builders import (
     a_verify_report,
     checks,
 )
+from recordings import a_program_of_everything, a_program_that_keeps, an_answer
 
 from vkmapctl.commands import console
+from vkmapctl.figures.compare_recordings import RecordingsReport, compare_recordings
 from vkmapctl.model.base import Note
 from vkmapctl.model.device import EntryPoint, Placed, Probe, Proof
+from vkmapctl.model.documents import SCHEMA
 from vkmapctl.model.measured import TouchRate
 from vkmapctl.reports import common
 from vkmapctl.reports import probe as probing
 from vkmapctl.reports import stress as report
+from vkmapctl.reports.compare_recordings import recordings_view
+from vkmapctl.reports.recording import recording_view
 from vkmapctl.reports.selftest import selftest_view
 from vkmapctl.reports.verify import verify_view
 
@@ -176,6 +181,13 @@ def a_bad_selftest():
     )
 
 
+def a_recordings_report():
+    """A program before and after it was mended, and the other way round."""
+    bad, good = an_answer(a_program_of_everything()), an_answer(a_program_that_keeps())
+    made = compare_recordings(("bad.vkmrec", bad), ("good.vkmrec", good))
+    return RecordingsReport(SCHEMA, "fail", (made, compare_recordings(("good", good), ("bad", bad))), 5)
+
+
 VIEWS = {
     "run-simple": lambda: report.run_view(a_simple_run()),
     "run-full": lambda: report.run_view(a_full_run()),
@@ -187,6 +199,10 @@ VIEWS = {
     "verify-bad-verbose": lambda: verify_view(a_bad_verify(), verbose=True),
     "selftest-bad": lambda: selftest_view(a_bad_selftest()),
     "selftest-bad-verbose": lambda: selftest_view(a_bad_selftest(), verbose=True),
+    "recording-bad": lambda: recording_view(an_answer(a_program_of_everything(), dropped=3)),
+    "recording-good": lambda: recording_view(an_answer(a_program_that_keeps(), faults_missing="none were asked for")),
+    "recording-nothing": lambda: recording_view(an_answer()),
+    "recordings-compared": lambda: recordings_view(a_recordings_report()),
 }
 
 

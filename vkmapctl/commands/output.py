@@ -166,9 +166,12 @@ def check_plots() -> None:
 
 
 def show_plots(document: Any, *, color: bool, stderr: bool = False) -> None:
-    """The plots of a stress run; other documents have none. Raises UsageProblem where the plot library is missing."""
+    """The plots of a stress run or a recording, of others none. Raises UsageProblem where the library is missing."""
     from vkmapctl.model.documents import Run
+    from vkmapctl.model.recorded import RecordReport
     from vkmapctl.reports import plot
 
     if isinstance(document, Run):
         console.print_view(plot.plots(document), color=color, stderr=stderr)
+    elif isinstance(document, RecordReport):
+        console.print_view(plot.recorded_plots(document), color=color, stderr=stderr)

@@ -6,6 +6,7 @@ thread A ends when A has made its n-th `signal` to B.
 """
 
 import hashlib
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Literal
 
 import msgspec
@@ -13,6 +14,7 @@ from msgspec import Meta
 
 from vkmapctl.model.base import Data
 from vkmapctl.model.measured import Latency
+from vkmapctl.rules import Api
 
 MOST_OBJECTS = 1_000_000
 MOST_THREADS = 1_000
@@ -155,3 +157,37 @@ class Trace(Data, frozen=True, forbid_unknown_fields=True):
         """Of all that a replay does, in eight digits."""
         told = msgspec.msgpack.encode((self.memory, self.threads, self.ranges, self.objects))
         return hashlib.blake2s(told, digest_size=4).hexdigest()
+
+    def walk(self) -> Iterator[AnyTraceStep]:
+        """Every step as it is written, those of repeats once."""
+        for steps in self.threads:
+            yield from _walk(steps)
+
+
+def _walk(steps: Iterable[AnyTraceStep]) -> Iterator[AnyTraceStep]:
+    for step in steps:
+        yield step
+        if isinstance(step, Repeat):
+            yield from _walk(step.steps)
+
+
+class TraceFit(Data, frozen=True):
+    """How one device replays a trace.
+
+    memory: by the trace's memory types, the index of the device's. imports: the same for imports, empty where the
+    device has none. apis: which functions stand for the recorded ones. kinds: of allocations that it has. placed,
+    range_placed, reserve: whether it has these. alignment: of placed maps, import_alignment: of imports, in bytes.
+    most_bytes: that are allocated at one time, at most. replaced: what is done otherwise than recorded, in words.
+    """
+
+    memory: tuple[int, ...]
+    imports: tuple[int, ...]
+    apis: dict[str, Api]
+    kinds: tuple[str, ...]
+    placed: bool
+    range_placed: bool
+    reserve: bool
+    alignment: int
+    import_alignment: int
+    most_bytes: int
+    replaced: tuple[str, ...] = ()

@@ -34,8 +34,14 @@ def plan_view(report: PlanReport) -> Iterable[Element]:
 
 def described(job: Job) -> str:
     """What a job does beside mapping, in words, and the device meanwhile."""
-    told = ", ".join(_done_by(job)) or "map, unmap"
+    told = ", ".join(_replayed(job) if job.traced else _done_by(job)) or "map, unmap"
     return told if job.gpu_load == "none" else f"{told}; GPU: {job.gpu_load}, {job.gpu_on}"
+
+
+def _replayed(job: Job) -> list[str]:
+    words = [f"replays {sum(1 for _ in job.traced.walk())} steps of {job.threads} threads"] if job.traced else []
+    words += ["in the recorded time"] if job.pace == "recorded" else []
+    return words + [f"otherwise than recorded: {text}" for text in (job.fit.replaced if job.fit else ())]
 
 
 def _done_by(job: Job) -> list[str]:

@@ -8,14 +8,24 @@ from vkmapctl import units
 from vkmapctl.errors import UsageProblem
 from vkmapctl.figures.findings import sweep_labels, sweeps
 from vkmapctl.model.documents import Run
-from vkmapctl.reports.charts import decades, powers
+from vkmapctl.model.recorded import RecordReport
+from vkmapctl.reports.charts import decades, powers, round_steps
 from vkmapctl.reports.elements import Text
 from vkmapctl.reports.html import shares
+from vkmapctl.reports.recording import Curve as OverTime
+from vkmapctl.reports.recording import curves, ticks
 
 MOST_LINES = 6
 HEIGHT = 18
 WIDEST, NARROWEST = 110, 50
 Curve = tuple[str, list[tuple[float, float]]]
+
+
+def recorded_plots(report: RecordReport) -> Iterable[Text]:
+    """What there was over time. Raises UsageProblem where plotext is not installed."""
+    plotter = library()
+    for curve in curves(report):
+        yield _over_time(plotter, report, curve)
 
 
 def plots(run: Run) -> Iterable[Text]:
@@ -62,13 +72,31 @@ def _time_ticks(lines: Sequence[Curve], axis: int) -> list[tuple[float, str]]:
     return [(tick, units.duration(tick)) for tick in decades(min(values) / 10, max(values) * 10)]
 
 
+def _over_time(plotter: Any, report: RecordReport, curve: OverTime) -> Text:
+    """One figure on linear axes."""
+    xs = [one.seconds for one in report.timeline]
+    ys = [curve.value(one) for one in report.timeline]
+    _begin(plotter)
+    plotter.plot(xs, ys, marker="braille")
+    times = round_steps(xs[-1])
+    plotter.xticks(times, [units.duration(tick * 1e9) for tick in times])
+    plotter.ylim(0, max(ys))
+    values = ticks(curve, max(ys))
+    plotter.yticks(values, [curve.show(round(tick)) for tick in values])
+    return Text(f"\n{curve.name} over time\n{plotter.uncolorize(plotter.build()).rstrip()}")
+
+
+def _begin(plotter: Any) -> None:
+    plotter.clear_figure()
+    plotter.theme("clear")
+    plotter.plot_size(max(NARROWEST, min(shutil.get_terminal_size((100, 24)).columns - 2, WIDEST)), HEIGHT)
+
+
 def _drawn(
     plotter: Any, title: str, lines: Sequence[Curve], x_ticks: Sequence[tuple[float, str]], *, times_across: bool
 ) -> Text:
     """One figure without colours, so that a log shows it as a terminal does."""
-    plotter.clear_figure()
-    plotter.theme("clear")
-    plotter.plot_size(max(NARROWEST, min(shutil.get_terminal_size((100, 24)).columns - 2, WIDEST)), HEIGHT)
+    _begin(plotter)
     plotter.xscale("log")
     for (name, points), marker in zip(lines, ("braille", "hd", "*", "+", "o", "x"), strict=False):
         xs, ys = zip(*points, strict=True)

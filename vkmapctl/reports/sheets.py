@@ -12,6 +12,7 @@ from vkmapctl.model import bins
 from vkmapctl.model.case import Case
 from vkmapctl.model.documents import Run, VerifyReport
 from vkmapctl.model.measured import TIMED, Row
+from vkmapctl.model.recorded import RecordReport
 from vkmapctl.reports.columns import FIGURES, distributions
 
 _ASKED = tuple(name for name in Case.__struct_fields__ if name != "memory_flags")
@@ -93,6 +94,24 @@ def verify_csv(report: VerifyReport) -> bytes:
         cells += [row.level, row.memory_type, " ".join(row.memory_flags), row.status, row.detail, row.seconds]
         lines.append([*cells, row.rule, row.breaks, " ".join(row.at_fault), report.started])
     return _sheet(_VERIFY_COLUMNS, lines)
+
+
+_RECORDED_COLUMNS = (
+    "started", "program", "call", "count", "failed", "unreturned", "seconds", *_LATENCY_KEYS[1:], "at_floor", "errors",
+)  # fmt: skip
+
+
+def recording_csv(report: RecordReport) -> bytes:
+    """A line for each call that was recorded."""
+    lines = [
+        [
+            report.started, report.program.name, one.call, one.count, one.failed, one.unreturned, one.seconds,
+            *(getattr(one.latency, key) for key in _LATENCY_KEYS[1:]), one.latency.at_floor,
+            " ".join(f"{name}={n}" for name, n in one.errors.items()),
+        ]
+        for one in report.calls
+    ]  # fmt: skip
+    return _sheet(_RECORDED_COLUMNS, lines)
 
 
 def _sheet(titles: Sequence[str], lines: Iterable[Line]) -> bytes:

@@ -7,17 +7,18 @@ from msgspec.structs import replace
 
 from vkmapctl.model.documents import SCHEMA, DoctorReport, ProbeReport, Run, SelftestReport, VerifyReport
 from vkmapctl.model.measured import Latency, Row
+from vkmapctl.model.recorded import RecordReport
 from vkmapctl.saved import older, sound
 from vkmapctl.saved.cleaning import cleaned
 
-Document = Run | ProbeReport | VerifyReport | SelftestReport | DoctorReport
+Document = Run | ProbeReport | VerifyReport | SelftestReport | DoctorReport | RecordReport
 Bin = tuple[int, int]
 MOST_VALUES = 32_000_000  # a run of 128 MiB has some 23 million; one takes 50 bytes of memory
 COMMON = 256  # bins of fewer samples are alike in many rows, and there once: most of them are so
 _Undecoded: Any = msgspec.defstruct(
     "_Undecoded", [("results", tuple[msgspec.Raw, ...], ())], bases=(Run,), frozen=True, kw_only=True, tag="stress"
 )  # a run whose rows are still text
-_ANY: Any = _Undecoded | ProbeReport | VerifyReport | SelftestReport | DoctorReport
+_ANY: Any = _Undecoded | ProbeReport | VerifyReport | SelftestReport | DoctorReport | RecordReport
 
 
 def decode(data: bytes) -> Document:
