@@ -46,6 +46,7 @@ MOST_STEPS = 20_000_000  # before they are folded
 SPARE = 4  # numbers of objects that other threads have freed, and that are left alone so that no thread waits for them
 _WAITING = 256  # events that wait until all ranges of a flush before them are seen
 _MOST_RANGES = 100_000  # of one flush
+_FURTHER, _PLACED = int(Mark.FURTHER), int(Mark.PLACED)  # & of flags themselves is slow
 _TRACED = (Called.ALLOCATE, Called.FREE, *MAPS, *UNMAPS, Called.FLUSH, Called.INVALIDATE)
 _APIS: dict[Called, TraceApi] = {
     Called.MAP: "v1", Called.MAP2: "core", Called.MAP2_KHR: "khr",
@@ -134,14 +135,14 @@ class _Survey:
             if first:
                 self.begin_ns, first = event.begin_ns, False
             self.end_ns = max(self.end_ns, event.begin_ns + (event.duration_ns or 0))
-            if event.call not in _TRACED or event.marks & Mark.FURTHER:
+            if event.call not in _TRACED or int(event.marks) & _FURTHER:
                 continue
             self.calls[event.device] += 1
             if event.call is Called.ALLOCATE and event.object:
                 sizes[event.device, event.object] = event.size
             elif event.call is Called.FREE:
                 sizes.pop((event.device, event.object), None)
-            elif event.marks & Mark.PLACED and event.call in MAPS:
+            elif int(event.marks) & _PLACED and event.call in MAPS:
                 size = event.size
                 if size == WHOLE:
                     size = sizes.get((event.device, event.object), 0) - event.offset
@@ -167,7 +168,7 @@ def whole_calls(events: Iterable[Event]) -> Iterator[tuple[Event, Sequence[Event
     open_ones: dict[int, tuple[Event, list[Event]]] = {}  # flushes that may have further ranges, by thread
     for event in events:
         head = open_ones.get(event.thread)
-        if event.marks & Mark.FURTHER and head and head[0].call is event.call and len(head[1]) < _MOST_RANGES:
+        if head and int(event.marks) & _FURTHER and head[0].call is event.call and len(head[1]) < _MOST_RANGES:
             head[1].append(event)
             continue
         open_ones.pop(event.thread, None)
@@ -210,31 +211,49 @@ class _Touching:
 
 
 class _Numbers:
-    """The numbers of objects: of those that are free, the lowest that a lane knows to be so.
+    """The numbers of objects: the lowest that a lane has freed itself, or one of which it knows that another freed it.
 
-    A number that another lane has freed makes the one that takes it wait. Some are therefore left alone.
+    Another number that another lane has freed makes the one that takes it wait: some are therefore left alone.
     """
 
     def __init__(self) -> None:
         self.count = 0
-        self._free: dict[int, list[tuple[int, Done]]] = {}  # heaps, by the lane that freed them
+        self._free: dict[int, Done] = {}
+        self._lowest: dict[int, list[tuple[int, Done]]] = {}  # heaps, by the lane that freed; some are taken again
+        self._oldest: dict[int, deque[tuple[int, Done]]] = {}
 
     def take(self, lane: Lane) -> tuple[int, Done | None]:
         """A number, and since when it is free."""
-        tops = [heap[0] for heap in self._free.values() if heap]
-        known = [one for one in tops if lane.knows(one[1])]
-        if not known and sum(map(len, self._free.values())) > SPARE:
-            known = tops
-        if not known:
+        own = self._lowest.get(lane.number, [])
+        while own and self._free.get(own[0][0]) is not own[0][1]:
+            heapq.heappop(own)
+        others = self._first_of_others(lane.number)
+        known = [own[0]] if own else []
+        known += [one for one in others if lane.knows(one[1])]
+        if known:
+            number, freed = min(known)
+        elif others and len(self._free) > SPARE:
+            number, freed = min(others, key=lambda one: one[1].order)
+        else:
             self.count += 1
             return self.count - 1, None
-        number, freed = min(known)
-        heapq.heappop(self._free[freed.lane])
+        del self._free[number]
         return number, freed
+
+    def _first_of_others(self, lane: int) -> list[tuple[int, Done]]:
+        found = []
+        for other, queue in self._oldest.items():
+            while queue and self._free.get(queue[0][0]) is not queue[0][1]:
+                queue.popleft()
+            if queue and other != lane:
+                found.append(queue[0])
+        return found
 
     def give_back(self, number: int, freed: Done) -> None:
         """A number that is free from then on."""
-        heapq.heappush(self._free.setdefault(freed.lane, []), (number, freed))
+        self._free[number] = freed
+        heapq.heappush(self._lowest.setdefault(freed.lane, []), (number, freed))
+        self._oldest.setdefault(freed.lane, deque()).append((number, freed))
 
 
 class _Tracer:
@@ -321,7 +340,7 @@ class _Tracer:
         else:
             self.calls += 1
             if event.result >= 0:
-                host = event.call is Called.ALLOCATE and event.marks & Mark.IMPORTED_HOST
+                host = event.call is Called.ALLOCATE and Mark.IMPORTED_HOST in event.marks
                 self._spreads["import" if host else _NAMES[event.call]].add(took)
 
     def _lane(self, thread: int, now_ns: int) -> Lane:
@@ -385,7 +404,7 @@ class _Tracer:
         size = None if event.size == WHOLE else event.size
         end = one.size if size is None else event.offset + size
         placed, at, left = None, 0, []
-        if event.marks & Mark.PLACED:
+        if int(event.marks) & _PLACED:
             surveyed = self._range_at(event.pointer)
             if surveyed is None:
                 raise Impossible("its range is not known")
@@ -483,8 +502,9 @@ class _Tracer:
     def _do(self, step: AnyTraceStep, lane: Lane, gap: tuple[int, int], *after: Done | None) -> Done:
         """Adds a step that comes after others. Raises Impossible before it adds anything."""
         self._state.apply(step)
-        for done in sorted((one for one in after if one), key=lambda one: -one.order):
-            if lane.knows(done):
+        unknown = [one for one in after if one and not lane.knows(one)]
+        for done in sorted(unknown, key=lambda one: -one.order):
+            if lane.knows(done):  # by one that it has waited for
                 continue
             other = self._by_number[done.lane]
             other.signals.setdefault(done.place, []).append(lane.number)
