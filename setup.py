@@ -17,8 +17,18 @@ layer = Extension(
     py_limited_api=True,
 )
 
+# Another: the recording layer, which stays in the program that has loaded it.
+record_layer = Extension(
+    "vkmapctl._record",
+    sources=[f"{NATIVE}/record_layer.c"],
+    depends=[f"{NATIVE}/{name}.h" for name in ("ring", "clock", "loop", "vk_layer")],
+    extra_compile_args=["-std=c11", "-O2", "-Wall", "-Wextra", "-fvisibility=hidden", "-pthread"],
+    extra_link_args=["-pthread", "-Wl,-z,nodelete"],
+    py_limited_api=True,
+)
+
 setup(
     cffi_modules=[f"{NATIVE}/build_loop.py:ffibuilder"],
-    ext_modules=[layer],
+    ext_modules=[layer, record_layer],
     options={"bdist_wheel": {"py_limited_api": "cp311"}} if stable_abi else {},
 )

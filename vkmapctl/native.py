@@ -1,17 +1,20 @@
 """The only module that imports the C loop: programs in, counters and histograms out, integers both ways."""
 
 import mmap
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
 from functools import reduce
 from operator import or_
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from vkmapctl._loop import ffi, lib
 from vkmapctl.model import bins
-from vkmapctl.model.loop import CALLS, Fault, LoopStep, Op, Place
-from vkmapctl.model.measured import Counted, FirstTouch, Histogram, Mismatch, Touched
+from vkmapctl.model.loop import CALLS, REPLAY_APIS, Fault, LoopStep, Op, Place, ReplayStep
+from vkmapctl.model.measured import Counted, FirstTouch, Histogram, Mismatch, ReplayCounts, Touched
+from vkmapctl.rules import Api
 
 FOREVER = (1 << 64) - 1
 PAGE = mmap.PAGESIZE
@@ -120,16 +123,20 @@ class Results:
         return tuple(value for s in self.stats for value in (s.iterations, s.at_step, s.at_op, s.running))
 
     def place(self) -> Place | None:
-        """Where the first thread that is still inside the loop is, None where all have left it."""
-        return next((_place(s) for s in self.stats if s.running), None)
+        """Where the first thread that is still inside the loop is, None where all have left it.
+
+        Of a replay the first one that is in a call, where there is one: the others wait for it.
+        """
+        places = [_place(s, i) for i, s in enumerate(self.stats) if s.running]
+        return next((one for one in places if one.op not in (Op.WAIT, Op.PAUSE)), places[0] if places else None)
 
     def fault(self) -> tuple[Fault, int, Place, Mismatch | None]:
         """The first fault met, its VkResult, where, and the byte that was wrong for MISMATCH."""
-        for s in self.stats:
+        for i, s in enumerate(self.stats):
             if s.fault:
                 fault = Fault(s.fault)
                 wrong = Mismatch(s.bad_offset, s.bad_expected, s.bad_found) if fault is Fault.MISMATCH else None
-                return fault, s.result, _place(s), wrong
+                return fault, s.result, _place_of_fault(s, i) if s.replayed.replaying else _place(s, i), wrong
         return Fault.OK, 0, Place(Op.MAP, 0, 0, 0), None
 
     def total(self, field: str) -> int:
@@ -175,11 +182,42 @@ class Results:
             mismatches=self.total("mismatches"),
             missed_cycles=self.total("missed_cycles"),
             write_ways=reduce(or_, (int(s.write_ways) for s in self.stats)),
+            replay=self._replayed(),
+        )
+
+    def _replayed(self) -> ReplayCounts | None:
+        all_of = [s.replayed for s in self.stats if s.replayed.replaying]
+        if not all_of:
+            return None
+        failures: dict[int, int] = {}
+        for one in all_of:
+            for result, count in zip(one.results, one.failures, strict=True):
+                if count:
+                    failures[result] = failures.get(result, 0) + count
+        made = {call: sum(int(one.made[i]) for one in all_of) for i, call in enumerate(CALLS)}
+        return ReplayCounts(
+            calls={call: count for call, count in made.items() if count},
+            skipped=sum(int(one.skipped) for one in all_of),
+            differs=sum(int(one.differs) for one in all_of),
+            waits_ns=sum(int(one.wait_ns) for one in all_of),
+            failures=failures,
         )
 
 
-def _place(stats: Any) -> Place:
-    return Place(Op(stats.at_op), stats.at_step, stats.at_object, stats.iterations)
+def _place(stats: Any, thread: int) -> Place:
+    if not stats.replayed.replaying:
+        return Place(Op(stats.at_op), stats.at_step, stats.at_object, stats.iterations)
+    return Place(Op(stats.at_op), stats.at_step, stats.at_object, None, thread, _api(stats.at_api))
+
+
+def _place_of_fault(stats: Any, thread: int) -> Place:
+    """Of a replay, which goes on after its first fault."""
+    at = stats.replayed
+    return Place(Op(at.fault_op), stats.fault_step, at.fault_object, None, thread, _api(at.fault_api))
+
+
+def _api(number: int) -> Api | None:
+    return REPLAY_APIS[number - 1] if number else None
 
 
 class Clock:
@@ -300,6 +338,83 @@ class Program:
                 lib.vkm_release_range(kept.kept_begin, kept.kept_end - kept.kept_begin)
 
 
+class ReplayFunctions(NamedTuple):
+    """Addresses of a device's functions, and the VkDevice. maps: of map and unmap, by api, those that there are."""
+
+    device: int
+    allocate: int
+    free: int
+    flush: int
+    invalidate: int
+    maps: dict[Api, tuple[int, int]]
+
+
+class Replay:
+    """Threads of steps over objects that all of them share, each thread run once.
+
+    ranges: (object, offset, size) of what the FLUSH and INVALIDATE steps name by number. places: (address, length) of
+    reserved addresses that maps are placed at. channels: how many pairs of threads signal. Raises ValueError for a
+    step that names what is not there.
+    """
+
+    def __init__(
+        self,
+        functions: ReplayFunctions,
+        threads: Sequence[Sequence[ReplayStep]],
+        *,
+        objects: int,
+        ranges: Sequence[tuple[int, int, int]] = (),
+        places: Sequence[tuple[int, int]] = (),
+        channels: int = 0,
+    ) -> None:
+        self._owners: list[Any] = []
+        self.raw = raw = _apart(self._owners, "struct vkm_replay")
+        raw.device, raw.allocate, raw.free = functions.device, functions.allocate, functions.free
+        raw.flush, raw.invalidate, raw.page_size = functions.flush, functions.invalidate, PAGE
+        for i, api in enumerate(REPLAY_APIS):
+            raw.map[i], raw.unmap[i] = functions.maps.get(api, (0, 0))
+        raw.objects, raw.object_count = _apart(self._owners, "struct vkm_replay_object", objects), objects
+        raw.channels, raw.channel_count = _apart(self._owners, "struct vkm_replay_channel", channels), channels
+        raw.ranges, raw.range_count = _apart(self._owners, "struct vkm_replay_range", len(ranges)), len(ranges)
+        for i, one in enumerate(ranges):
+            raw.ranges[i].object, raw.ranges[i].offset, raw.ranges[i].size = one
+        raw.places, raw.place_count = _apart(self._owners, "struct vkm_replay_place", len(places)), len(places)
+        for i, (begin, length) in enumerate(places):
+            pages = mmap.mmap(-1, max(length // PAGE, 1))  # of a large place hardly any is ever written
+            self._owners.append(pages)
+            raw.places[i].begin, raw.places[i].length = begin, length
+            raw.places[i].pages = ffi.cast("unsigned char *", ffi.from_buffer(pages))
+        raw.threads, raw.thread_count = _apart(self._owners, "struct vkm_replay_thread", len(threads)), len(threads)
+        for number, steps in enumerate(threads):
+            self._fill(raw.threads[number], steps)
+            bad = lib.vkm_replay_check(raw, number)
+            if bad:
+                raise ValueError(f"not a sound replay at step {bad - 1} of thread {number}: {steps[bad - 1]}")
+
+    def _fill(self, thread: Any, steps: Sequence[ReplayStep]) -> None:
+        thread.steps, thread.step_count = _apart(self._owners, "struct vkm_replay_step", len(steps)), len(steps)
+        thread.left = _apart(self._owners, "uint64_t", len(steps))
+        thread.scratch_ranges = max((one.ranges for one in steps), default=0)
+        thread.scratch = _apart(self._owners, "uint64_t", 5 * thread.scratch_ranges)
+        for i, step in enumerate(steps):
+            raw = thread.steps[i]
+            raw.op, raw.number, raw.object, raw.api, raw.flags = step.op, step.number, step.object, step.api, step.flags
+            raw.memory_type, raw.other, raw.count = step.memory_type, step.other, step.ranges
+            raw.offset, raw.size, raw.address = step.offset, step.size, step.address
+
+    def run(self, clock: Clock, results: Results, thread: int) -> Fault:
+        """One thread, with the interpreter lock released, after the common start. Its first fault does not end it."""
+        return Fault(lib.vkm_replay_run(self.raw, thread, clock.raw, results.control, results.stats[thread]))
+
+    def end(self) -> None:
+        """Once all threads are done: unmaps and frees what they left, after which they can run again."""
+        lib.vkm_replay_end(self.raw)
+
+    def lost(self) -> list[bool]:
+        """Of each place, whether it is somebody else's now."""
+        return [bool(self.raw.places[i].lost) for i in range(self.raw.place_count)]
+
+
 def _width(width: str) -> int:
     """enum vkm_width of access.h."""
     words = {"auto": lib.VKM_AUTO, "memcpy": lib.VKM_MEMCPY, "stream": lib.VKM_STREAM}
@@ -359,3 +474,88 @@ def inject(fault: str, call: int) -> None:
 def refuse_maps(refusal: Refusal) -> bool:
     """From now on the kernel refuses this thread such calls; False where it cannot be told so."""
     return bool(lib.vkm_refuse_maps(refusal))
+
+
+class Ring:
+    """The ring that the recording layer of another process writes its events to.
+
+    base_ns: the moment of CLOCK_MONOTONIC that times count from. Raises ValueError where the file holds no ring yet.
+    """
+
+    _MOST = 1 << 14  # events that are taken at a time
+
+    def __init__(self, path: Path, base_ns: int) -> None:
+        with open(path, "r+b") as file:
+            self._memory = mmap.mmap(file.fileno(), 0)
+        self._ring = ffi.cast("struct vkm_ring *", ffi.from_buffer(self._memory))
+        if not lib.vkm_ring_is_sound(self._ring, len(self._memory)):
+            raise ValueError(f"{path} is no ring")
+        self._base_ns = base_ns
+        self._events = ffi.new("struct vkm_event[]", self._MOST)
+        self.pid, self.parent, self.forked = int(self._ring.pid), int(self._ring.parent), bool(self._ring.forked)
+        self.page_size = int(self._ring.page_size)
+        self.name = ffi.string(self._ring.name, 16).decode("utf-8", "replace")
+
+    @property
+    def dropped(self) -> int:
+        """Events for which there was no room."""
+        return int(self._ring.dropped)
+
+    @property
+    def waiting(self) -> float:
+        """How full it is, from 0 to 1."""
+        return int(self._ring.head - self._ring.tail) / int(self._ring.capacity)
+
+    def take(self, *, ended: bool = False) -> memoryview:
+        """The next events, in the form of saved/recordings.EVENT, until it is asked again; none where there are none.
+
+        ended: the process has, so that its open events come too.
+        """
+        count = lib.vkm_ring_take(self._ring, self._events, self._MOST, self._base_ns, ended)
+        return memoryview(ffi.buffer(self._events, count * ffi.sizeof("struct vkm_event")))
+
+    def under_way(self) -> memoryview:
+        """The calls that its threads were in when it ended, in the same form."""
+        count = lib.vkm_ring_under_way(self._ring, self._events, self._base_ns)
+        return memoryview(ffi.buffer(self._events, count * ffi.sizeof("struct vkm_event")))
+
+
+class FaultWatch:
+    """Page faults of a process, from the moment that it executes a program, and of its children.
+
+    Raises OSError where the kernel does not allow it.
+    """
+
+    _MOST = 1 << 16  # faults that are taken at a time
+    _PAGES = 128  # of memory for each CPU, which kernel.perf_event_mlock_kb allows to anyone
+
+    def __init__(self, pid: int, base_ns: int) -> None:
+        error = ffi.new("int *")
+        self._watch = lib.vkm_faults_open(pid, self._PAGES, error)
+        if not self._watch:
+            raise OSError(error[0], os.strerror(error[0]))
+        self._base_ns = base_ns
+        self._faults = ffi.new("struct vkm_page_fault[]", self._MOST)
+        self._lost = ffi.new("uint64_t *")
+
+    @property
+    def lost(self) -> int:
+        """Faults for which the kernel had no room."""
+        return int(self._lost[0])
+
+    def take(self) -> bytes:
+        """The next faults, in the form of saved/recordings.FAULT; none where there are none."""
+        count = lib.vkm_faults_take(self._watch, self._faults, self._MOST, self._base_ns, self._lost)
+        return bytes(ffi.buffer(self._faults, count * ffi.sizeof("struct vkm_page_fault")))
+
+    def close(self) -> None:
+        """Ends the watching."""
+        lib.vkm_faults_close(self._watch)
+
+
+def in_order_of_time(faults: bytes) -> bytes:
+    """Records of saved/recordings.FAULT, sorted."""
+    raw = ffi.new("char[]", faults)
+    size = ffi.sizeof("struct vkm_page_fault")
+    lib.vkm_faults_sort(ffi.cast("struct vkm_page_fault *", raw), len(faults) // size)
+    return bytes(ffi.buffer(raw, len(faults)))

@@ -130,7 +130,7 @@ class Stress:
     def _new_runner(self, watcher: Watcher, environment: Mapping[str, str | None] | None = None) -> Runner:
         """With a driver's process of its own, whose results are shared by memory. environment: what it has changed."""
         parts = self._wanted.parts()
-        slots = [Results(max(part.threads for part in parts)) for _ in range(slots_for(parts))]
+        slots = [Results(max(part.thread_count for part in parts)) for _ in range(slots_for(parts))]
 
         def start(heartbeat: Callable[[], object], on_tick: Callable[[], None]) -> tuple[Driver, Described]:
             def process() -> DriverProcess:
@@ -416,5 +416,11 @@ def _short(job: Job, device: Device) -> Job:
     """The same for a moment, on the device as another process lists it."""
     seconds = min(job.duration_seconds, _AGAIN_SECONDS)
     return replace(
-        job, device=device.index, duration_seconds=seconds, warmup_seconds=0.0, iterations=None, period_seconds=None
+        job,
+        device=device.index,
+        duration_seconds=seconds,
+        warmup_seconds=0.0,
+        iterations=None,
+        period_seconds=None,
+        pace="full",
     )

@@ -260,7 +260,7 @@ def test_a_flag_asks_for_what_the_key_of_its_name_does(arguments, line, wanted):
 
 def test_every_flag_of_a_workload_is_among_them():
     flags = {word.partition("=")[0] for arguments, _ in SAME for word in arguments if word.startswith("--")}
-    assert flags == {option.typed for option in FLAGS} - {"--fail-if"}
+    assert flags == {option.typed for option in FLAGS} - {"--fail-if", "--pace"}
 
 
 def test_conditions_that_are_typed_are_for_every_row(wanted):

@@ -3,10 +3,9 @@
 #define VKMAPCTL_LAYER_FAULTS_H
 
 #include "layer_backing.h"
+#include "vk_layer.h"
 
 #include <stdbool.h>
-
-#define LAYER_EXPORT __attribute__((visibility("default")))
 
 /* The catalogue. Those marked (emulated) strike only memory that the layer maps itself. */
 #define FAULTS(X) \

@@ -26,7 +26,7 @@ enum vkm_called {
     VKM_CALLED_SUBMIT2_KHR,
     VKM_CALLED_PRESENT,
     VKM_CALLED_GAP, /* no call: the thread was outside of recorded calls for so long */
-    VKM_CALLED
+    VKM_CALLED /* how many */
 };
 
 enum vkm_mark {
@@ -53,6 +53,17 @@ struct vkm_event {
     uint64_t object, offset, size, pointer;
 };
 
+/* A call that a thread is in, or none (call 0; else enum vkm_called and 1): what is left of one that never returned. */
+struct vkm_under_way {
+    uint32_t thread;
+    uint16_t call, device;
+    uint64_t begin, object;
+    uint64_t unused;
+};
+
+/* Threads that came after so many have no place for it. */
+#define VKM_UNDER_WAY 100
+
 /* The first page of the file; what changes often has cache lines of its own. Capacity in events.
  * clock_kind, clock_mult: struct vkm_clock. start_ticks and start_ns are one moment, by that clock and by
  * CLOCK_MONOTONIC. */
@@ -67,7 +78,18 @@ struct vkm_ring {
     uint64_t dropped;
     uint64_t unused2[6];
     uint64_t tail; /* events that were read */
-    uint64_t unused3[7];
+    uint32_t threads, unused3[13];
+    struct vkm_under_way under_way[VKM_UNDER_WAY];
 };
+
+/* The recorder's side. Whether the memory of so many bytes holds a ring. */
+int vkm_ring_is_sound(const struct vkm_ring *ring, uint64_t bytes);
+/* Takes the events that have returned, at most so many, as far as no open one comes before them; with `ended`, open
+ * ones too. Their times become ns since base_ns, a moment of CLOCK_MONOTONIC, and their state 1, or 0 for an open one.
+ */
+uint64_t vkm_ring_take(struct vkm_ring *ring, struct vkm_event *events, uint64_t most, uint64_t base_ns, int ended);
+/* The calls that threads of a process which has ended were in, those aside that have an event: at most VKM_UNDER_WAY.
+ */
+uint64_t vkm_ring_under_way(const struct vkm_ring *ring, struct vkm_event *events, uint64_t base_ns);
 
 #endif

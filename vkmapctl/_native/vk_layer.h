@@ -1,9 +1,11 @@
-/* The few Vulkan types, numbers and function types that the test layer needs, so that it builds without
+/* The few Vulkan types, numbers and function types that the layers need, so that it builds without
  * Vulkan headers. */
 #ifndef VKMAPCTL_VK_LAYER_H
 #define VKMAPCTL_VK_LAYER_H
 
 #include <stdint.h>
+
+#define LAYER_EXPORT __attribute__((visibility("default")))
 
 typedef uint32_t VkBool32;
 typedef uint32_t VkFlags;
@@ -36,6 +38,8 @@ enum {
     VK_STRUCTURE_TYPE_LOADER_DEVICE_CREATE_INFO = 48,
     VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2 = 1000059001,
     VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO = 1000060000,
+    VK_STRUCTURE_TYPE_EXPORT_MEMORY_ALLOCATE_INFO = 1000072002,
+    VK_STRUCTURE_TYPE_IMPORT_MEMORY_FD_INFO_KHR = 1000074000,
     VK_STRUCTURE_TYPE_MEMORY_DEDICATED_ALLOCATE_INFO = 1000127001,
     VK_STRUCTURE_TYPE_IMPORT_MEMORY_HOST_POINTER_INFO_EXT = 1000178000,
     VK_STRUCTURE_TYPE_MEMORY_HOST_POINTER_PROPERTIES_EXT = 1000178001,
@@ -51,6 +55,7 @@ enum {
 
 enum {
     VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT = 0x2,
+    VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT = 0x2,
     VK_MEMORY_MAP_PLACED_BIT_EXT = 0x1,
     VK_MEMORY_UNMAP_RESERVE_BIT_EXT = 0x1,
     VK_EXTERNAL_MEMORY_HANDLE_TYPE_HOST_ALLOCATION_BIT_EXT = 0x80,
@@ -137,6 +142,13 @@ typedef struct VkMemoryAllocateInfo {
     VkDeviceSize allocationSize;
     uint32_t memoryTypeIndex;
 } VkMemoryAllocateInfo;
+
+typedef struct VkMemoryAllocateFlagsInfo {
+    VkStructureType sType;
+    const void *pNext;
+    VkFlags flags;
+    uint32_t deviceMask;
+} VkMemoryAllocateFlagsInfo;
 
 typedef struct VkImportMemoryHostPointerInfoEXT {
     VkStructureType sType;

@@ -1,4 +1,4 @@
-"""`vkmapctl record`: what a program's mapping costs, of a recording."""
+"""`vkmapctl record`: what a program's mapping costs."""
 
 from pathlib import Path
 
@@ -7,6 +7,8 @@ import click
 from vkmapctl.commands import params
 from vkmapctl.commands.opening import opened
 from vkmapctl.commands.options import color_options
+from vkmapctl.commands.record_run import run
+from vkmapctl.commands.record_workload import workload
 from vkmapctl.errors import ExitCode, UsageProblem
 
 DEFAULT = "run"
@@ -24,7 +26,14 @@ class _Record(params.Group):
 
 @click.group(cls=_Record)
 def record() -> None:
-    """Say where the time of a recorded program's mapping goes."""
+    """Record what a program maps, and say where its mapping time goes: vkmapctl record -- PROGRAM [ARG]...
+
+    What comes before the -- are options of `run`: vkmapctl record run --help.
+    """
+
+
+record.add_command(run)
+record.add_command(workload)
 
 
 @record.command()

@@ -74,3 +74,12 @@ def in_threads(count: int, run: Callable[[int], object], give_up: Callable[[], o
     finally:
         for thread in started:
             thread.join()
+
+
+def counter_is_trusted() -> bool:
+    """Whether the kernel itself still offers the CPU's counter as a clock source (it drops a bad one)."""
+    try:
+        sources = Path("/sys/devices/system/clocksource/clocksource0/available_clocksource").read_text().split()
+    except OSError:
+        return False
+    return bool({"tsc", "arch_sys_counter"} & set(sources))

@@ -5,7 +5,7 @@ import fcntl
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -54,7 +54,7 @@ class Sink:
                     raise self._taken()
             self._target = path.resolve() if force else path
             self._part = self._target.with_name(f".{self._target.name}.part")
-            self._write(bytes(TRIED_BYTES))
+            self._write(lambda file: file.write(bytes(TRIED_BYTES)))
         except (OSError, ValueError, RuntimeError) as error:
             raise _cannot("write", path, error) from None
 
@@ -64,19 +64,23 @@ class Sink:
 
     def write(self, data: bytes) -> None:
         """Replaces the file; a disk that refuses is remembered in `error`."""
+        self.write_by(lambda file: file.write(data))
+
+    def write_by(self, fill: Callable[[BinaryIO], object]) -> None:
+        """Replaces the file by what `fill` writes; a disk that refuses is remembered in `error`."""
         try:
-            self._write(data, replace=True)
+            self._write(fill, replace=True)
             self.error = None
         except UsageProblem as error:
             self.error = error
         except OSError as error:
             self.error = _cannot("write", self._path, error)
 
-    def _write(self, data: bytes, *, replace: bool = False) -> None:
+    def _write(self, fill: Callable[[BinaryIO], object], *, replace: bool = False) -> None:
         """Raises UsageProblem for a file that is not ours to replace."""
         with self._open_part() as file:
             try:
-                file.write(data)
+                fill(file)
                 file.flush()
                 if replace:
                     os.fchmod(file.fileno(), self._mode())
