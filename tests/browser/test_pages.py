@@ -1,4 +1,4 @@
-"""The pages of verify, selftest, probe and record in a real browser: offline, light and dark, on a phone and on paper."""
+"""The pages of verify, selftest, probe and record in a real browser: offline, light and dark, phone and paper."""
 
 import os
 from pathlib import Path
