@@ -116,6 +116,7 @@ def test_a_handle_that_is_used_again_is_another_object():
     one = Made()
     for _ in range(3):
         one.map(one.allocate(4096, handle=7)).free(7)
+    one.now += MS
     (found,) = an_answer(one).objects
     assert (found.objects, found.freed, found.freed_mapped, found.maps, found.maps_again) == (3, 3, 3, 3, 0)
     assert found.least_bytes == 4096
@@ -265,6 +266,20 @@ def test_objects_that_live_for_seconds_are_not_per_use():
         one.free(memory)
 
     assert codes(an_answer(with_objects(use))) == ["freed-mapped"]
+
+
+def test_objects_that_live_as_long_as_a_short_program_are_not_per_use():
+    one = Made()
+    memory = [one.allocate() for _ in range(20)]
+    for i, each in enumerate(memory):
+        one.map(each, 0x7F0000000000 + (i << 20))
+    for each in memory:
+        one.unmap(each)
+    memory += [one.allocate(memory_type=ONLY_DEVICE) for _ in range(20)]
+    one.now += 100 * MS
+    for each in memory:
+        one.free(each)
+    assert codes(an_answer(one)) == ["nothing-amiss"]
 
 
 def test_allocates_and_frees_what_it_never_maps():

@@ -38,7 +38,7 @@ def answered(recording: Recording, figures: Run | None = None) -> RecordReport:
     devices = tuple(dict.fromkeys(device for process in head.processes for device in process.devices))
     passes = []
     for number, process in enumerate(head.processes):
-        one = ProcessPass(process.devices, process.page_size)
+        one = ProcessPass(process.devices, process.page_size, process.seconds)
         one.run(recording.events(number), recording.faults(number))
         passes.append(one)
     return recorded_findings.concluded(_report(head, devices, passes), figures)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from msgspec.structs import replace
 
 from vkmapctl.figures.device_figures import DeviceFigures, Place, device_figures
+from vkmapctl.figures.recorded_objects import short_ns
 from vkmapctl.figures.recorded_words import many, number, often, per_cent, share, spent, times
 from vkmapctl.model.base import Note
 from vkmapctl.model.documents import Run
@@ -134,14 +135,13 @@ def _per_use(report: RecordReport, figures: DeviceFigures) -> Iterator[RecordFin
 
 def _unmapped_per_use(report: RecordReport, figures: DeviceFigures) -> Iterator[RecordFinding]:
     """Of memory that is not mapped: its lifetimes tell that it is there for one use."""
-    found = [
-        one for one in _of_life(report, "unmapped") if one.freed and one.lifetime_p50_ns and one.lifetime_p50_ns < 1e9
-    ]
+    short = short_ns(report.seconds)
+    found = [one for one in _of_life(report, "unmapped") if one.freed and (one.lifetime_p50_ns or 0.0) < short]
     objects, seconds = sum(one.freed for one in found), sum(one.seconds for one in found)
     if objects >= LEAST:
         yield RecordFinding(
             "allocates-and-frees",
-            f"Allocates and frees {many(objects, 'object')} that it never maps, half of them within a second, "
+            f"Allocates and frees {many(objects, 'object')} that it never maps, most of them soon, "
             f"{often(objects, report)}, {spent(seconds)} in these calls",
             f"objects that are used again would save most of it: {share(seconds, report)}",
             seconds,

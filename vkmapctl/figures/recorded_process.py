@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from vkmapctl.figures.mapped_ranges import MappedRanges
 from vkmapctl.figures.over_time import OverTime
 from vkmapctl.figures.recorded_frames import FrameTally, Totals
-from vkmapctl.figures.recorded_objects import ClassKey, Kind, MemoryObject, ObjectTally, OfKind
+from vkmapctl.figures.recorded_objects import ClassKey, Kind, MemoryObject, ObjectTally, OfKind, short_ns
 from vkmapctl.figures.spread import Spread
 from vkmapctl.model.recorded import Life
 from vkmapctl.model.recording import MAPS, SUBMITS, UNMAPS, Called, Event, Mark, PageFault, RecordedDevice
@@ -45,12 +45,13 @@ class CallTally:
 
 
 class ProcessPass:
-    """What one process did. devices: of its head; page_size: in bytes.
+    """What one process did. devices: of its head; page_size: in bytes; seconds: how long it recorded, 0 if unknown.
 
     unknown: calls on objects whose allocation was not seen. unfollowed: objects beyond MOST_OBJECTS.
     """
 
-    def __init__(self, devices: Sequence[RecordedDevice], page_size: int) -> None:
+    def __init__(self, devices: Sequence[RecordedDevice], page_size: int, seconds: float = 0.0) -> None:
+        self._short_ns = short_ns(seconds)
         self._devices, self._page_size = devices, max(page_size, 1)
         self._calls = [CallTally() for _ in Called]
         self._classes: dict[tuple[OfKind, int, Life], ObjectTally] = {}
@@ -198,7 +199,7 @@ class ProcessPass:
     def _forget(self, one: MemoryObject, *, freed: bool) -> None:
         """Of an object that is no longer there, also where nobody has freed it."""
         read_back = one.first_map_after_work and freed and one.submits == self._submits
-        key = one.kind, one.size.bit_length(), one.life(self.last_ns, freed)
+        key = one.kind, one.size.bit_length(), one.life(self.last_ns, freed, self._short_ns)
         tally = self._classes.get(key)
         if tally is None:
             tally = self._classes[key] = ObjectTally()
