@@ -58,7 +58,6 @@ def mutated(data: bytes, largest: int, seed: int) -> bytes:
     """
     draw = random.Random(seed)
     with contextlib.suppress(ValueError, RecursionError, IndexError):
-    with contextlib.suppress(ValueError, RecursionError, IndexError):
         if draw.randrange(4):
             document = json.loads(data)
             edit(document, draw)

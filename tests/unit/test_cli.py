@@ -139,10 +139,11 @@ TAKES_A_VALUE = [
 )
 def test_an_empty_value_is_refused_by_its_name(path, command, parameter, empty, capsys):
     """`--expect-driver "$UNSET"` must not pass the gate, nor `stress "$UNSET"` run something else."""
-    words = [empty if one is parameter else "x" for one in command.params if isinstance(one, click.Argument)]
+    words = []
     for one in command.params:
         if isinstance(one, click.Option) and (one is parameter or one.required):
             words.append(f"{one.opts[0]}={empty if one is parameter else one.type.choices[0]}")
+    words += [empty if one is parameter else "x" for one in command.params if isinstance(one, click.Argument)]
     code, out, err = outcome([*path, *words], capsys)
     assert (code, out) == (ExitCode.USAGE, "")
     name = parameter.opts[0] if isinstance(parameter, click.Option) else parameter.human_readable_name
