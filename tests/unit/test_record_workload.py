@@ -61,7 +61,7 @@ def test_it_prints_a_file_that_replays_and_says_what_it_has(tmp_path, capsys):
     assert part.trace.threads[0][1].times == 467
     assert err.splitlines() == [
         "device 0: 1 thread, 935 calls, 1 object at a time; folded to 5 steps",
-        "left out: 1 call that had not returned when the program ended",
+        "left out: 1 call which had not returned when the program ended",
     ]
 
 

@@ -43,6 +43,7 @@ from vkmapctl.rules import FLAGS, result_name
 WHOLE = (1 << 64) - 1  # VK_WHOLE_SIZE
 LOW = 1 << 32
 MOST_STEPS = 20_000_000  # before they are folded
+MANY_THREADS = 64  # from so many on, a thread that begins goes on where one has ended
 SPARE = 4  # numbers of objects that other threads have freed, and that are left alone so that no thread waits for them
 _WAITING = 256  # events that wait until all ranges of a flush before them are seen
 _MOST_RANGES = 100_000  # of one flush
@@ -66,9 +67,9 @@ _KINDS = (
     (Mark.DEDICATED, "dedicated"),
     (Mark.DEVICE_ADDRESS, "device-address"),
 )
-_UNRETURNED = "{} that had not returned when the program ended"
+_UNRETURNED = "{} which had not returned when the program ended"
 _UNKNOWN = "{} on objects whose allocation was not recorded"
-_NOT_POSSIBLE = "{} that were not possible where they stand in the recording"
+_NOT_POSSIBLE = "{} not possible at that place of the recording"
 _OTHER_DEVICES = "{} on other devices"
 
 
@@ -110,8 +111,8 @@ def trace_of(recording: Recording, process: int | None = None, device: int | Non
     if len(seen.calls) > 1:
         tracer.left_out[_OTHER_DEVICES] = seen.calls.total() - seen.calls[number]
     left_out = [words.format(_calls(count)) for words, count in tracer.left_out.items() if count]
-    lost = [(one.dropped, "events"), (one.lost_faults, "page faults")]
-    left_out += [f"{count:,} {what} that the recording lost" for count, what in lost if count]
+    lost = [(one.dropped, "event"), (one.lost_faults, "page fault")]
+    left_out += [f"{_count(count, what)} that the recording lost" for count, what in lost if count]
     replaced = [f"{_calls(tracer.imports)} that imported something else than host memory: plain allocations"]
     return Traced(
         tracer.trace(), chosen, number, tracer.calls, tuple(left_out), tuple(replaced if tracer.imports else ())
@@ -119,7 +120,11 @@ def trace_of(recording: Recording, process: int | None = None, device: int | Non
 
 
 def _calls(count: int) -> str:
-    return "1 call" if count == 1 else f"{count:,} calls"
+    return _count(count, "call")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" + "s" * (number != 1)
 
 
 class _Survey:
@@ -128,6 +133,7 @@ class _Survey:
     def __init__(self, events: Iterable[Event]) -> None:
         self.calls: Counter[int] = Counter()
         self.begin_ns = self.end_ns = 0
+        self.last_ns: dict[int, int] = {}  # when each thread's last call began
         placed: dict[int, set[tuple[int, int]]] = {}
         sizes: dict[tuple[int, int], int] = {}
         first = True
@@ -138,6 +144,7 @@ class _Survey:
             if event.call not in _TRACED or int(event.marks) & _FURTHER:
                 continue
             self.calls[event.device] += 1
+            self.last_ns[event.thread] = event.begin_ns
             if event.call is Called.ALLOCATE and event.object:
                 sizes[event.device, event.object] = event.size
             elif event.call is Called.FREE:
@@ -269,6 +276,7 @@ class _Tracer:
         self._steps = Steps()
         self._lanes: dict[int, Lane] = {}
         self._by_number: list[Lane] = []
+        self._ending: list[tuple[int, int]] = []  # when the threads of lanes call for the last time; a heap
         self._touches: dict[int, _Touching] = {}  # by lane
         self._until: dict[int, int] = {}  # when each thread's last call ended
         self._objects: dict[int, _Object] = {}
@@ -346,12 +354,26 @@ class _Tracer:
     def _lane(self, thread: int, now_ns: int) -> Lane:
         found = self._lanes.get(thread)
         if found is None:
-            if len(self._by_number) >= MOST_THREADS:
-                raise UsageProblem(f"the recording has more than {MOST_THREADS} threads")
-            found = self._lanes[thread] = Lane(len(self._by_number), self._seen.begin_ns)
-            self._by_number.append(found)
-            found.asleep_ns = max(now_ns - self._seen.begin_ns, 0)
+            found = self._lanes[thread] = self._ended_lane(now_ns) or self._new_lane()
+            found.asleep_ns = max(now_ns - found.at_ns, 0)
+            heapq.heappush(self._ending, (self._seen.last_ns.get(thread, now_ns), thread))
         return found
+
+    def _new_lane(self) -> Lane:
+        if len(self._by_number) >= MOST_THREADS:
+            raise UsageProblem(f"the recording has more than {MOST_THREADS} threads at a time")
+        found = Lane(len(self._by_number), self._seen.begin_ns)
+        self._by_number.append(found)
+        return found
+
+    def _ended_lane(self, now_ns: int) -> Lane | None:
+        """That of a thread which calls nothing from now on, where there are many."""
+        while len(self._by_number) >= MANY_THREADS and self._ending and self._ending[0][0] < now_ns:
+            found = self._lanes.pop(heapq.heappop(self._ending)[1], None)
+            if found:
+                self._settle(found)
+                return found
+        return None
 
     def _object(self, event: Event) -> _Object:
         found = self._objects.get(event.object)

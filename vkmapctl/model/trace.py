@@ -6,6 +6,7 @@ thread A ends when A has made its n-th `signal` to B.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Literal
 
@@ -177,6 +178,26 @@ class Trace(Data, frozen=True, forbid_unknown_fields=True):
         """Every step as it is written, those of repeats once."""
         for steps in self.threads:
             yield from _walk(steps)
+
+    def calls(self) -> Counter[str]:
+        """How often each call is made, repeats counted, by the names of model/loop.CALLS."""
+        return sum((_calls(steps) for steps in self.threads), Counter())
+
+
+_CALLS: dict[type, str] = {
+    Allocate: "allocate", Free: "free", Map: "map", Unmap: "unmap", Flush: "flush", Invalidate: "invalidate",
+}  # fmt: skip
+
+
+def _calls(steps: Iterable[AnyTraceStep]) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for step in steps:
+        if isinstance(step, Repeat):
+            found += Counter({call: count * step.times for call, count in _calls(step.steps).items()})
+        elif type(step) in _CALLS:
+            is_import = isinstance(step, Allocate) and step.kind == "host"
+            found["import" if is_import else _CALLS[type(step)]] += 1
+    return found
 
 
 def _walk(steps: Iterable[AnyTraceStep]) -> Iterator[AnyTraceStep]:
