@@ -301,6 +301,6 @@ def test_every_view_shows_the_replay_beside_its_recording(tmp_path: Path) -> Non
         assert told in vkmapctl("report", "export", str(saved), "--format", form).out
     assert vkmapctl("report", "export", str(saved), "--format", "junit").code == 0
     compared = vkmapctl("report", "compare", str(saved), str(saved))
-    assert (compared.code, "map p50" in compared.out) == (0, True)
+    assert (compared.code, "map.p50" in compared.out) == (0, True)
     planned = vkmapctl("workloads", "check", path)
     assert (planned.code, "replays 14 steps of 2 threads" in planned.out) == (0, True)

@@ -109,7 +109,7 @@ def test_a_call_that_failed_keeps_its_result_and_changes_nothing():
         Map(0, result="VK_ERROR_MEMORY_MAP_FAILED"),
         Map(0),
     )
-    assert found.left_out == ("1 call that were not possible where they stand in the recording",)
+    assert found.left_out == ("1 call not possible at that place of the recording",)
 
 
 def test_what_is_left_open_stays_open_and_what_did_not_return_is_left_out():
@@ -118,7 +118,7 @@ def test_what_is_left_open_stays_open_and_what_did_not_return_is_left_out():
     made.map(one).unmap(one, took=None)
     found = traced(made)
     assert found.trace.threads[0] == (Allocate(0, 64 << 10), Map(0))
-    assert found.left_out == ("1 call that had not returned when the program ended",)
+    assert found.left_out == ("1 call which had not returned when the program ended",)
 
 
 def test_freed_while_mapped():
@@ -138,7 +138,7 @@ def test_lost_events_and_unknown_objects_are_said():
     found = traced(made)
     assert found.left_out == (
         "2 calls on objects whose allocation was not recorded",
-        "1 call that were not possible where they stand in the recording",
+        "1 call not possible at that place of the recording",
         "7 events that the recording lost",
     )
 
@@ -384,10 +384,25 @@ def test_a_stray_further_range_is_a_call_of_its_own():
 
 def test_too_many_threads_are_refused():
     made = Made()
-    for thread in range(1001):
+    for thread in [*range(1001), *range(1001)]:
         made.allocate(thread=thread)
-    with pytest.raises(UsageProblem, match="more than 1000 threads"):
+    with pytest.raises(UsageProblem, match="more than 1000 threads at a time"):
         traced(made)
+
+
+def test_threads_that_come_and_go_are_few():
+    made = Made()
+    shared = made.allocate(thread=0)
+    for thread in range(1, 3000):
+        one = made.allocate(thread=thread)
+        made.map(shared, thread=thread).touch(BASE, thread=thread).unmap(shared, thread=thread)
+        made.free(one, thread=thread).touch(BASE, thread=thread - 1)
+    made.free(shared, thread=0)
+    found = traced(made)
+    assert len(found.trace.threads) == tracing.MANY_THREADS
+    assert found.calls == 2 + 4 * 2999
+    check(found.trace, "here")
+    assert None not in list(run(found.trace))
 
 
 class Play:

@@ -29,7 +29,7 @@
 #define GAP_NS 20000
 #define SPARE \
     1024 /* events that threads may claim at the same moment, between their look at the room and their claim */
-#define FULL UINT64_MAX
+#define AHEAD 8 /* events */
 
 /* The stream of this process */
 
@@ -192,6 +192,17 @@ static void stream_open(void)
 
 /* Events */
 
+/* Has a line that another core has read made this one's again, before it is written: the claim of the next event waits
+ * for all stores before it. */
+static inline void will_be_written(const void *line)
+{
+#if defined(__x86_64__)
+    __asm__ volatile("prefetchw %0" : : "m"(*(const char *)line));
+#else
+    __builtin_prefetch(line, 1);
+#endif
+}
+
 static struct vkm_event *claim(struct vkm_ring *to, uint32_t *state)
 {
     uint64_t head = __atomic_load_n(&to->head, __ATOMIC_RELAXED);
@@ -201,7 +212,9 @@ static struct vkm_event *claim(struct vkm_ring *to, uint32_t *state)
     }
     uint64_t index = __atomic_fetch_add(&to->head, 1, __ATOMIC_RELAXED);
     *state = (uint32_t)((index >> stream.shift) + 1) * 2;
-    return (struct vkm_event *)((char *)to + VKM_RING_HEAD) + (index & stream.mask);
+    struct vkm_event *events = (struct vkm_event *)((char *)to + VKM_RING_HEAD);
+    will_be_written(&events[(index + AHEAD) & stream.mask]);
+    return &events[index & stream.mask];
 }
 
 /* An event that has ended. */

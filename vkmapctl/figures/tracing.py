@@ -43,9 +43,11 @@ from vkmapctl.rules import FLAGS, result_name
 WHOLE = (1 << 64) - 1  # VK_WHOLE_SIZE
 LOW = 1 << 32
 MOST_STEPS = 20_000_000  # before they are folded
+MANY_THREADS = 64  # from so many on, a thread that begins goes on where one has ended
 SPARE = 4  # numbers of objects that other threads have freed, and that are left alone so that no thread waits for them
 _WAITING = 256  # events that wait until all ranges of a flush before them are seen
 _MOST_RANGES = 100_000  # of one flush
+_FURTHER, _PLACED = int(Mark.FURTHER), int(Mark.PLACED)  # & of flags themselves is slow
 _TRACED = (Called.ALLOCATE, Called.FREE, *MAPS, *UNMAPS, Called.FLUSH, Called.INVALIDATE)
 _APIS: dict[Called, TraceApi] = {
     Called.MAP: "v1", Called.MAP2: "core", Called.MAP2_KHR: "khr",
@@ -65,9 +67,9 @@ _KINDS = (
     (Mark.DEDICATED, "dedicated"),
     (Mark.DEVICE_ADDRESS, "device-address"),
 )
-_UNRETURNED = "{} that had not returned when the program ended"
+_UNRETURNED = "{} which had not returned when the program ended"
 _UNKNOWN = "{} on objects whose allocation was not recorded"
-_NOT_POSSIBLE = "{} that were not possible where they stand in the recording"
+_NOT_POSSIBLE = "{} not possible at that place of the recording"
 _OTHER_DEVICES = "{} on other devices"
 
 
@@ -109,8 +111,8 @@ def trace_of(recording: Recording, process: int | None = None, device: int | Non
     if len(seen.calls) > 1:
         tracer.left_out[_OTHER_DEVICES] = seen.calls.total() - seen.calls[number]
     left_out = [words.format(_calls(count)) for words, count in tracer.left_out.items() if count]
-    lost = [(one.dropped, "events"), (one.lost_faults, "page faults")]
-    left_out += [f"{count:,} {what} that the recording lost" for count, what in lost if count]
+    lost = [(one.dropped, "event"), (one.lost_faults, "page fault")]
+    left_out += [f"{_count(count, what)} that the recording lost" for count, what in lost if count]
     replaced = [f"{_calls(tracer.imports)} that imported something else than host memory: plain allocations"]
     return Traced(
         tracer.trace(), chosen, number, tracer.calls, tuple(left_out), tuple(replaced if tracer.imports else ())
@@ -118,7 +120,11 @@ def trace_of(recording: Recording, process: int | None = None, device: int | Non
 
 
 def _calls(count: int) -> str:
-    return "1 call" if count == 1 else f"{count:,} calls"
+    return _count(count, "call")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" + "s" * (number != 1)
 
 
 class _Survey:
@@ -127,6 +133,7 @@ class _Survey:
     def __init__(self, events: Iterable[Event]) -> None:
         self.calls: Counter[int] = Counter()
         self.begin_ns = self.end_ns = 0
+        self.last_ns: dict[int, int] = {}  # when each thread's last call began
         placed: dict[int, set[tuple[int, int]]] = {}
         sizes: dict[tuple[int, int], int] = {}
         first = True
@@ -134,14 +141,15 @@ class _Survey:
             if first:
                 self.begin_ns, first = event.begin_ns, False
             self.end_ns = max(self.end_ns, event.begin_ns + (event.duration_ns or 0))
-            if event.call not in _TRACED or event.marks & Mark.FURTHER:
+            if event.call not in _TRACED or int(event.marks) & _FURTHER:
                 continue
             self.calls[event.device] += 1
+            self.last_ns[event.thread] = event.begin_ns
             if event.call is Called.ALLOCATE and event.object:
                 sizes[event.device, event.object] = event.size
             elif event.call is Called.FREE:
                 sizes.pop((event.device, event.object), None)
-            elif event.marks & Mark.PLACED and event.call in MAPS:
+            elif int(event.marks) & _PLACED and event.call in MAPS:
                 size = event.size
                 if size == WHOLE:
                     size = sizes.get((event.device, event.object), 0) - event.offset
@@ -167,7 +175,7 @@ def whole_calls(events: Iterable[Event]) -> Iterator[tuple[Event, Sequence[Event
     open_ones: dict[int, tuple[Event, list[Event]]] = {}  # flushes that may have further ranges, by thread
     for event in events:
         head = open_ones.get(event.thread)
-        if event.marks & Mark.FURTHER and head and head[0].call is event.call and len(head[1]) < _MOST_RANGES:
+        if head and int(event.marks) & _FURTHER and head[0].call is event.call and len(head[1]) < _MOST_RANGES:
             head[1].append(event)
             continue
         open_ones.pop(event.thread, None)
@@ -210,31 +218,49 @@ class _Touching:
 
 
 class _Numbers:
-    """The numbers of objects: of those that are free, the lowest that a lane knows to be so.
+    """The numbers of objects: the lowest that a lane has freed itself, or one of which it knows that another freed it.
 
-    A number that another lane has freed makes the one that takes it wait. Some are therefore left alone.
+    Another number that another lane has freed makes the one that takes it wait: some are therefore left alone.
     """
 
     def __init__(self) -> None:
         self.count = 0
-        self._free: dict[int, list[tuple[int, Done]]] = {}  # heaps, by the lane that freed them
+        self._free: dict[int, Done] = {}
+        self._lowest: dict[int, list[tuple[int, Done]]] = {}  # heaps, by the lane that freed; some are taken again
+        self._oldest: dict[int, deque[tuple[int, Done]]] = {}
 
     def take(self, lane: Lane) -> tuple[int, Done | None]:
         """A number, and since when it is free."""
-        tops = [heap[0] for heap in self._free.values() if heap]
-        known = [one for one in tops if lane.knows(one[1])]
-        if not known and sum(map(len, self._free.values())) > SPARE:
-            known = tops
-        if not known:
+        own = self._lowest.get(lane.number, [])
+        while own and self._free.get(own[0][0]) is not own[0][1]:
+            heapq.heappop(own)
+        others = self._first_of_others(lane.number)
+        known = [own[0]] if own else []
+        known += [one for one in others if lane.knows(one[1])]
+        if known:
+            number, freed = min(known)
+        elif others and len(self._free) > SPARE:
+            number, freed = min(others, key=lambda one: one[1].order)
+        else:
             self.count += 1
             return self.count - 1, None
-        number, freed = min(known)
-        heapq.heappop(self._free[freed.lane])
+        del self._free[number]
         return number, freed
+
+    def _first_of_others(self, lane: int) -> list[tuple[int, Done]]:
+        found = []
+        for other, queue in self._oldest.items():
+            while queue and self._free.get(queue[0][0]) is not queue[0][1]:
+                queue.popleft()
+            if queue and other != lane:
+                found.append(queue[0])
+        return found
 
     def give_back(self, number: int, freed: Done) -> None:
         """A number that is free from then on."""
-        heapq.heappush(self._free.setdefault(freed.lane, []), (number, freed))
+        self._free[number] = freed
+        heapq.heappush(self._lowest.setdefault(freed.lane, []), (number, freed))
+        self._oldest.setdefault(freed.lane, deque()).append((number, freed))
 
 
 class _Tracer:
@@ -250,6 +276,7 @@ class _Tracer:
         self._steps = Steps()
         self._lanes: dict[int, Lane] = {}
         self._by_number: list[Lane] = []
+        self._ending: list[tuple[int, int]] = []  # when the threads of lanes call for the last time; a heap
         self._touches: dict[int, _Touching] = {}  # by lane
         self._until: dict[int, int] = {}  # when each thread's last call ended
         self._objects: dict[int, _Object] = {}
@@ -321,18 +348,32 @@ class _Tracer:
         else:
             self.calls += 1
             if event.result >= 0:
-                host = event.call is Called.ALLOCATE and event.marks & Mark.IMPORTED_HOST
+                host = event.call is Called.ALLOCATE and Mark.IMPORTED_HOST in event.marks
                 self._spreads["import" if host else _NAMES[event.call]].add(took)
 
     def _lane(self, thread: int, now_ns: int) -> Lane:
         found = self._lanes.get(thread)
         if found is None:
-            if len(self._by_number) >= MOST_THREADS:
-                raise UsageProblem(f"the recording has more than {MOST_THREADS} threads")
-            found = self._lanes[thread] = Lane(len(self._by_number), self._seen.begin_ns)
-            self._by_number.append(found)
-            found.asleep_ns = max(now_ns - self._seen.begin_ns, 0)
+            found = self._lanes[thread] = self._ended_lane(now_ns) or self._new_lane()
+            found.asleep_ns = max(now_ns - found.at_ns, 0)
+            heapq.heappush(self._ending, (self._seen.last_ns.get(thread, now_ns), thread))
         return found
+
+    def _new_lane(self) -> Lane:
+        if len(self._by_number) >= MOST_THREADS:
+            raise UsageProblem(f"the recording has more than {MOST_THREADS} threads at a time")
+        found = Lane(len(self._by_number), self._seen.begin_ns)
+        self._by_number.append(found)
+        return found
+
+    def _ended_lane(self, now_ns: int) -> Lane | None:
+        """That of a thread which calls nothing from now on, where there are many."""
+        while len(self._by_number) >= MANY_THREADS and self._ending and self._ending[0][0] < now_ns:
+            found = self._lanes.pop(heapq.heappop(self._ending)[1], None)
+            if found:
+                self._settle(found)
+                return found
+        return None
 
     def _object(self, event: Event) -> _Object:
         found = self._objects.get(event.object)
@@ -385,7 +426,7 @@ class _Tracer:
         size = None if event.size == WHOLE else event.size
         end = one.size if size is None else event.offset + size
         placed, at, left = None, 0, []
-        if event.marks & Mark.PLACED:
+        if int(event.marks) & _PLACED:
             surveyed = self._range_at(event.pointer)
             if surveyed is None:
                 raise Impossible("its range is not known")
@@ -483,8 +524,9 @@ class _Tracer:
     def _do(self, step: AnyTraceStep, lane: Lane, gap: tuple[int, int], *after: Done | None) -> Done:
         """Adds a step that comes after others. Raises Impossible before it adds anything."""
         self._state.apply(step)
-        for done in sorted((one for one in after if one), key=lambda one: -one.order):
-            if lane.knows(done):
+        unknown = [one for one in after if one and not lane.knows(one)]
+        for done in sorted(unknown, key=lambda one: -one.order):
+            if lane.knows(done):  # by one that it has waited for
                 continue
             other = self._by_number[done.lane]
             other.signals.setdefault(done.place, []).append(lane.number)

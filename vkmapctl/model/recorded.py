@@ -15,9 +15,9 @@ Life = Literal["per-use", "mapped-again", "kept", "unmapped", "imported"]
 LIVES: dict[Life, str] = {  # of a memory object: what its word means
     "per-use": "mapped, and freed within a second",
     "mapped-again": "mapped more than once",
-    "kept": "mapped once, and kept",
+    "kept": "mapped once, for longer or to the end",
     "unmapped": "never mapped",
-    "imported": "host memory, imported",
+    "imported": "of memory that the program had",
 }
 
 

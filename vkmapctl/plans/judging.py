@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from vkmapctl.errors import UsageProblem
-from vkmapctl.model import script, trace
+from vkmapctl.model import script
 from vkmapctl.model.workload import Workload
 from vkmapctl.plans.gates import VERSUS, Threshold
 
@@ -15,14 +15,6 @@ _CALLS_OF_STEPS: dict[type, tuple[str, ...]] = {  # with what `draws` undoes at 
     script.Invalidate: ("invalidate",),
     script.ToHost: ("to-host",),
     script.ToDevice: ("to-device",),
-}
-_CALLS_OF_TRACES: dict[type, str] = {
-    trace.Allocate: "allocate",
-    trace.Free: "free",
-    trace.Map: "map",
-    trace.Unmap: "unmap",
-    trace.Flush: "flush",
-    trace.Invalidate: "invalidate",
 }
 _CALLS_OF_TOUCHES = {  # where the memory is not coherent
     "none": (),
@@ -76,9 +68,7 @@ def can_judge(metric: str, part: Workload) -> bool:
 def _calls(part: Workload, kinds: Iterable[type]) -> set[str]:
     """The calls that the part may make."""
     if part.trace:
-        return {_CALLS_OF_TRACES[type(step)] for step in part.trace.walk() if type(step) in _CALLS_OF_TRACES} | (
-            {"import"} if part.imports else set()
-        )
+        return {*part.trace.calls(), *(["allocate"] if part.imports else [])}  # a device may import nothing
     if part.steps:
         return {call for kind in kinds for call in _CALLS_OF_STEPS.get(kind, ())}
     if part.imported == "host":

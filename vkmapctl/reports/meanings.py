@@ -505,4 +505,20 @@ MEANINGS: dict[str, dict[str, str]] = {
         "trace": "what is replayed; null for any other job",
         "pace": _CASE["pace"],
     },
+    "Trace": {
+        "memory": "the memory types that its objects have, by their flags",
+        "threads": "of each thread [its steps](workload-reference.md#steps-of-a-trace), in order",
+        "ranges": "address ranges that maps are placed in",
+        "objects": "how many numbers its objects have",
+        "seconds": "how long the program was recorded",
+        "page_size": "bytes of a page where it was recorded",
+        "recorded": "latency of each call as the recording saw it",
+    },
+    "TraceMemory": {"flags": "as memory_flags of a row"},
+    "TraceRange": {"size": "bytes", "low": "whether it lay below 4 GiB"},
+    "MemoryRange": {
+        "object": "number of the object",
+        "offset": "where it begins in the allocation, in bytes",
+        "size": "bytes; null for VK_WHOLE_SIZE",
+    },
 }

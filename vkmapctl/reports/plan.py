@@ -39,7 +39,11 @@ def described(job: Job) -> str:
 
 
 def _replayed(job: Job) -> list[str]:
-    words = [f"replays {sum(1 for _ in job.traced.walk())} steps of {job.threads} threads"] if job.traced else []
+    words = []
+    if job.traced:
+        threads = "1 thread" if job.threads == 1 else f"{job.threads} threads"
+        words = [f"replays {sum(1 for _ in job.traced.walk())} steps of {threads}"]
+        words += [f"{units.count(number)} {call}" for call, number in job.traced.calls().items()]
     words += ["in the recorded time"] if job.pace == "recorded" else []
     return words + [f"otherwise than recorded: {text}" for text in (job.fit.replaced if job.fit else ())]
 
