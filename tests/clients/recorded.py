@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from cli_runner import LAVAPIPE, Result, vkmapctl
 
-from vkmapctl.model.recording import MAPS, UNMAPS, Called, Event, RecordedProcess, RecordingHead
+from vkmapctl.model.recording import MAPS, UNMAPS, Called, Event, Mark, RecordedProcess, RecordingHead
 from vkmapctl.saved.recordings import RecordingFile
 
 HERE = Path(__file__).parent
@@ -85,6 +85,15 @@ def _process(about: RecordedProcess, events: list[Event]) -> Process:
             mapped.remove(memory)
             freed_mapped += 1
     return Process(about, events, freed_mapped, len(mapped))
+
+
+def memory_calls(process: Process) -> list[list[tuple[Called, int, int, Mark]]]:
+    """What each thread did to memory, in order: call, offset or memory type, size, and kind."""
+    made: dict[int, list[tuple[Called, int, int, Mark]]] = {}
+    for event in process.events:
+        if event.call <= Called.INVALIDATE:
+            made.setdefault(event.thread, []).append((event.call, event.offset, event.size, event.marks))
+    return sorted(made.values())
 
 
 def calls(process: Process) -> Counter[Called]:
