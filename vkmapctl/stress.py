@@ -17,7 +17,7 @@ from vkmapctl.driver.process import DriverProcess, Interrupts
 from vkmapctl.driver.protocol import Died, Driver, Interrupted
 from vkmapctl.driver.proving import with_pointer_types
 from vkmapctl.errors import Unsupported, UsageProblem, VkmapError
-from vkmapctl.figures import causes, outcomes, trust
+from vkmapctl.figures import causes, outcomes, stats, trust
 from vkmapctl.figures.pooling import pooled, with_ratios
 from vkmapctl.figures.rows import not_run_row, refused_row
 from vkmapctl.inside.layer import LayerChoice
@@ -74,6 +74,10 @@ class Stress:
             raise UsageProblem("--together excludes --pressure: devices may share what each of them would fill")
         if versus and (together or any(part.pressure for part in wanted.parts())):
             raise UsageProblem("--versus excludes --together and --pressure: it has two processes already")
+        if versus and any(part.trace and (part.iterations or 1) < stats.LEAST_ROUNDS for part in wanted.parts()):
+            raise UsageProblem(
+                "--versus replays a trace on both sides in turns: once says nothing", "give --iterations, such as 20"
+            )
         judging.refuse(thresholds, wanted.parts(), versus=bool(versus))
         for part in wanted.parts():
             conditions = [parse_threshold(text) for text in part.fail_if]

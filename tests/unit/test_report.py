@@ -30,7 +30,7 @@ from vkmapctl.figures.compare_recordings import RecordingsReport, compare_record
 from vkmapctl.model.base import Note
 from vkmapctl.model.device import EntryPoint, Placed, Probe, Proof
 from vkmapctl.model.documents import SCHEMA
-from vkmapctl.model.measured import TouchRate
+from vkmapctl.model.measured import Replayed, TouchRate
 from vkmapctl.reports import common
 from vkmapctl.reports import probe as probing
 from vkmapctl.reports import stress as report
@@ -96,6 +96,30 @@ def a_full_run():
             Note("drift", "256 MiB at random: ns per pair moved by 44% between the first and last rounds"),
             Note("placed-without-reserve", "ns per pair includes one mmap that takes the range back after each unmap"),
         ),
+    )  # fmt: skip
+
+
+def a_replay():
+    """A trace on another driver than its own: some of it replaced, some of it failed, a call that nobody recorded."""
+    recorded = {"map": a_latency(scale=2.0), "unmap": a_latency(count=7, p99_ns=None), "flush": a_latency(count=1)}
+    replay = Replayed(
+        calls={"map": 123_460, "unmap": 123_456, "allocate": 2},
+        recorded=recorded,
+        recorded_seconds=12.5,
+        replaced=("memory type De Vi is #0 De Vi Co Ca", "placed maps are plain ones: the feature is missing"),
+        skipped=1234,
+        differs=1,
+        waits_ns=250_000_000,
+    )
+    return a_run(
+        a_row(
+            job="mine", part="mine", trace="0123abcd", pace="recorded", threads=2, pairs=0, pairs_per_second=None,
+            ns_per_pair=None, seconds=13.0, map=a_latency(at_floor=True), calls={"allocate": a_latency(count=2)},
+            errors={"VK_ERROR_MEMORY_MAP_FAILED": 4}, status="failed", replay=replay,
+            reason="VK_ERROR_MEMORY_MAP_FAILED in vkMapMemory2 (thread 1, step 12, object 0)",
+        ),
+        outcome="failed",
+        exit_code=4,
     )  # fmt: skip
 
 
@@ -191,6 +215,7 @@ def a_recordings_report():
 VIEWS = {
     "run-simple": lambda: report.run_view(a_simple_run()),
     "run-full": lambda: report.run_view(a_full_run()),
+    "run-replay": lambda: report.run_view(a_replay()),
     "run-nothing": lambda: report.run_view(a_run_of_nothing()),
     "probe-good": lambda: probing.probe_view(a_good_probe()),
     "probe-bad": lambda: probing.probe_view(a_bad_probe()),

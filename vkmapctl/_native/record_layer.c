@@ -38,11 +38,13 @@ static struct {
     uint32_t clock_kind, capacity, shift;
     uint64_t clock_mult, gap_ticks, mask, room; /* of the ring: the bits of a place, and how full it may be */
     bool wanted, forked;
-    uint16_t devices; /* created so far */
+    uint16_t devices; /* created so far, those of the process that this one was forked from among them */
+    pid_t described_by; /* the process that wrote the last of them to its PID.devices */
     pthread_mutex_t lock;
 } stream = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static struct vkm_ring *ring; /* NULL: nothing is recorded */
+static pthread_mutex_t lists = PTHREAD_MUTEX_INITIALIZER; /* of instances and of devices */
 
 /* Of each thread: when its last recorded call ended, and its CPU time at some moment before. */
 static __thread struct own {
@@ -69,11 +71,43 @@ static void path_of(char *path, size_t size, const char *suffix)
     snprintf(path, size, "%s/%ld.%s", stream.folder, (long)getpid(), suffix);
 }
 
+/* As it stands in PID.devices, one after the other. */
+struct described {
+    uint32_t placed, reserve;
+    uint64_t properties[824 / 8]; /* VkPhysicalDeviceProperties */
+    VkPhysicalDeviceMemoryProperties memory;
+};
+
+static void write_described(const struct described *described)
+{
+    char path[sizeof stream.folder + 64];
+    path_of(path, sizeof path, "devices");
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (fd < 0 || write(fd, described, sizeof *described) != (ssize_t)sizeof *described)
+        complain("write", path);
+    if (fd >= 0)
+        close(fd);
+}
+
+/* A forked process counts on from its parent's devices: their descriptions are its own, too. */
+static void inherit_described(void)
+{
+    char path[sizeof stream.folder + 64];
+    snprintf(path, sizeof path, "%s/%ld.devices", stream.folder, (long)stream.described_by);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct described described;
+    for (unsigned i = 0; i < stream.devices && read(fd, &described, sizeof described) == (ssize_t)sizeof described; i++)
+        write_described(&described);
+    if (fd >= 0)
+        close(fd);
+}
+
 /* A child of fork has its parent's ring in its memory, but is a process of its own. */
 static void after_fork(void)
 {
     pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
     stream.lock = fresh;
+    lists = fresh;
     stream.forked = true;
     ring = NULL;
 }
@@ -151,6 +185,8 @@ static void stream_open(void)
     new->start_ns = ns_of(CLOCK_MONOTONIC);
     __atomic_thread_fence(__ATOMIC_RELEASE);
     memcpy(new->magic, VKM_RING_MAGIC, sizeof new->magic);
+    if (stream.devices)
+        inherit_described();
     __atomic_store_n(&ring, new, __ATOMIC_RELEASE);
 }
 
@@ -346,13 +382,6 @@ typedef PFN_vkUnmapMemory2 PFN_vkUnmapMemory2KHR;
 typedef PFN_vkQueueSubmit2 PFN_vkQueueSubmit2KHR;
 typedef VkResult (*PFN_vkQueuePresentKHR)(VkQueue, const void *);
 
-/* As it stands in PID.devices, one after the other. */
-struct described {
-    uint32_t placed, reserve;
-    uint64_t properties[824 / 8]; /* VkPhysicalDeviceProperties */
-    VkPhysicalDeviceMemoryProperties memory;
-};
-
 struct device {
     struct device *next;
     const void *key; /* NULL: free to be used again */
@@ -367,7 +396,6 @@ struct device {
 
 static struct instance *instances;
 static struct device *devices;
-static pthread_mutex_t lists = PTHREAD_MUTEX_INITIALIZER;
 
 static const void *key_of(const void *handle)
 {
@@ -509,17 +537,6 @@ static void describe(const struct instance *instance, VkPhysicalDevice physical,
         }
 }
 
-static void write_described(const struct described *described)
-{
-    char path[sizeof stream.folder + 64];
-    path_of(path, sizeof path, "devices");
-    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    if (fd < 0 || write(fd, described, sizeof *described) != (ssize_t)sizeof *described)
-        complain("write", path);
-    if (fd >= 0)
-        close(fd);
-}
-
 static VkResult hook_CreateDevice(VkPhysicalDevice physical, const VkDeviceCreateInfo *info,
                                   const VkAllocationCallbacks *allocator, VkDevice *handle)
 {
@@ -544,6 +561,7 @@ static VkResult hook_CreateDevice(VkPhysicalDevice physical, const VkDeviceCreat
         device.number = stream.devices;
         stream.devices += stream.devices < UINT16_MAX;
         write_described(&described);
+        stream.described_by = getpid();
         pthread_mutex_unlock(&stream.lock);
     }
 #define LOAD(name) device.to.name = (PFN_vk##name)device.get_proc_addr(*handle, "vk" #name);

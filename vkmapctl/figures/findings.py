@@ -238,13 +238,13 @@ def replays(rows: Sequence[Row]) -> list[str]:
         lines += [f"{row.job}: otherwise than recorded, {text}" for text in one.replaced]
         if one.skipped:
             lines.append(
-                f"{row.job}: {units.count(one.skipped)} steps were left out after calls that failed here and not in "
-                "the recording"
+                f"{row.job}: steps left out after calls that failed here and not in the recording: "
+                f"{units.count(one.skipped)}"
             )
         if one.differs:
             lines.append(
-                f"{row.job}: {units.count(one.differs)} calls that failed in the recording succeeded here, and were "
-                "undone at once"
+                f"{row.job}: calls that succeeded here and failed in the recording, undone at once: "
+                f"{units.count(one.differs)}"
             )
     return lines
 

@@ -213,7 +213,8 @@ class TraceFit(Data, frozen=True):
     memory: by the trace's memory types, the index of the device's. imports: the same for imports, empty where the
     device has none. apis: which functions stand for the recorded ones. kinds: of allocations that it has. placed,
     range_placed, reserve: whether it has these. alignment: of placed maps, import_alignment: of imports, in bytes.
-    most_bytes: that are allocated at one time, at most. replaced: what is done otherwise than recorded, in words.
+    most_bytes, most_objects: that are allocated at one time, at most. replaced: in words, what is done otherwise than
+    recorded.
     """
 
     memory: tuple[int, ...]
@@ -226,4 +227,5 @@ class TraceFit(Data, frozen=True):
     alignment: int
     import_alignment: int
     most_bytes: int
+    most_objects: int
     replaced: tuple[str, ...] = ()

@@ -37,13 +37,15 @@ class Live(NamedTuple):
 
 
 class TraceState:
-    """memory: how many types the trace has. objects: how many numbers. most_bytes: allocated at one time, so far."""
+    """memory: how many types the trace has. objects: how many numbers. most_bytes, most_objects: that
+    are allocated at one time, so far.
+    """
 
     def __init__(self, memory: int, ranges: Sequence[TraceRange], objects: int) -> None:
         self._memory, self._ranges, self._count = memory, ranges, objects
         self._objects: dict[int, Live] = {}
         self._placed: dict[int, set[int]] = {}  # which objects are in each range
-        self._bytes = self.most_bytes = 0
+        self._bytes = self.most_bytes = self.most_objects = 0
         self._steps: dict[type, Callable[[Any], None]] = {
             Allocate: self._allocate,
             Free: self._free,
@@ -85,6 +87,7 @@ class TraceState:
         self._objects[step.object] = Live(step.size, step.memory)
         self._bytes += step.size
         self.most_bytes = max(self.most_bytes, self._bytes)
+        self.most_objects = max(self.most_objects, len(self._objects))
 
     def _free(self, step: Free) -> None:
         if step.object is None:

@@ -30,9 +30,19 @@ MOST_STEPS = 20_000_000  # that are run in thought
 _Pair = tuple[int, int]  # the thread that signals, and the one that waits
 
 
-def check(trace: Trace, where: str) -> None:
-    """Raises UsageProblem that names the step, such as `threads[1][3].steps[0]`."""
-    _Walk(trace, where).run()
+class Most(NamedTuple):
+    """What is allocated at one time, at most, in the order that was checked."""
+
+    objects: int
+    size: int
+
+
+def check(trace: Trace, where: str) -> Most:
+    """What it takes.
+
+    Raises UsageProblem that names the step, such as `threads[1][3].steps[0]`.
+    """
+    return _Walk(trace, where).run()
 
 
 class _Body(NamedTuple):
@@ -54,7 +64,7 @@ class _Walk:
         self._bodies: dict[int, _Body] = {}  # of repeats, by their identity
         self._places: list[list[int]] = [[] for _ in trace.threads]
 
-    def run(self) -> None:
+    def run(self) -> Most:
         threads = [self._thread(number, steps) for number, steps in enumerate(self._trace.threads)]
         while self._ready:
             pair = next(threads[self._ready.popleft()], None)
@@ -63,6 +73,7 @@ class _Walk:
         if self._waiting:
             of, number = min(self._waiting, key=lambda pair: pair[1])
             raise self._wrong(number, f"thread {of} never sends the signal that ends this wait")
+        return Most(self._state.most_objects, self._state.most_bytes)
 
     def _thread(self, number: int, steps: Sequence[AnyTraceStep]) -> Iterator[_Pair]:
         """Runs a thread up to its end, and yields wherever it has to wait."""

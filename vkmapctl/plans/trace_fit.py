@@ -12,7 +12,7 @@ from vkmapctl import units
 from vkmapctl.errors import Unsupported
 from vkmapctl.model.device import Device, MemoryType
 from vkmapctl.model.trace import Allocate, Map, Trace, TraceFit, TraceStep, Unmap
-from vkmapctl.plans import importing
+from vkmapctl.plans import importing, trace_check
 from vkmapctl.rules import EXTERNAL_MEMORY_HOST, MAP_CALLS, Api
 
 Sizes = Mapping[int, Collection[int]]  # by object: those that it is allocated with
@@ -30,6 +30,7 @@ def fit(trace: Trace, device: Device, *, api: Api | None = None, memory_type: in
     memory = memory or tuple(_stands_for(one.flags, usable, device, told) for one in trace.memory)
     apis = {one: next(other for other in known if other in device.apis()) for one, known in _OTHER_API.items()}
     sizes = sizes_of(trace)
+    most = trace_check.check(trace, "trace")
     found = TraceFit(
         memory=memory,
         imports=_imports(trace, device, memory, usable, told),
@@ -40,7 +41,8 @@ def fit(trace: Trace, device: Device, *, api: Api | None = None, memory_type: in
         reserve=device.placed.memory_unmap_reserve,
         alignment=device.placed.min_placed_memory_map_alignment or 1,
         import_alignment=importing.alignment(device),
-        most_bytes=sum(max(of_object) for of_object in sizes.values()),
+        most_bytes=most.size,
+        most_objects=most.objects,
     )
     for step in trace.walk():
         told |= dict.fromkeys(_replaced(step, found, sizes))
@@ -150,7 +152,11 @@ def _replaced(step: TraceStep, fit: TraceFit, sizes: Sizes) -> list[str]:
 
 
 def most_in(trace: Trace, fit: TraceFit, memory_types: Collection[int], *, imports: bool) -> int:
-    """Bytes that objects of these memory types take at one time, at most. imports: of host memory, and not others."""
+    """Bytes that objects of these memory types take at one time, at most. imports: of host memory, and not others.
+
+    No more than each object's largest, and no more than all of the trace takes; the host memory that is imported is
+    there all the time.
+    """
     most: dict[int, int] = defaultdict(int)
     for step in trace.walk():
         if not isinstance(step, Allocate) or step.result:
@@ -159,7 +165,7 @@ def most_in(trace: Trace, fit: TraceFit, memory_types: Collection[int], *, impor
         index = (fit.imports if is_import else fit.memory)[step.memory]
         if index in memory_types and is_import == imports:
             most[step.object] = max(most[step.object], step.size)
-    return sum(most.values())
+    return sum(most.values()) if imports else min(sum(most.values()), fit.most_bytes)
 
 
 def check_room(trace: Trace, fit: TraceFit, device: Device, free: Sequence[int], memory: int) -> None:
@@ -182,8 +188,8 @@ def check_room(trace: Trace, fit: TraceFit, device: Device, free: Sequence[int],
         )
     if sum(one.size for one in trace.ranges) > MOST_ADDRESSES:
         raise Unsupported(f"the trace places maps in more than {units.size(MOST_ADDRESSES)} of addresses")
-    if trace.objects > device.limits.max_memory_allocation_count:
+    if fit.most_objects > device.limits.max_memory_allocation_count:
         raise Unsupported(
-            f"the trace has {trace.objects} objects, more than maxMemoryAllocationCount, "
+            f"the trace has {fit.most_objects} objects at one time, more than maxMemoryAllocationCount, "
             f"{device.limits.max_memory_allocation_count}, of {device.name}"
         )
