@@ -161,4 +161,4 @@ def write_recording(path, *made, **head):
 def an_answer(*made, figures=None, **head):
     """The report of what was made, through a file."""
     with TemporaryDirectory() as folder:
-        return answered(RecordingFile(write_recording(Path(folder, "r.vkmrec"), *made, **head)), figures)
+        return answered(RecordingFile(write_recording(Path(folder, "r.vkrec"), *made, **head)), figures)

@@ -22,12 +22,12 @@ from vkmapctl.saved.recordings import EVENT, HEAD, RecordingFile, is_recording
 
 @pytest.fixture
 def recording(tmp_path):
-    return write_recording(tmp_path / "everything.vkmrec", a_program_of_everything())
+    return write_recording(tmp_path / "everything.vkrec", a_program_of_everything())
 
 
 @pytest.fixture
 def good(tmp_path):
-    return write_recording(tmp_path / "good.vkmrec", a_program_that_keeps())
+    return write_recording(tmp_path / "good.vkrec", a_program_that_keeps())
 
 
 def run(*words):
@@ -174,7 +174,7 @@ def head_of(*made, **changes):
 
 def test_every_truncation_of_a_recording(recording, tmp_path, capsys):
     data = recording.read_bytes()
-    cut = tmp_path / "cut.vkmrec"
+    cut = tmp_path / "cut.vkrec"
     for length in (*range(0, 60), *range(60, len(data), 997), len(data) - 1):
         cut.write_bytes(data[:length])
         assert run("record", "show", cut) == 2, length
@@ -182,7 +182,7 @@ def test_every_truncation_of_a_recording(recording, tmp_path, capsys):
 
 
 def test_every_flipped_byte_is_an_error_or_a_recording(tmp_path, capsys):
-    small = write_recording(tmp_path / "small.vkmrec", Made().submit())
+    small = write_recording(tmp_path / "small.vkrec", Made().submit())
     data = small.read_bytes()
     for place in range(len(data)):
         small.write_bytes(data[:place] + bytes([data[place] ^ 0x41]) + data[place + 1 :])
@@ -213,12 +213,12 @@ def test_a_zip_of_other_things(tmp_path, capsys):
     ids=range(12),
 )  # fmt: skip
 def test_a_head_that_is_none(tmp_path, capsys, head):
-    refused(packed(tmp_path / "bad.vkmrec", head=head), capsys)
+    refused(packed(tmp_path / "bad.vkrec", head=head), capsys)
 
 
 def test_steering_characters_in_names_are_taken_out(tmp_path, capsys):
     named = head_of(program={"name": "\x1b[31mred\x07"}, faults_missing="\x1b]0;title\x07")
-    assert run("record", "show", packed(tmp_path / "red.vkmrec", head=named)) == 0
+    assert run("record", "show", packed(tmp_path / "red.vkrec", head=named)) == 0
     shown = capsys.readouterr().out
     assert "\x1b" not in shown
     assert "red" in shown
@@ -227,21 +227,21 @@ def test_steering_characters_in_names_are_taken_out(tmp_path, capsys):
 @pytest.mark.parametrize("call", [17, 255])
 def test_a_call_that_there_is_not(tmp_path, capsys, call):
     made = Made().call(call)
-    refused(write_recording(tmp_path / "bad.vkmrec", made), capsys, f"there is no call {call}")
+    refused(write_recording(tmp_path / "bad.vkrec", made), capsys, f"there is no call {call}")
 
 
 def test_a_record_that_is_cut(tmp_path, capsys):
     made = Made().submit()
     made.events += b"x"
-    refused(write_recording(tmp_path / "bad.vkmrec", made), capsys, "ends in the middle of a record")
+    refused(write_recording(tmp_path / "bad.vkrec", made), capsys, "ends in the middle of a record")
     made = Made().submit()
     made.faults += b"x"
-    refused(write_recording(tmp_path / "bad2.vkmrec", made), capsys, "ends in the middle of a record")
+    refused(write_recording(tmp_path / "bad2.vkrec", made), capsys, "ends in the middle of a record")
 
 
 def test_an_entry_that_claims_more_than_there_is(tmp_path, capsys):
     """The sizes of the directory at the end, which a reader trusts."""
-    path = write_recording(tmp_path / "big.vkmrec", Made().submit())
+    path = write_recording(tmp_path / "big.vkrec", Made().submit())
     data = bytearray(path.read_bytes())
     place = data.rindex(b"PK\x01\x02", 0, data.rindex(b"events-0"))
     struct.pack_into("<I", data, place + 24, 0xFFFFFFFE)
@@ -252,20 +252,20 @@ def test_an_entry_that_claims_more_than_there_is(tmp_path, capsys):
 
 @pytest.mark.parametrize("way", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_other_ways_of_packing_are_refused(tmp_path, capsys, way):
-    path = packed(tmp_path / "other.vkmrec", compression=way, head=head_of(Made().submit()))
+    path = packed(tmp_path / "other.vkrec", compression=way, head=head_of(Made().submit()))
     refused(path, capsys, "packed in another way")
 
 
 def test_what_it_claims_of_a_process_need_not_be_there(tmp_path):
     """Events without a process are not read; a process without events has none."""
-    path = packed(tmp_path / "odd.vkmrec", head=head_of(Made().submit()), events_7=b"x")
+    path = packed(tmp_path / "odd.vkrec", head=head_of(Made().submit()), events_7=b"x")
     report = answered(RecordingFile(path))
     assert report.calls == ()
     assert len(report.processes) == 1
 
 
 def test_a_recording_is_read_as_often_as_one_likes(tmp_path):
-    path = write_recording(tmp_path / "one.vkmrec", Made().submit().submit())
+    path = write_recording(tmp_path / "one.vkrec", Made().submit().submit())
     file = RecordingFile(path)
     assert len(list(file.events(0))) == len(list(file.events(0))) == 2
     assert [one.call for one in file.events(0)] == [Called.SUBMIT] * 2
@@ -313,6 +313,6 @@ def test_a_word_that_is_no_command_is_a_program(monkeypatch):
 
 
 def test_a_problem_while_events_are_read_is_a_usage_problem(tmp_path):
-    path = write_recording(tmp_path / "bad.vkmrec", Made().call(99))
+    path = write_recording(tmp_path / "bad.vkrec", Made().call(99))
     with pytest.raises(UsageProblem):
         answered(RecordingFile(path))

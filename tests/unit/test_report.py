@@ -208,7 +208,7 @@ def a_bad_selftest():
 def a_recordings_report():
     """A program before and after it was mended, and the other way round."""
     bad, good = an_answer(a_program_of_everything()), an_answer(a_program_that_keeps())
-    made = compare_recordings(("bad.vkmrec", bad), ("good.vkmrec", good))
+    made = compare_recordings(("bad.vkrec", bad), ("good.vkrec", good))
     return RecordingsReport(SCHEMA, "fail", (made, compare_recordings(("good", good), ("bad", bad))), 5)
 
 
