@@ -4,6 +4,7 @@ import random
 from collections import Counter
 from dataclasses import dataclass, field
 
+from vkmapctl.figures.tracing import trace_of
 from vkmapctl.model.device import MemoryHeap, MemoryType
 from vkmapctl.model.documents import Tool
 from vkmapctl.model.recording import (
@@ -127,6 +128,18 @@ class Recorded:
 
     def faults(self, process):
         return iter(self._made[process].faults)
+
+
+def a_trace():
+    """Of a program that does a little of everything."""
+    made = Made()
+    one, two = made.allocate(), made.allocate(size=3 * PAGE, marks=Mark.DEDICATED)
+    for _ in range(9):
+        made.sleep(MS).map(one).touch(BASE, 2).flush((one, 0, 64), (one, 128, 64)).unmap(one)
+    made.map(two, 2, 0x10000000, call=Called.MAP2, marks=Mark.PLACED, took=333)
+    made.unmap(two, 2, Called.UNMAP2, marks=Mark.RESERVE).free(two).free(0)
+    made.allocate(result=-1)
+    return trace_of(Recorded(made)).trace
 
 
 def unfolded(steps):

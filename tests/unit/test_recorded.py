@@ -319,9 +319,18 @@ def test_the_first_touch_of_a_block_that_is_kept_is_no_waste():
 def test_pages_that_a_second_map_touches_anew_are_waste():
     one = a_program_that_keeps()
     block = one.allocate(MIB)
-    for _ in range(5):
-        one.map(block, 0x7F0000000000).touch(0x7F0000000000, 50).unmap(block)
-    assert finding(an_answer(one), "fresh-pages").figures == {"page_faults": 200, "maps": 4}
+    for _ in range(11):
+        one.map(block, 0x7F0000000000).touch(0x7F0000000000, 20).unmap(block)
+    assert finding(an_answer(one), "fresh-pages").figures == {"page_faults": 200, "maps": 10}
+
+
+def test_an_object_that_is_mapped_many_times_in_its_second_is_not_per_use():
+    one = a_program_that_keeps()
+    block = one.allocate(MIB)
+    one.map(block, 0x7F0000000000).touch(0x7F0000000000, 256).unmap(block)
+    for _ in range(300):
+        one.map(block, 0x7F0000000000).unmap(block)
+    assert codes(an_answer(one.free(block))) == ["maps-again"]
 
 
 def test_without_page_faults_it_says_that_it_cannot_tell():

@@ -1,16 +1,19 @@
 """Traces in files, inline and compact: read as they were written, refused with the place where they are wrong."""
 
+import json
 import tomllib
 import zlib
+from contextlib import suppress
 
 import msgspec
 import pytest
+from damage import edit
+from hypothesis import given
+from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
-from traces import BASE, MS, PAGE, Made, Recorded
+from traces import a_trace
 
 from vkmapctl.errors import UsageProblem
-from vkmapctl.figures.tracing import trace_of
-from vkmapctl.model.recording import Called, Mark
 from vkmapctl.model.trace import Allocate, Free, Map, Repeat, Trace, TraceMemory, Unmap
 from vkmapctl.plans import trace_check, trace_file, trace_text, workload_file
 
@@ -24,17 +27,6 @@ def read(threads, head=HEAD, job="", **flags):
     shown = ", ".join(f"[{steps}]" for steps in threads)
     text = f"[[job]]\n{job}\n[job.trace]\n{head}\nthreads = [{shown}]"
     return workload_file.read(text, name="my.toml", flags=flags)
-
-
-def a_trace():
-    made = Made()
-    one, two = made.allocate(), made.allocate(size=3 * PAGE, marks=Mark.DEDICATED)
-    for _ in range(9):
-        made.sleep(MS).map(one).touch(BASE, 2).flush((one, 0, 64), (one, 128, 64)).unmap(one)
-    made.map(two, 2, 0x10000000, call=Called.MAP2, marks=Mark.PLACED, took=333)
-    made.unmap(two, 2, Called.UNMAP2, marks=Mark.RESERVE).free(two).free(0)
-    made.allocate(result=-1)
-    return trace_of(Recorded(made)).trace
 
 
 def test_inline_it_is_read_as_it_was_written():
@@ -265,6 +257,16 @@ def test_every_damaged_byte_is_refused_or_a_trace(tmp_path):
         data[place] ^= 0xFF
         with pytest.raises(UsageProblem):
             compact(tmp_path, bytes(data))
+
+
+@given(st.randoms(use_true_random=False), st.integers(1, 4))
+def test_an_edited_trace_is_refused_or_read(draw, times):
+    table = msgspec.to_builtins(a_trace())
+    for _ in range(times):
+        edit(table, draw)
+    with suppress(UsageProblem):
+        trace = trace_file.read(json.loads(json.dumps(table)), "here", None)
+        assert workload_file.read(trace_text.dumps(trace, "job"), name="mine.toml").parts()[0].trace == trace
 
 
 def test_the_schema_takes_what_is_written():

@@ -168,16 +168,16 @@ def _maps_again(report: RecordReport, figures: DeviceFigures) -> Iterator[Record
 
 
 def _fresh_pages(report: RecordReport, figures: DeviceFigures) -> Iterator[RecordFinding]:
-    faults, fresh = report.page_faults, sum(map(_fresh, report.objects))
-    if not faults or fresh < LEAST_FAULTS:
-        return
+    fresh = sum(map(_fresh, report.objects))
     maps = sum(one.maps if one.life == "per-use" else one.maps_again for one in report.objects if _fresh(one))
+    if fresh < LEAST_FAULTS or maps < LEAST:
+        return
     cost = _pages_seconds(report, figures, _fresh)
     at_most = "" if figures.page_ns else "at most "
     yield RecordFinding(
         "fresh-pages",
         f"Touches fresh memory again and again: {many(fresh, 'page fault')} in such mappings, "
-        f"{number(fresh / max(maps, 1))} a map{_of_recorded(fresh, report)}"
+        f"{number(fresh / maps)} a map{_of_recorded(fresh, report)}"
         + (f", {at_most}{spent(cost)}" if cost is not None else ""),
         "memory that is kept, with its mapping, is touched for the first time only once: "
         + (

@@ -6,6 +6,7 @@ from vkmapctl.figures.spread import Spread
 from vkmapctl.model.recorded import Life
 
 SHORT_NS = 1_000_000_000  # an object that lives no longer is there for one use
+MOST_MAPS_OF_A_USE = 2  # such as one to write and one to read
 
 
 class Kind(NamedTuple):
@@ -73,7 +74,7 @@ class MemoryObject:
             return "imported"
         if not self.maps:
             return "unmapped"
-        if freed and end_ns - self.born_ns < SHORT_NS:
+        if freed and end_ns - self.born_ns < SHORT_NS and self.maps <= MOST_MAPS_OF_A_USE:
             return "per-use"
         return "mapped-again" if self.maps > 1 else "kept"
 

@@ -7,16 +7,18 @@ from vkmapctl.model.measured import Histogram
 
 _OF_EXACT = EXACT.bit_length() - 1
 _AT_ONCE = 512  # values that are counted together, which takes a fraction of the time
+_MOST_EXACT = 4096  # different values before they go into bins, for the same reason
 
 
 class Spread:
     """Values from 0 on; see model/bins."""
 
-    __slots__ = ("_bins", "_count", "_least", "_most", "_overflow", "_total", "_waiting")
+    __slots__ = ("_bins", "_count", "_exact", "_least", "_most", "_overflow", "_total", "_waiting")
 
     def __init__(self) -> None:
-        self._bins: dict[int, int] = {}
         self._waiting: list[int] = []
+        self._exact: Counter[int] = Counter()
+        self._bins: dict[int, int] = {}
         self._count = self._total = self._most = self._overflow = 0
         self._least: int | None = None
 
@@ -25,22 +27,31 @@ class Spread:
         waiting = self._waiting
         waiting.append(value)
         if len(waiting) >= _AT_ONCE:
-            self._settle()
+            self._count_waiting()
 
-    def _settle(self) -> None:
+    def _count_waiting(self) -> None:
         values = self._waiting
-        if not values:
-            return
         self._take(len(values), sum(values), min(values), max(values))
+        self._exact.update(values)
+        values.clear()
+        if len(self._exact) > _MOST_EXACT:
+            self._into_bins()
+
+    def _into_bins(self) -> None:
         bins = self._bins
-        for value, times in Counter(values).items():
+        for value, times in self._exact.items():
             if value >= HIGHEST:
                 self._overflow += times
             else:
                 shift = max(value.bit_length() - _OF_EXACT, 0)
                 edge = value >> shift << shift
                 bins[edge] = bins.get(edge, 0) + times
-        values.clear()
+        self._exact.clear()
+
+    def _settle(self) -> None:
+        if self._waiting:
+            self._count_waiting()
+        self._into_bins()
 
     def _take(self, count: int, total: int, least: int, most: int) -> None:
         self._count += count

@@ -13,7 +13,7 @@ MAPPING = (Called.ALLOCATE, Called.FREE, *MAPS, *UNMAPS, Called.FLUSH, Called.IN
 MAPPING_CALLS = tuple(NAMES[call] for call in MAPPING)  # whose time is mapping's; the others are marks
 Life = Literal["per-use", "mapped-again", "kept", "unmapped", "imported"]
 LIVES: dict[Life, str] = {  # of a memory object: what its word means
-    "per-use": "mapped, and freed within a second",
+    "per-use": "mapped once or twice, and freed within a second",
     "mapped-again": "mapped more than once",
     "kept": "mapped once, for longer or to the end",
     "unmapped": "never mapped",

@@ -157,8 +157,8 @@ MEANINGS: dict[str, dict[str, str]] = {
         "memory_type": "index of the memory type",
         "memory_flags": _CASE["memory_flags"],
         "least_bytes": "objects of the class have at least so many bytes, and less than twice as many",
-        "life": "`per-use`: mapped, and freed within a second; `mapped-again`: mapped more than once; `kept`: mapped "
-        "once; `unmapped`: never mapped; `imported`: host memory",
+        "life": "`per-use`: mapped once or twice, and freed within a second; `mapped-again`: mapped more often; "
+        "`kept`: mapped once; `unmapped`: never mapped; `imported`: host memory",
         "objects": "how many objects",
         "bytes": "of all of them, one after the other",
         "freed": "objects that the program freed",
