@@ -99,7 +99,7 @@ class Stress:
         self._blaming = layers.Blaming(layer.names if layer else (), injects=bool(layer and layer.fault))
         self._ended: Status = "ok"
         self._next_save = 0.0
-        self._run = begun(Run, command=command, version=version, layer=layer, workload=wanted)
+        self._run = begun(Run, command=command, version=version, layer=layer, workload=wanted.kept())
         self._begin_with = begin
         begin(self._run)
 

@@ -233,6 +233,15 @@ def test_what_conditions_can_judge_it(metric):
         assert not judging.can_judge(other, part)
 
 
+def test_a_saved_run_keeps_no_trace_that_is_larger_than_the_rest_of_it():
+    short = Workload(trace=a_trace((Repeat(100, (Free(),) * 9_999),)))
+    long = Workload(trace=a_trace((Repeat(100, (Free(),) * 10_000),), seconds=2.0))
+    assert short.kept() is short
+    assert long.kept().trace == Trace((TraceMemory(CACHED),), (), (), 4, 2.0)
+    parts = Workload(jobs=(short, long, Workload()))
+    assert parts.kept().jobs == (short, long.kept(), Workload())
+
+
 # --- the steps ----------------------------------------------------------------------------------
 
 

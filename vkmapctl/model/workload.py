@@ -10,6 +10,8 @@ from vkmapctl.model.script import AnyStep, Import, walk
 from vkmapctl.model.trace import Allocate, Trace, TraceFit
 from vkmapctl.rules import Allocation
 
+MOST_KEPT_STEPS = 10_000  # of a trace in a saved run: about a megabyte
+
 
 class Workload(Data, frozen=True):
     """A stress workload as asked for, before the device is known. Sizes in bytes.
@@ -80,6 +82,14 @@ class Workload(Data, frozen=True):
             isinstance(s, Allocate) and s.kind == "host" for s in self.trace.walk()
         )
         return by_trace or self.imported == "host" or any(isinstance(step, Import) for _, step in walk(self.steps))
+
+    def kept(self) -> "Workload":
+        """As a saved run keeps it: without the steps of a trace that has more of them than the rest of any document."""
+        if self.jobs:
+            return msgspec.structs.replace(self, jobs=tuple(part.kept() for part in self.jobs))
+        if self.trace is None or sum(1 for _ in self.trace.walk()) <= MOST_KEPT_STEPS:
+            return self
+        return msgspec.structs.replace(self, trace=msgspec.structs.replace(self.trace, threads=()))
 
     def parts(self) -> tuple["Workload", ...]:
         """The sets of flags to measure, one after the other."""

@@ -508,7 +508,8 @@ MEANINGS: dict[str, dict[str, str]] = {
     },
     "Trace": {
         "memory": "the memory types that its objects have, by their flags",
-        "threads": "of each thread [its steps](workload-reference.md#steps-of-a-trace), in order",
+        "threads": "of each thread [its steps](workload-reference.md#steps-of-a-trace), in order; "
+        "empty in a run whose trace has more than 10,000",
         "ranges": "address ranges that maps are placed in",
         "objects": "how many numbers its objects have",
         "seconds": "how long the program was recorded",
