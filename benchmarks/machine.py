@@ -20,7 +20,7 @@ from vkmapctl.inside.layer import LayerChoice
 from vkmapctl.machine import cpus
 from vkmapctl.model.device import Device
 from vkmapctl.native import Pass
-from vkmapctl.worker.measuring import counter_is_trusted, run_threads
+from vkmapctl.worker.measuring import run_threads
 
 HERE = Path(__file__).parent
 
@@ -112,7 +112,7 @@ class Machine:
 
     def __init__(self, vk: Any, physical: Any, facts: Device, device: Any, folder: Path) -> None:
         self.vk, self.physical, self.facts, self.device = vk, physical, facts, device
-        self.clock = native.Clock(counter_is_trusted())
+        self.clock = native.Clock(cpus.counter_is_trusted())
         self.reference = Reference(folder)
         usable = [one for one in facts.memory_types if one.usable]
         self.memory_type = next((one for one in usable if "Ca" in one.flags), usable[0])

@@ -26,6 +26,7 @@ import commands
 import growth
 import lives
 import loops
+import recording
 import ways
 from machine import FULL, QUICK, Effort, Figures, Machine, Missing, opened
 from vkmapctl.errors import VkmapError
@@ -45,7 +46,13 @@ IN_PROCESS: tuple[InProcess, ...] = (
     busy.pairs,
     busy.trips,
 )
-WHOLE_COMMANDS: tuple[WholeCommand, ...] = (commands.stress_command, commands.start_up, commands.memory)
+WHOLE_COMMANDS: tuple[WholeCommand, ...] = (
+    commands.stress_command,
+    commands.start_up,
+    commands.memory,
+    recording.record_calls,
+    recording.record_programs,
+)
 
 
 def tell(text: str) -> None:

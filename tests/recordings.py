@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from vkmapctl.figures.recorded import answered
 from vkmapctl.model.device import MemoryHeap, MemoryType
 from vkmapctl.model.documents import Tool
-from vkmapctl.model.recording import Called, Program, RecordedDevice, RecordedProcess, RecordingHead
+from vkmapctl.model.recording import Called, Mark, Program, RecordedDevice, RecordedProcess, RecordingHead
 from vkmapctl.saved.recordings import EVENT, FAULT, RecordingFile, write
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
@@ -84,6 +84,43 @@ class Made:
         return self
 
 
+def a_program_that_keeps():
+    """Allocates a block, maps it, and keeps it: nothing is amiss. Ten seconds, so that starting costs nothing."""
+    one = Made()
+    one.map(one.allocate(64 * MIB))
+    for _ in range(100):
+        one.now += 100 * MS
+        one.submit().present()
+    return one
+
+
+def a_program_of_everything():
+    """Every pattern that is found, one after the other, and frames that end with presents."""
+    one = Made(apart=100_000)
+    kept = one.allocate(16 * MIB, BAR)
+    one.map(kept, 0x10000000)
+    bound = one.allocate(2 * MIB, NON_COHERENT)
+    for i in range(20):
+        upload, pointer = one.allocate(MIB, CACHED, took=30_000), 0x7F0000000000 + i * 2 * MIB
+        one.map(upload, pointer, took=60).touch(pointer, 40).submit().free(upload, took=20_000)
+        read = one.allocate(64 * KIB, BAR, took=9_000)
+        one.submit().map(read, 0x7E0000000000, took=50).unmap(read).free(read, took=4_000)
+        one.map(bound, 0x7D0000000000, offset=4096, call=Called.MAP2_KHR, took=70)
+        one.unmap(bound, Called.UNMAP2_KHR, took=40)
+        one.call(Called.FLUSH, kept, 0, 4096, took=25)
+        imported = one.allocate(MIB, CACHED, marks=Mark.IMPORTED_HOST, pointer=0x7C0000000000, took=15_000)
+        one.free(imported, took=9_000)
+        scratch = one.allocate(4 * MIB, ONLY_DEVICE, took=7_000)
+        one.free(scratch, took=6_000).present(took=5 * MS)
+    one.thread = 2
+    big = one.allocate(3 * GIB // 2, CACHED)
+    one.map(big, 0x20000000)
+    for _ in range(1000):
+        one.allocate(4 * KIB, CACHED, took=2_000)
+    one.call(Called.ALLOCATE, 0, CACHED, 1 << 40, result=-2)
+    return one.map(bound, 0, took=-1)
+
+
 def a_head(*made, program=None, faults_missing="", **process):
     """Of processes that were made, all of the same device."""
     processes = tuple(
@@ -124,4 +161,4 @@ def write_recording(path, *made, **head):
 def an_answer(*made, figures=None, **head):
     """The report of what was made, through a file."""
     with TemporaryDirectory() as folder:
-        return answered(RecordingFile(write_recording(Path(folder, "r.vkmrec"), *made, **head)), figures)
+        return answered(RecordingFile(write_recording(Path(folder, "r.vkrec"), *made, **head)), figures)

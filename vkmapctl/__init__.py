@@ -14,6 +14,7 @@ __all__ = [
     "Document",
     "DriverDied",
     "ProbeReport",
+    "RecordReport",
     "Row",
     "Run",
     "SelftestReport",
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from vkmapctl.model.device import Device
     from vkmapctl.model.documents import DoctorReport, Document, ProbeReport, Run, SelftestReport, VerifyReport
     from vkmapctl.model.measured import Row
+    from vkmapctl.model.recorded import RecordReport
 else:
     _HOMES = {
         "api": ("load", "probe", "save", "stress", "verify"),
@@ -41,6 +43,7 @@ else:
         "model.device": ("Device",),
         "model.documents": ("Document", "DoctorReport", "ProbeReport", "Run", "SelftestReport", "VerifyReport"),
         "model.measured": ("Row",),
+        "model.recorded": ("RecordReport",),
     }
 
     def __getattr__(name):

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 from vkmapctl._loop import ffi, lib
 from vkmapctl.model import bins
-from vkmapctl.model.loop import CALLS, Fault, LoopStep, Op, Place
-from vkmapctl.model.measured import Counted, FirstTouch, Histogram, Mismatch, Touched
+from vkmapctl.model.loop import CALLS, REPLAY_APIS, Fault, LoopStep, Op, Place, ReplayStep
+from vkmapctl.model.measured import Counted, FirstTouch, Histogram, Mismatch, ReplayCounts, Touched
+from vkmapctl.rules import Api
 
 FOREVER = (1 << 64) - 1
 PAGE = mmap.PAGESIZE
@@ -122,16 +123,20 @@ class Results:
         return tuple(value for s in self.stats for value in (s.iterations, s.at_step, s.at_op, s.running))
 
     def place(self) -> Place | None:
-        """Where the first thread that is still inside the loop is, None where all have left it."""
-        return next((_place(s) for s in self.stats if s.running), None)
+        """Where the first thread that is still inside the loop is, None where all have left it.
+
+        Of a replay the first one that is in a call, where there is one: the others wait for it.
+        """
+        places = [_place(s, i) for i, s in enumerate(self.stats) if s.running]
+        return next((one for one in places if one.op not in (Op.WAIT, Op.PAUSE)), places[0] if places else None)
 
     def fault(self) -> tuple[Fault, int, Place, Mismatch | None]:
         """The first fault met, its VkResult, where, and the byte that was wrong for MISMATCH."""
-        for s in self.stats:
+        for i, s in enumerate(self.stats):
             if s.fault:
                 fault = Fault(s.fault)
                 wrong = Mismatch(s.bad_offset, s.bad_expected, s.bad_found) if fault is Fault.MISMATCH else None
-                return fault, s.result, _place(s), wrong
+                return fault, s.result, _place_of_fault(s, i) if s.replayed.replaying else _place(s, i), wrong
         return Fault.OK, 0, Place(Op.MAP, 0, 0, 0), None
 
     def total(self, field: str) -> int:
@@ -177,11 +182,42 @@ class Results:
             mismatches=self.total("mismatches"),
             missed_cycles=self.total("missed_cycles"),
             write_ways=reduce(or_, (int(s.write_ways) for s in self.stats)),
+            replay=self._replayed(),
+        )
+
+    def _replayed(self) -> ReplayCounts | None:
+        all_of = [s.replayed for s in self.stats if s.replayed.replaying]
+        if not all_of:
+            return None
+        failures: dict[int, int] = {}
+        for one in all_of:
+            for result, count in zip(one.results, one.failures, strict=True):
+                if count:
+                    failures[result] = failures.get(result, 0) + count
+        made = {call: sum(int(one.made[i]) for one in all_of) for i, call in enumerate(CALLS)}
+        return ReplayCounts(
+            calls={call: count for call, count in made.items() if count},
+            skipped=sum(int(one.skipped) for one in all_of),
+            differs=sum(int(one.differs) for one in all_of),
+            waits_ns=sum(int(one.wait_ns) for one in all_of),
+            failures=failures,
         )
 
 
-def _place(stats: Any) -> Place:
-    return Place(Op(stats.at_op), stats.at_step, stats.at_object, stats.iterations)
+def _place(stats: Any, thread: int) -> Place:
+    if not stats.replayed.replaying:
+        return Place(Op(stats.at_op), stats.at_step, stats.at_object, stats.iterations)
+    return Place(Op(stats.at_op), stats.at_step, stats.at_object, None, thread, _api(stats.at_api))
+
+
+def _place_of_fault(stats: Any, thread: int) -> Place:
+    """Of a replay, which goes on after its first fault."""
+    at = stats.replayed
+    return Place(Op(at.fault_op), stats.fault_step, at.fault_object, None, thread, _api(at.fault_api))
+
+
+def _api(number: int) -> Api | None:
+    return REPLAY_APIS[number - 1] if number else None
 
 
 class Clock:
@@ -300,6 +336,83 @@ class Program:
             kept = self._objects[i]
             if kept.kept_end > kept.kept_begin:
                 lib.vkm_release_range(kept.kept_begin, kept.kept_end - kept.kept_begin)
+
+
+class ReplayFunctions(NamedTuple):
+    """Addresses of a device's functions, and the VkDevice. maps: of map and unmap, by api, those that there are."""
+
+    device: int
+    allocate: int
+    free: int
+    flush: int
+    invalidate: int
+    maps: dict[Api, tuple[int, int]]
+
+
+class Replay:
+    """Threads of steps over objects that all of them share, each thread run once.
+
+    ranges: (object, offset, size) of what the FLUSH and INVALIDATE steps name by number. places: (address, length) of
+    reserved addresses that maps are placed at. channels: how many pairs of threads signal. Raises ValueError for a
+    step that names what is not there.
+    """
+
+    def __init__(
+        self,
+        functions: ReplayFunctions,
+        threads: Sequence[Sequence[ReplayStep]],
+        *,
+        objects: int,
+        ranges: Sequence[tuple[int, int, int]] = (),
+        places: Sequence[tuple[int, int]] = (),
+        channels: int = 0,
+    ) -> None:
+        self._owners: list[Any] = []
+        self.raw = raw = _apart(self._owners, "struct vkm_replay")
+        raw.device, raw.allocate, raw.free = functions.device, functions.allocate, functions.free
+        raw.flush, raw.invalidate, raw.page_size = functions.flush, functions.invalidate, PAGE
+        for i, api in enumerate(REPLAY_APIS):
+            raw.map[i], raw.unmap[i] = functions.maps.get(api, (0, 0))
+        raw.objects, raw.object_count = _apart(self._owners, "struct vkm_replay_object", objects), objects
+        raw.channels, raw.channel_count = _apart(self._owners, "struct vkm_replay_channel", channels), channels
+        raw.ranges, raw.range_count = _apart(self._owners, "struct vkm_replay_range", len(ranges)), len(ranges)
+        for i, one in enumerate(ranges):
+            raw.ranges[i].object, raw.ranges[i].offset, raw.ranges[i].size = one
+        raw.places, raw.place_count = _apart(self._owners, "struct vkm_replay_place", len(places)), len(places)
+        for i, (begin, length) in enumerate(places):
+            pages = mmap.mmap(-1, max(length // PAGE, 1))  # of a large place hardly any is ever written
+            self._owners.append(pages)
+            raw.places[i].begin, raw.places[i].length = begin, length
+            raw.places[i].pages = ffi.cast("unsigned char *", ffi.from_buffer(pages))
+        raw.threads, raw.thread_count = _apart(self._owners, "struct vkm_replay_thread", len(threads)), len(threads)
+        for number, steps in enumerate(threads):
+            self._fill(raw.threads[number], steps)
+            bad = lib.vkm_replay_check(raw, number)
+            if bad:
+                raise ValueError(f"not a sound replay at step {bad - 1} of thread {number}: {steps[bad - 1]}")
+
+    def _fill(self, thread: Any, steps: Sequence[ReplayStep]) -> None:
+        thread.steps, thread.step_count = _apart(self._owners, "struct vkm_replay_step", len(steps)), len(steps)
+        thread.left = _apart(self._owners, "uint64_t", len(steps))
+        thread.scratch_ranges = max((one.ranges for one in steps), default=0)
+        thread.scratch = _apart(self._owners, "uint64_t", 5 * thread.scratch_ranges)
+        for i, step in enumerate(steps):
+            raw = thread.steps[i]
+            raw.op, raw.number, raw.object, raw.api, raw.flags = step.op, step.number, step.object, step.api, step.flags
+            raw.memory_type, raw.other, raw.count = step.memory_type, step.other, step.ranges
+            raw.offset, raw.size, raw.address = step.offset, step.size, step.address
+
+    def run(self, clock: Clock, results: Results, thread: int) -> Fault:
+        """One thread, with the interpreter lock released, after the common start. Its first fault does not end it."""
+        return Fault(lib.vkm_replay_run(self.raw, thread, clock.raw, results.control, results.stats[thread]))
+
+    def end(self) -> None:
+        """Once all threads are done: unmaps and frees what they left, after which they can run again."""
+        lib.vkm_replay_end(self.raw)
+
+    def lost(self) -> list[bool]:
+        """Of each place, whether it is somebody else's now."""
+        return [bool(self.raw.places[i].lost) for i in range(self.raw.place_count)]
 
 
 def _width(width: str) -> int:

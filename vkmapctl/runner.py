@@ -108,6 +108,7 @@ class Runner:
         self._timeout, self._watcher = timeout, watcher or Watcher()
         self._driver: Driver | None = None
         self._group: Sequence[Job] = ()
+        self._replaced: Sequence[str] = ()
         self.latencies_floor = 0.0
 
     def start(self) -> Described:
@@ -167,7 +168,7 @@ class Runner:
 
         Between two rounds the process waits, unless it is alone: then nothing is yielded.
         """
-        self._group = group
+        self._group, self._replaced = group, ()
         for slot in self._slots:
             slot.clear()
         rounds: list[tuple[float | None, ...]] = []
@@ -247,6 +248,7 @@ class Runner:
                     said = reply.validation
                     notes += [*reply.notes, *validation_notes(said)]
                     gpu += reply.gpu
+                    self._replaced = reply.replaced
                     wrong = Cause("validation", text=said[0]) if said else None
                     return [cause or wrong or leak for cause in reply.causes]
             else:
@@ -263,10 +265,11 @@ class Runner:
             return Cause(died.kind, call=died.call, text=died.how, said=said)
         return Cause(
             died.kind,
-            call=call_of(place.op, job.api),
+            call=call_of(place.op, place.api or job.api),
             step=place.step,
             object=place.object,
             iteration=place.iteration,
+            thread=place.thread,
             text=died.how,
             said=said,
         )
@@ -305,6 +308,7 @@ class Runner:
                 self.latencies_floor,
                 to_idle=ratio(i, api=job.api, gpu_load="none"),
                 gpu=gpu[i],
+                replaced=self._replaced,
             )
             for i, job in enumerate(group)
         )

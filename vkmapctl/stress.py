@@ -17,7 +17,7 @@ from vkmapctl.driver.process import DriverProcess, Interrupts
 from vkmapctl.driver.protocol import Died, Driver, Interrupted
 from vkmapctl.driver.proving import with_pointer_types
 from vkmapctl.errors import Unsupported, UsageProblem, VkmapError
-from vkmapctl.figures import causes, outcomes, trust
+from vkmapctl.figures import causes, outcomes, stats, trust
 from vkmapctl.figures.pooling import pooled, with_ratios
 from vkmapctl.figures.rows import not_run_row, refused_row
 from vkmapctl.inside.layer import LayerChoice
@@ -74,6 +74,10 @@ class Stress:
             raise UsageProblem("--together excludes --pressure: devices may share what each of them would fill")
         if versus and (together or any(part.pressure for part in wanted.parts())):
             raise UsageProblem("--versus excludes --together and --pressure: it has two processes already")
+        if versus and any(part.trace and (part.iterations or 1) < stats.LEAST_ROUNDS for part in wanted.parts()):
+            raise UsageProblem(
+                "--versus replays a trace on both sides in turns: once says nothing", "give --iterations, such as 20"
+            )
         judging.refuse(thresholds, wanted.parts(), versus=bool(versus))
         for part in wanted.parts():
             conditions = [parse_threshold(text) for text in part.fail_if]
@@ -95,7 +99,7 @@ class Stress:
         self._blaming = layers.Blaming(layer.names if layer else (), injects=bool(layer and layer.fault))
         self._ended: Status = "ok"
         self._next_save = 0.0
-        self._run = begun(Run, command=command, version=version, layer=layer, workload=wanted)
+        self._run = begun(Run, command=command, version=version, layer=layer, workload=wanted.kept())
         self._begin_with = begin
         begin(self._run)
 
@@ -130,7 +134,7 @@ class Stress:
     def _new_runner(self, watcher: Watcher, environment: Mapping[str, str | None] | None = None) -> Runner:
         """With a driver's process of its own, whose results are shared by memory. environment: what it has changed."""
         parts = self._wanted.parts()
-        slots = [Results(max(part.threads for part in parts)) for _ in range(slots_for(parts))]
+        slots = [Results(max(part.thread_count for part in parts)) for _ in range(slots_for(parts))]
 
         def start(heartbeat: Callable[[], object], on_tick: Callable[[], None]) -> tuple[Driver, Described]:
             def process() -> DriverProcess:
@@ -416,5 +420,11 @@ def _short(job: Job, device: Device) -> Job:
     """The same for a moment, on the device as another process lists it."""
     seconds = min(job.duration_seconds, _AGAIN_SECONDS)
     return replace(
-        job, device=device.index, duration_seconds=seconds, warmup_seconds=0.0, iterations=None, period_seconds=None
+        job,
+        device=device.index,
+        duration_seconds=seconds,
+        warmup_seconds=0.0,
+        iterations=None,
+        period_seconds=None,
+        pace="full",
     )

@@ -115,6 +115,7 @@ def measure(here: tuple[Runner, Sequence[Job]], there: tuple[Runner, Sequence[Jo
     """A group on both sides, rounds in turns: here, there, there, here, here, …, so that drift cancels."""
     sides = [_Side(*here), _Side(*there)]
     number, next_look = 0, 0.0
+    between = 0.0 if here[1][0].traced else LOOK_SECONDS  # a trace's rounds are few
     try:
         while any(side.found is None for side in sides) and not any(side.interrupted for side in sides):
             for side in sides if number % 2 == 0 else reversed(sides):
@@ -124,7 +125,7 @@ def measure(here: tuple[Runner, Sequence[Job]], there: tuple[Runner, Sequence[Jo
             if time.monotonic() > next_look and not any(side.found for side in sides):
                 for side in sides:
                     side.look()
-                next_look = time.monotonic() + LOOK_SECONDS
+                next_look = time.monotonic() + between
     finally:
         for side in sides:
             side.break_off()

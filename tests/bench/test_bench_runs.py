@@ -17,7 +17,7 @@ NAMES = {
     "ordinary unmap, #0, 64 KiB, 2 threads", "allocate+free pair, 64 KiB", "allocate, 64 KiB",
     "free after allocate, 64 KiB", "import+free pair, 64 KiB", "import, 64 KiB", "free after import, 64 KiB",
     "flush, 64 KiB",
-    "busy rate core", "round trip 256 B",
+    "busy rate core", "round trip 256 B", "recorded call", "calls kept",
 }  # fmt: skip
 SERIES = {
     "map size", "live objects", "set-up of live objects", "threads", "rows of a run", "histogram", "saved file",

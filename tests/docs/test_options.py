@@ -50,7 +50,8 @@ def test_every_command_and_option_is_documented(path: tuple[str, ...]) -> None:
 
 def called(text: str) -> Iterator[tuple[click.Command, str]]:
     """Each `vkmapctl ...` in a text: the command, and what follows its name."""
-    for call in re.findall(r"(?<![\w./-])vkmapctl ((?:[^\n|;&]|\|(?! ))*)", text):
+    parts = text.split(" -- ")  # what follows is another program's, or this one again
+    for call in (one for part in parts for one in re.findall(r"(?<![\w./-])vkmapctl ((?:[^\n|;&]|\|(?! ))*)", part)):
         path: tuple[str, ...] = ()
         for word in call.split():
             if (*path, word) not in COMMANDS:

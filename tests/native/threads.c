@@ -1,8 +1,9 @@
-/* The loop in several threads on the null driver, as `stress --threads` runs it: for ThreadSanitizer.
+/* The loop in several threads on the null driver, as `stress --threads` runs it, and a replay: for ThreadSanitizer.
  *
  * A watcher reads the counters meanwhile, as the parent process does, and stops the last pass. */
 #define _GNU_SOURCE
 #include "loop.h"
+#include "replay.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -89,6 +90,87 @@ static int pass(struct worker *workers, uint32_t kind, uint64_t iterations)
     return faults;
 }
 
+enum { TURNS = 2000, REPLAY_STEPS = 8, RING = THREADS };
+
+struct player {
+    pthread_t thread;
+    struct vkm_replay *replay;
+    struct vkm_control *control;
+    struct vkm_stats *stats;
+    const struct vkm_clock *clock;
+    uint32_t number;
+};
+
+static void *play(void *data)
+{
+    struct player *player = data;
+    vkm_replay_run(player->replay, player->number, player->clock, player->control, player->stats);
+    return NULL;
+}
+
+/* Each thread waits for the one before it, frees what that one has mapped, and makes the next object: a ring. One that
+ * is ordered by signals alone, and then one without any, whose steps are skipped where they find nothing. */
+static uint64_t replay(const struct vkm_clock *clock, struct vkm_stats *stats, int ordered)
+{
+    struct vkm_null_driver driver = vkm_null_driver();
+    static struct vkm_replay_step steps[THREADS][REPLAY_STEPS];
+    static uint64_t left[THREADS][REPLAY_STEPS], scratch[THREADS][5];
+    struct vkm_replay_thread threads[THREADS];
+    struct vkm_replay_channel channels[RING] = {{.count = 0}};
+    struct vkm_replay_object object = {.memory = 0};
+    struct vkm_replay_range range = {.size = BYTES};
+    struct vkm_control control = {.threads = THREADS};
+    struct player players[THREADS];
+    struct vkm_replay replay = {
+        .allocate = driver.allocate,
+        .free = driver.free,
+        .flush = driver.ranges,
+        .invalidate = driver.ranges,
+        .map = {driver.map, 0, driver.map2},
+        .unmap = {driver.unmap, 0, driver.unmap2},
+        .page_size = 4096,
+        .threads = threads,
+        .objects = &object,
+        .channels = channels,
+        .ranges = &range,
+        .thread_count = THREADS,
+        .object_count = 1,
+        .channel_count = RING,
+        .range_count = 1,
+    };
+    uint64_t calls = 0;
+    channels[0].count = 1; /* the first may begin */
+    for (uint32_t i = 0; i < THREADS; i++) {
+        const uint32_t wait = ordered ? VKM_WAIT : VKM_PAUSE, signal = ordered ? VKM_SIGNAL : VKM_PAUSE;
+        struct vkm_replay_step one[REPLAY_STEPS] = {
+            {.op = VKM_REPEAT, .size = TURNS, .other = 7},
+            {.op = wait, .other = i},
+            {.op = VKM_FREE},
+            {.op = VKM_ALLOCATE, .size = BYTES},
+            {.op = VKM_MAP, .size = BYTES, .api = VKM_CORE},
+            {.op = VKM_FIRST, .size = BYTES},
+            {.op = signal, .other = (i + 1) % RING},
+            {.op = VKM_END},
+        };
+        memcpy(steps[i], one, sizeof one);
+        threads[i] = (struct vkm_replay_thread){steps[i], left[i], scratch[i], REPLAY_STEPS, 1};
+        if (vkm_replay_check(&replay, i))
+            abort();
+        memset(&stats[i], 0, sizeof stats[i]);
+    }
+    for (uint32_t i = 0; i < THREADS; i++) {
+        players[i] = (struct player){
+            .replay = &replay, .control = &control, .stats = &stats[i], .clock = clock, .number = i};
+        pthread_create(&players[i].thread, NULL, play, &players[i]);
+    }
+    for (uint32_t i = 0; i < THREADS; i++) {
+        pthread_join(players[i].thread, NULL);
+        calls += stats[i].replayed.made[VKM_TIMED_MAP];
+    }
+    vkm_replay_end(&replay);
+    return calls;
+}
+
 int main(void)
 {
     struct vkm_clock clock = vkm_clock_choose(0);
@@ -113,6 +195,8 @@ int main(void)
     uint64_t pairs = 0;
     for (int i = 0; i < THREADS; i++)
         pairs += stats[i].rate_pairs;
-    printf("%d threads, %llu pairs, %d faults\n", THREADS, (unsigned long long)pairs, faults);
-    return faults || pairs < 2ull * THREADS * ITERATIONS;
+    uint64_t ordered = replay(&clock, stats, 1), unordered = replay(&clock, stats, 0);
+    printf("%d threads, %llu pairs, %d faults, %llu and %llu maps replayed\n", THREADS, (unsigned long long)pairs,
+           faults, (unsigned long long)ordered, (unsigned long long)unordered);
+    return faults || pairs < 2ull * THREADS * ITERATIONS || ordered != THREADS * TURNS || !unordered;
 }

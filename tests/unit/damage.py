@@ -3,8 +3,11 @@
 import json
 from pathlib import Path
 
+import msgspec
 from builders import a_busy_row, a_device, a_gpu, a_latency, a_probe, a_probe_report, a_row, a_run
 from hypothesis import strategies as st
+from recordings import a_program_of_everything, an_answer
+from traces import a_trace
 
 import vkmapctl
 from vkmapctl.model.base import Note
@@ -21,6 +24,7 @@ from vkmapctl.model.documents import (
     to_json,
 )
 from vkmapctl.model.measured import Repeat, Versus
+from vkmapctl.plans import trace_file, trace_text
 
 _FAILED = a_row(api="v1", status="failed", reason="VK_ERROR_MEMORY_MAP_FAILED in map (step 0)")
 _ROUNDS = tuple(80.0 + i % 3 for i in range(10))
@@ -55,8 +59,11 @@ _DOCTOR = DoctorReport(
     tool=_RUN.tool, devices=_PROBE.devices, device=0, results=_RUN.results[:1], next=("vkmapctl verify",),
     answers=(Answer("placed maps", "no", "no " * 60, "docs/reports.md"), Answer("a map costs", "-", "35 ns", "docs")),
 )  # fmt: skip
-DOCUMENTS = [to_json(one) for one in (_RUN, SWEEP, a_run(), _PROBE, _VERIFY, _SELFTEST, _DOCTOR)]
+RECORDED = an_answer(a_program_of_everything())
+DOCUMENTS = [to_json(one) for one in (_RUN, SWEEP, a_run(), _PROBE, _VERIFY, _SELFTEST, _DOCTOR, RECORDED)]
 PRESETS = [path.read_bytes() for path in sorted(Path(vkmapctl.__file__).parent.glob("presets/*.toml"))]
+TRACE = a_trace()
+TRACES = [trace_file.packed(TRACE), trace_text.dumps(TRACE, "process 1").encode(), msgspec.json.encode(TRACE)]
 
 numbers = st.one_of(st.integers(), st.floats(), st.sampled_from([0, -1, 1 << 63, 1 << 64, 10**400, 1e308, -0.0]))
 words = st.one_of(

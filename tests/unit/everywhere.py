@@ -7,15 +7,19 @@ import xml.etree.ElementTree as ET
 from unittest import mock
 
 from builders import a_device, a_gpu
-from damage import SWEEP
+from damage import RECORDED, SWEEP
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from rich.console import Console
 
 from vkmapctl import preview, report
 from vkmapctl.figures.compare import CompareReport, Limits, compare, devices_side_by_side
+from vkmapctl.figures.compare_recordings import RecordingsReport, compare_recordings
+from vkmapctl.figures.recorded_findings import concluded
 from vkmapctl.model.documents import SCHEMA, ProbeReport, Run, VerifyReport, to_json
+from vkmapctl.model.recorded import RecordReport
 from vkmapctl.reports import FORMATS, plot
 from vkmapctl.reports.compare import compare_view, devices_view
+from vkmapctl.reports.compare_recordings import recordings_view
 from vkmapctl.reports.drawing import drawn
 from vkmapctl.reports.plain import is_large, lines_of
 from vkmapctl.reports.plan import plan_view
@@ -34,6 +38,13 @@ def made_of(document):
         views["devices"] = [*devices_view(devices_side_by_side([("base", document)]))]
         views["plots"] = [*plot.plots(document)]
         made["comparison"] = to_json(comparison).decode()
+    if isinstance(document, RecordReport):
+        others = [(RECORDED, document), (document, RECORDED)]
+        *_, comparison = [compare_recordings(("base", base), ("new", new)) for base, new in others]
+        views["comparison"] = [*recordings_view(RecordingsReport(SCHEMA, "fail", (comparison,), 0))]
+        views["plots"] = [*plot.recorded_plots(document)]
+        views["figures"] = [*report.view(concluded(document, SWEEP))]
+        made["comparison"] = to_json(comparison).decode()
     for name, view in views.items():
         for width in WIDTHS:
             made[f"{name} {width}"] = shown(view, width)
@@ -51,7 +62,7 @@ def forms_of(document):
     """What it can be exported to."""
     if isinstance(document, Run):
         return [form for form in FORMATS if form != "pyperf" or any(row.rounds_ns_per_pair for row in document.results)]
-    more = {VerifyReport: ("csv", "junit", "openmetrics"), ProbeReport: ("junit",)}
+    more = {VerifyReport: ("csv", "junit", "openmetrics"), ProbeReport: ("junit",), RecordReport: ("csv",)}
     return ("md", "html", *more.get(type(document), ()))
 
 

@@ -52,6 +52,8 @@ VALUES = {
     "access": st.sampled_from(["sequential", "strided", "random"]),
     "gpu_load": st.sampled_from(["none", "copy", "copy-from", "fill"]),
     "gpu_on": st.sampled_from(["others", "mapped"]),
+    "trace": st.sampled_from(["", "01234567", "89abcdef"]),
+    "pace": st.sampled_from(["full", "recorded"]),
 }
 CASES = st.lists(st.fixed_dictionaries({}, optional=VALUES), min_size=1, max_size=8)
 DEVICES = (a_device(), a_gpu(memory_types=a_device().memory_types * 3))

@@ -24,15 +24,20 @@ from builders import (
     checks,
 )
 from fleet_sweeps import a_sweep
+from recordings import a_program_of_everything, a_program_that_keeps, an_answer
 
 from vkmapctl.commands import console
+from vkmapctl.figures.compare_recordings import RecordingsReport, compare_recordings
 from vkmapctl.model.base import Note
 from vkmapctl.model.device import EntryPoint, Placed, Probe, Proof
-from vkmapctl.model.measured import TouchRate
+from vkmapctl.model.documents import SCHEMA
+from vkmapctl.model.measured import Replayed, TouchRate
 from vkmapctl.reports import common
 from vkmapctl.reports import probe as probing
 from vkmapctl.reports import stress as report
+from vkmapctl.reports.compare_recordings import recordings_view
 from vkmapctl.reports.outliers import outliers_view
+from vkmapctl.reports.recording import recording_view
 from vkmapctl.reports.selftest import selftest_view
 from vkmapctl.reports.verify import verify_view
 
@@ -93,6 +98,30 @@ def a_full_run():
             Note("drift", "256 MiB at random: ns per pair moved by 44% between the first and last rounds"),
             Note("placed-without-reserve", "ns per pair includes one mmap that takes the range back after each unmap"),
         ),
+    )  # fmt: skip
+
+
+def a_replay():
+    """A trace on another driver than its own: some of it replaced, some of it failed, a call that nobody recorded."""
+    recorded = {"map": a_latency(scale=2.0), "unmap": a_latency(count=7, p99_ns=None), "flush": a_latency(count=1)}
+    replay = Replayed(
+        calls={"map": 123_460, "unmap": 123_456, "allocate": 2},
+        recorded=recorded,
+        recorded_seconds=12.5,
+        replaced=("memory type De Vi is #0 De Vi Co Ca", "placed maps are plain ones: the feature is missing"),
+        skipped=1234,
+        differs=1,
+        waits_ns=250_000_000,
+    )
+    return a_run(
+        a_row(
+            job="mine", part="mine", trace="0123abcd", pace="recorded", threads=2, pairs=0, pairs_per_second=None,
+            ns_per_pair=None, seconds=13.0, map=a_latency(at_floor=True), calls={"allocate": a_latency(count=2)},
+            errors={"VK_ERROR_MEMORY_MAP_FAILED": 4}, status="failed", replay=replay,
+            reason="VK_ERROR_MEMORY_MAP_FAILED in vkMapMemory2 (thread 1, step 12, object 0)",
+        ),
+        outcome="failed",
+        exit_code=4,
     )  # fmt: skip
 
 
@@ -178,9 +207,17 @@ def a_bad_selftest():
     )
 
 
+def a_recordings_report():
+    """A program before and after it was mended, and the other way round."""
+    bad, good = an_answer(a_program_of_everything()), an_answer(a_program_that_keeps())
+    made = compare_recordings(("bad.vkrec", bad), ("good.vkrec", good))
+    return RecordingsReport(SCHEMA, "fail", (made, compare_recordings(("good", good), ("bad", bad))), 5)
+
+
 VIEWS = {
     "run-simple": lambda: report.run_view(a_simple_run()),
     "run-full": lambda: report.run_view(a_full_run()),
+    "run-replay": lambda: report.run_view(a_replay()),
     "run-nothing": lambda: report.run_view(a_run_of_nothing()),
     "probe-good": lambda: probing.probe_view(a_good_probe()),
     "probe-bad": lambda: probing.probe_view(a_bad_probe()),
@@ -190,6 +227,10 @@ VIEWS = {
     "selftest-bad": lambda: selftest_view(a_bad_selftest()),
     "selftest-bad-verbose": lambda: selftest_view(a_bad_selftest(), verbose=True),
     "outliers": lambda: outliers_view(a_sweep(runs=7).outliers),
+    "recording-bad": lambda: recording_view(an_answer(a_program_of_everything(), dropped=3)),
+    "recording-good": lambda: recording_view(an_answer(a_program_that_keeps(), faults_missing="none were asked for")),
+    "recording-nothing": lambda: recording_view(an_answer()),
+    "recordings-compared": lambda: recordings_view(a_recordings_report()),
 }
 
 

@@ -7,10 +7,10 @@ from cffi import FFI
 HERE = "vkmapctl/_native"  # setuptools runs this from the project's root
 SOURCES = [
     "loop.c", "prepare.c", "objects.c", "transfers.c", "clock.c", "pattern.c", "write_way.c", "access.c", "histogram.c",
-    "address.c", "provoke.c", "null_driver.c", "ring.c", "faults.c",
+    "address.c", "provoke.c", "null_driver.c", "replay.c", "ring.c", "faults.c",
 ]  # fmt: skip
-HEADERS = ["loop.h", "clock.h", "pattern.h", "access.h", "vk_numbers.h", "ring.h", "faults.h"]
-DECLARED = ("loop.h", "pattern.h", "access.h", "ring.h", "faults.h")  # for Python
+HEADERS = ["loop.h", "replay.h", "clock.h", "pattern.h", "access.h", "vk_numbers.h", "ring.h", "faults.h"]
+DECLARED = ("loop.h", "replay.h", "pattern.h", "access.h", "ring.h", "faults.h")  # for Python
 
 
 DEFINES = ("#define VKM_BINS", "#define VKM_SHIFT", "#define VKM_RING_HEAD", "#define VKM_UNDER_WAY")

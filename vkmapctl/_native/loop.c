@@ -187,8 +187,7 @@ static inline int unmap_step(struct runner *r, uint32_t i, const int timed)
     return VKM_OK;
 }
 
-/* Returns the pages touched. */
-static uint64_t touch_first(unsigned char *bytes, uint64_t size, uint64_t page, unsigned char value)
+uint64_t vkm_touch_pages(unsigned char *bytes, uint64_t size, uint64_t page, unsigned char value)
 {
     uint64_t to_next_page = page - ((uint64_t)(uintptr_t)bytes & (page - 1)), pages = 1;
     *(volatile unsigned char *)bytes = value;
@@ -272,7 +271,7 @@ static void timed_first_step(struct runner *r, const struct vkm_step *step, unsi
     struct vkm_stats *stats = r->stats;
     faults_so_far(stats, -1);
     uint64_t t0 = vkm_ticks(r->clock);
-    stats->first_pages += touch_first(bytes, step->size, r->program->page_size, value);
+    stats->first_pages += vkm_touch_pages(bytes, step->size, r->program->page_size, value);
     stats->first_ns += vkm_ticks_to_ns(r->clock, vkm_ticks(r->clock) - t0);
     faults_so_far(stats, 1);
     if (!stats->first_mappings++) {
@@ -289,7 +288,7 @@ static int first_step(struct runner *r, const struct vkm_step *step, const int t
     if (timed && r->record)
         timed_first_step(r, step, bytes, value);
     else
-        touch_first(bytes, step->size, r->program->page_size, value);
+        vkm_touch_pages(bytes, step->size, r->program->page_size, value);
     return VKM_OK;
 }
 
@@ -671,7 +670,7 @@ static int paced_pass(struct runner *r, const struct vkm_control *control, uint6
     return fault;
 }
 
-static void wait_for_common_start(struct vkm_control *control)
+void vkm_wait_for_start(struct vkm_control *control)
 {
     __atomic_fetch_add(&control->arrived, 1, __ATOMIC_ACQ_REL);
     while (__atomic_load_n(&control->arrived, __ATOMIC_ACQUIRE) < control->threads && !stop_wanted(control))
@@ -686,7 +685,7 @@ int vkm_run(struct vkm_program *program, const struct vkm_clock *clock, struct v
     if (pass == VKM_CHECK)
         runner.live = calloc(program->object_count + 1u, sizeof *runner.live);
     getrusage(RUSAGE_THREAD, &before);
-    wait_for_common_start(control);
+    vkm_wait_for_start(control);
     stats->running = 1;
     int fault;
     if (pass == VKM_RATE)

@@ -30,6 +30,10 @@ enum vkm_op {
     VKM_IMPORT,     /* vkAllocateMemory over the host's own [address, address+size), which is then touched there */
     VKM_TO_HOST,    /* transfer `address`: the device copies to the mapped range, which is then compared */
     VKM_TO_DEVICE,  /* transfer `address`: the mapped range is written, and the device copies it */
+    VKM_SIGNAL,     /* this and the next ones: of a replay alone, see replay.h */
+    VKM_WAIT,
+    VKM_REPEAT,
+    VKM_END,
     VKM_OPS
 };
 
@@ -135,11 +139,24 @@ struct vkm_histogram {
     uint64_t bins[VKM_BINS];
 };
 
+/* What a replay counts besides. The first fault's place is kept, since a replay goes on after it. */
+enum { VKM_RESULTS = 16 };
+struct vkm_replayed {
+    uint32_t replaying, fault_op, fault_object, fault_api;
+    uint64_t made[VKM_TIMED];   /* calls, those that failed among them */
+    uint64_t skipped;           /* steps that were not made, after a call that failed */
+    uint64_t differs;           /* calls that succeeded where the recording's failed; undone at once */
+    uint64_t wait_ns;           /* for signals */
+    int32_t results[VKM_RESULTS];
+    uint64_t failures[VKM_RESULTS]; /* calls that failed where the recording's succeeded, by these results */
+};
+
 /* One thread's results of one job. Lives in memory shared with the parent process. */
 struct vkm_stats {
     uint32_t at_step, at_op, at_object, running; /* what the thread is doing: read by the parent when it dies */
     uint32_t fault, fault_step;
     int32_t result;
+    uint32_t at_api; /* of a replay's step: 1 + enum vkm_api of replay.h */
     uint64_t iterations;              /* all passes: the parent's heartbeat */
     uint64_t rate_pairs, rate_ns;
     uint64_t slice_pairs, slice_ns;   /* the latest rate pass alone */
@@ -153,6 +170,7 @@ struct vkm_stats {
     uint64_t missed_cycles; /* were due, but the pass was long over its time */
     struct vkm_histogram calls[VKM_TIMED];
     struct vkm_histogram cycle_ns; /* with interval_ns: from the moment a cycle was due to its end */
+    struct vkm_replayed replayed;
 };
 
 /* Shared by the threads of a pass and by the parent. */
@@ -182,6 +200,10 @@ uint32_t vkm_write_way(struct vkm_program *program, const struct vkm_clock *cloc
 /* Runs the program until max_iterations, max_ns or control->stop; returns enum vkm_fault. */
 int vkm_run(struct vkm_program *program, const struct vkm_clock *clock, struct vkm_control *control,
             struct vkm_stats *stats, uint32_t pass, uint64_t max_iterations, uint64_t max_ns);
+/* Until as many threads as there are have called it, or the pass is stopped. */
+void vkm_wait_for_start(struct vkm_control *control);
+/* Writes one byte of each page of [bytes, bytes + size); returns the pages. */
+uint64_t vkm_touch_pages(unsigned char *bytes, uint64_t size, uint64_t page, unsigned char value);
 /* Unmaps whatever a stopped program left mapped, and frees what it left allocated. */
 void vkm_unwind(struct vkm_program *program);
 

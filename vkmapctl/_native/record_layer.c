@@ -29,7 +29,7 @@
 #define GAP_NS 20000
 #define SPARE \
     1024 /* events that threads may claim at the same moment, between their look at the room and their claim */
-#define FULL UINT64_MAX
+#define AHEAD 8 /* events */
 
 /* The stream of this process */
 
@@ -38,11 +38,13 @@ static struct {
     uint32_t clock_kind, capacity, shift;
     uint64_t clock_mult, gap_ticks, mask, room; /* of the ring: the bits of a place, and how full it may be */
     bool wanted, forked;
-    uint16_t devices; /* created so far */
+    uint16_t devices; /* created so far, those of the process that this one was forked from among them */
+    pid_t described_by; /* the process that wrote the last of them to its PID.devices */
     pthread_mutex_t lock;
 } stream = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static struct vkm_ring *ring; /* NULL: nothing is recorded */
+static pthread_mutex_t lists = PTHREAD_MUTEX_INITIALIZER; /* of instances and of devices */
 
 /* Of each thread: when its last recorded call ended, and its CPU time at some moment before. */
 static __thread struct own {
@@ -69,11 +71,43 @@ static void path_of(char *path, size_t size, const char *suffix)
     snprintf(path, size, "%s/%ld.%s", stream.folder, (long)getpid(), suffix);
 }
 
+/* As it stands in PID.devices, one after the other. */
+struct described {
+    uint32_t placed, reserve;
+    uint64_t properties[824 / 8]; /* VkPhysicalDeviceProperties */
+    VkPhysicalDeviceMemoryProperties memory;
+};
+
+static void write_described(const struct described *described)
+{
+    char path[sizeof stream.folder + 64];
+    path_of(path, sizeof path, "devices");
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (fd < 0 || write(fd, described, sizeof *described) != (ssize_t)sizeof *described)
+        complain("write", path);
+    if (fd >= 0)
+        close(fd);
+}
+
+/* A forked process counts on from its parent's devices: their descriptions are its own, too. */
+static void inherit_described(void)
+{
+    char path[sizeof stream.folder + 64];
+    snprintf(path, sizeof path, "%s/%ld.devices", stream.folder, (long)stream.described_by);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct described described;
+    for (unsigned i = 0; i < stream.devices && read(fd, &described, sizeof described) == (ssize_t)sizeof described; i++)
+        write_described(&described);
+    if (fd >= 0)
+        close(fd);
+}
+
 /* A child of fork has its parent's ring in its memory, but is a process of its own. */
 static void after_fork(void)
 {
     pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
     stream.lock = fresh;
+    lists = fresh;
     stream.forked = true;
     ring = NULL;
 }
@@ -151,10 +185,23 @@ static void stream_open(void)
     new->start_ns = ns_of(CLOCK_MONOTONIC);
     __atomic_thread_fence(__ATOMIC_RELEASE);
     memcpy(new->magic, VKM_RING_MAGIC, sizeof new->magic);
+    if (stream.devices)
+        inherit_described();
     __atomic_store_n(&ring, new, __ATOMIC_RELEASE);
 }
 
 /* Events */
+
+/* Has a line that another core has read made this one's again, before it is written: the claim of the next event waits
+ * for all stores before it. */
+static inline void will_be_written(const void *line)
+{
+#if defined(__x86_64__)
+    __asm__ volatile("prefetchw %0" : : "m"(*(const char *)line));
+#else
+    __builtin_prefetch(line, 1);
+#endif
+}
 
 static struct vkm_event *claim(struct vkm_ring *to, uint32_t *state)
 {
@@ -165,7 +212,9 @@ static struct vkm_event *claim(struct vkm_ring *to, uint32_t *state)
     }
     uint64_t index = __atomic_fetch_add(&to->head, 1, __ATOMIC_RELAXED);
     *state = (uint32_t)((index >> stream.shift) + 1) * 2;
-    return (struct vkm_event *)((char *)to + VKM_RING_HEAD) + (index & stream.mask);
+    struct vkm_event *events = (struct vkm_event *)((char *)to + VKM_RING_HEAD);
+    will_be_written(&events[(index + AHEAD) & stream.mask]);
+    return &events[index & stream.mask];
 }
 
 /* An event that has ended. */
@@ -333,13 +382,6 @@ typedef PFN_vkUnmapMemory2 PFN_vkUnmapMemory2KHR;
 typedef PFN_vkQueueSubmit2 PFN_vkQueueSubmit2KHR;
 typedef VkResult (*PFN_vkQueuePresentKHR)(VkQueue, const void *);
 
-/* As it stands in PID.devices, one after the other. */
-struct described {
-    uint32_t placed, reserve;
-    uint64_t properties[824 / 8]; /* VkPhysicalDeviceProperties */
-    VkPhysicalDeviceMemoryProperties memory;
-};
-
 struct device {
     struct device *next;
     const void *key; /* NULL: free to be used again */
@@ -354,7 +396,6 @@ struct device {
 
 static struct instance *instances;
 static struct device *devices;
-static pthread_mutex_t lists = PTHREAD_MUTEX_INITIALIZER;
 
 static const void *key_of(const void *handle)
 {
@@ -496,17 +537,6 @@ static void describe(const struct instance *instance, VkPhysicalDevice physical,
         }
 }
 
-static void write_described(const struct described *described)
-{
-    char path[sizeof stream.folder + 64];
-    path_of(path, sizeof path, "devices");
-    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    if (fd < 0 || write(fd, described, sizeof *described) != (ssize_t)sizeof *described)
-        complain("write", path);
-    if (fd >= 0)
-        close(fd);
-}
-
 static VkResult hook_CreateDevice(VkPhysicalDevice physical, const VkDeviceCreateInfo *info,
                                   const VkAllocationCallbacks *allocator, VkDevice *handle)
 {
@@ -531,6 +561,7 @@ static VkResult hook_CreateDevice(VkPhysicalDevice physical, const VkDeviceCreat
         device.number = stream.devices;
         stream.devices += stream.devices < UINT16_MAX;
         write_described(&described);
+        stream.described_by = getpid();
         pthread_mutex_unlock(&stream.lock);
     }
 #define LOAD(name) device.to.name = (PFN_vk##name)device.get_proc_addr(*handle, "vk" #name);

@@ -8,6 +8,7 @@ from vkmapctl.commands import params
 from vkmapctl.commands.opening import opened
 from vkmapctl.commands.options import color_options
 from vkmapctl.commands.record_run import run
+from vkmapctl.commands.record_workload import workload
 from vkmapctl.errors import ExitCode, UsageProblem
 
 DEFAULT = "run"
@@ -32,6 +33,7 @@ def record() -> None:
 
 
 record.add_command(run)
+record.add_command(workload)
 
 
 @record.command()

@@ -124,15 +124,19 @@ def compare(
     """Compare BASE with each other run, row by row.
 
     With `--with`, all runs before it are taken for repetitions of one build, and all behind it of another. Verify runs
-    are compared by what newly fails or passes, whatever their devices and drivers; probes by what differs.
+    are compared by what newly fails or passes, whatever their devices and drivers; probes by what differs; recordings
+    by what is newly found, or gone.
 
     Runs of different devices, drivers, machines or settings are refused, with what differs, unless --allow names it;
     another build of the same driver is none of these. With BASE alone, its devices are put side by side.
     """
-    from vkmapctl.saved.files import kind_of
+    from vkmapctl.commands.opening import kind_of
 
     paths = (base, *others)
-    if any(kind_of(path) not in ("stress", "") for path in paths):
+    kinds = {kind_of(path) for path in paths}
+    if "record" in kinds:
+        return _compare_recordings(paths, gate, as_json=as_json, color=not no_color)
+    if kinds - {"stress", ""}:
         return _compare_documents(paths, gate, as_json=as_json, color=not no_color)
     from vkmapctl.commands import comparing, console
     from vkmapctl.figures.compare import Limits, devices_side_by_side
@@ -197,6 +201,21 @@ def _compare_documents(paths: Sequence[Path], gate: Any, *, as_json: bool, color
         console.write_bytes(to_json(found))
     else:
         console.print_view(documents_view(found), color=color)
+    return found.exit_code
+
+
+def _compare_recordings(paths: Sequence[Path], gate: Any, *, as_json: bool, color: bool) -> int:
+    """Recordings, or their JSON documents."""
+    from vkmapctl.commands import console
+    from vkmapctl.commands.comparing_recordings import compared_recordings
+    from vkmapctl.model.documents import to_json
+    from vkmapctl.reports.compare_recordings import recordings_view
+
+    found = compared_recordings(paths, gate)
+    if as_json:
+        console.write_bytes(to_json(found))
+    else:
+        console.print_view(recordings_view(found), color=color)
     return found.exit_code
 
 

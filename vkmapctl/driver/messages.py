@@ -116,12 +116,16 @@ class Round(Data, frozen=True, tag=True):
 
 
 class Measured(Data, frozen=True, tag=True):
-    """causes[i]: why job i ended early, None if it did not. gpu[i]: what kept the device busy meanwhile."""
+    """causes[i]: why job i ended early, None if it did not. gpu[i]: what kept the device busy meanwhile.
+
+    replaced: what a replay did otherwise than recorded, beyond what its plan says.
+    """
 
     causes: tuple[Cause | None, ...]
     notes: tuple[Note, ...] = ()
     validation: tuple[str, ...] = ()
     gpu: tuple[GpuWork | None, ...] = ()
+    replaced: tuple[str, ...] = ()
 
 
 class Tried(Data, frozen=True, tag=True):

@@ -24,11 +24,12 @@ def of_fault(fault: Fault, result: str, place: Place, mismatch: Mismatch | None,
     kind = fault.name.lower().replace("_", "-")
     return Cause(
         kind=kind,
-        call=call_of(place.op, api),
+        call=call_of(place.op, place.api or api),
         result=result,
         step=place.step,
         object=place.object,
         mismatch=mismatch,
+        thread=place.thread,
     )
 
 
@@ -50,6 +51,6 @@ def _seen(cause: Cause) -> str:
 
 
 def _where(cause: Cause) -> str:
-    places = {"step": cause.step, "object": cause.object, "iteration": cause.iteration}
+    places = {"thread": cause.thread, "step": cause.step, "object": cause.object, "iteration": cause.iteration}
     known = [f"{name} {value}" for name, value in places.items() if value is not None]
     return f" ({', '.join(known)})" if known else ""

@@ -225,6 +225,30 @@ def sides(rows: Sequence[Row]) -> list[str]:
     return lines
 
 
+def replays(rows: Sequence[Row]) -> list[str]:
+    """How long each trace took, and what was otherwise than in its recording."""
+    lines = []
+    for row in rows:
+        one = row.replay
+        if one is None or not one.calls:
+            continue
+        recorded = f", recorded in {units.duration(one.recorded_seconds * 1e9)}" if one.recorded_seconds else ""
+        waits = f"; its threads waited {units.duration(one.waits_ns)} for each other" if one.waits_ns else ""
+        lines.append(f"{row.job}: replayed in {units.duration(row.seconds * 1e9)}{recorded}{waits}")
+        lines += [f"{row.job}: otherwise than recorded, {text}" for text in one.replaced]
+        if one.skipped:
+            lines.append(
+                f"{row.job}: steps left out after calls that failed here and not in the recording: "
+                f"{units.count(one.skipped)}"
+            )
+        if one.differs:
+            lines.append(
+                f"{row.job}: calls that succeeded here and failed in the recording, undone at once: "
+                f"{units.count(one.differs)}"
+            )
+    return lines
+
+
 def findings(rows: Sequence[Row]) -> list[str]:
     """Every line that a run's figures justify."""
     return [
@@ -236,4 +260,5 @@ def findings(rows: Sequence[Row]) -> list[str]:
         *waits(rows),
         *round_trips(rows),
         *sides(rows),
+        *replays(rows),
     ]

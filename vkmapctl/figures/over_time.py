@@ -19,7 +19,6 @@ class OverTime:
         self._highest: dict[int, Levels] = {}
         self._last: dict[int, Levels] = {}
         self._now = 0
-        self.most: Levels = NOTHING
 
     def put(self, ns: int, levels: Levels) -> None:
         """From ns on it is so. Time that runs backwards stands still."""
@@ -60,6 +59,14 @@ class OverTime:
             found.append(_highest(level, self._highest.get(at, NOTHING)))
             level = self._last.get(at, level)
         return found
+
+    @property
+    def most(self) -> Levels:
+        """The highest there were, each by itself."""
+        most = NOTHING
+        for levels in self._highest.values():
+            most = _highest(most, levels)
+        return most
 
     @property
     def step(self) -> int:

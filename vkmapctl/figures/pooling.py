@@ -8,7 +8,17 @@ from statistics import fmean, median, stdev
 from msgspec.structs import replace
 
 from vkmapctl.figures import outcomes, stats, versus
-from vkmapctl.model.measured import FirstTouch, GpuWork, Histogram, Latency, Repeat, Row, TouchRate, Versus
+from vkmapctl.model.measured import (
+    FirstTouch,
+    GpuWork,
+    Histogram,
+    Latency,
+    Repeat,
+    Replayed,
+    Row,
+    TouchRate,
+    Versus,
+)
 
 
 def repeats_of(row: Row) -> tuple[Repeat, ...]:
@@ -81,7 +91,7 @@ def pooled(rows: Sequence[Row]) -> Row:
         first,
         pairs=pairs,
         seconds=seconds,
-        pairs_per_second=pairs / seconds if seconds else None,
+        pairs_per_second=pairs / seconds if seconds and not first.trace else None,
         ns_per_pair=_weighted([(row.ns_per_pair or 0.0, row.pairs) for row in timed]),
         rounds_ns_per_pair=tuple(value for row in rows for value in row.rounds_ns_per_pair),
         map=_latency(row.map for row in rows),
@@ -105,6 +115,7 @@ def pooled(rows: Sequence[Row]) -> Row:
         repeats=repeats,
         gpu=_gpu([row.gpu for row in rows if row.gpu]),
         versus=_versus([row.versus for row in rows if row.versus]),
+        replay=_replay([row.replay for row in rows if row.replay]),
     )
 
 
@@ -157,6 +168,20 @@ def _gpu(parts: Sequence[GpuWork]) -> GpuWork | None:
     each = _weighted([(one.submission_ns, one.submissions) for one in parts]) or 0.0
     submissions, moved, gaps = (sum(getattr(one, name) for one in parts) for name in ("submissions", "bytes", "gaps"))
     return GpuWork(submissions, each, moved, gaps)
+
+
+def _replay(parts: Sequence[Replayed]) -> Replayed | None:
+    if not parts:
+        return None
+    return Replayed(
+        calls=_added(one.calls for one in parts),
+        recorded=parts[0].recorded,
+        recorded_seconds=parts[0].recorded_seconds,
+        replaced=tuple(dict.fromkeys(text for one in parts for text in one.replaced)),
+        skipped=sum(one.skipped for one in parts),
+        differs=sum(one.differs for one in parts),
+        waits_ns=sum(one.waits_ns for one in parts),
+    )
 
 
 def _versus(parts: Sequence[Versus]) -> Versus | None:

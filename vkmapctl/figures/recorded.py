@@ -38,7 +38,7 @@ def answered(recording: Recording, figures: Run | None = None) -> RecordReport:
     devices = tuple(dict.fromkeys(device for process in head.processes for device in process.devices))
     passes = []
     for number, process in enumerate(head.processes):
-        one = ProcessPass(process.devices, process.page_size)
+        one = ProcessPass(process.devices, process.page_size, process.seconds)
         one.run(recording.events(number), recording.faults(number))
         passes.append(one)
     return recorded_findings.concluded(_report(head, devices, passes), figures)
@@ -56,8 +56,8 @@ def _report(head: RecordingHead, devices: Sequence[RecordedDevice], passes: Sequ
             calls.setdefault(call, CallTally()).merge(tally)
         for key, objects in one.classes.items():
             classes.setdefault(key._replace(kind=_known(key.kind, numbers)), ObjectTally()).merge(objects)
-        for kind, used in one.kinds.items():
-            known = _known(kind, numbers)
+        for used in one.kinds:
+            known = _known(used.kind, numbers)
             _add(kinds.setdefault(known, OfKind(known)), used)
         frames.merge(one.by_present)
         by_submit.merge(one.by_submit)

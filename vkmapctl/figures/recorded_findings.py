@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from msgspec.structs import replace
 
 from vkmapctl.figures.device_figures import DeviceFigures, Place, device_figures
-from vkmapctl.figures.recorded_words import many, number, often, per_cent, share, spent
+from vkmapctl.figures.recorded_objects import short_ns
+from vkmapctl.figures.recorded_words import many, number, often, per_cent, share, spent, times
 from vkmapctl.model.base import Note
 from vkmapctl.model.documents import Run
 from vkmapctl.model.recorded import MAPPING_CALLS, ObjectClass, RecordFinding, RecordReport
@@ -81,6 +82,8 @@ def _of_recorded(some: int, report: RecordReport) -> str:
 
 
 def _nothing(report: RecordReport) -> RecordFinding:
+    if not report.mapping_seconds:
+        return RecordFinding(NOTHING, "No wasteful pattern was found: no time was spent in calls that map", seconds=0.0)
     text = f"No wasteful pattern was found: the calls take {share(report.mapping_seconds, report)}"
     missing = f"; cannot tell of first touches: {report.faults_missing}" if report.faults_missing else ""
     return RecordFinding(NOTHING, text + missing, seconds=report.mapping_seconds)
@@ -95,8 +98,8 @@ def _never_returned(report: RecordReport, figures: DeviceFigures) -> Iterator[Re
         if one.unreturned:
             yield RecordFinding(
                 "never-returned",
-                f"{many(one.unreturned, 'call')} of {one.call} had not returned when the program ended",
-                "nothing is saved: the program was ended in that call, or hung in it",
+                f"{many(one.unreturned, 'call')} of {one.call} had not returned when the program ended: it hung there, "
+                "or died",
                 figures={"calls": one.unreturned},
             )
 
@@ -104,11 +107,10 @@ def _never_returned(report: RecordReport, figures: DeviceFigures) -> Iterator[Re
 def _failed(report: RecordReport, figures: DeviceFigures) -> Iterator[RecordFinding]:
     for one in report.calls:
         if one.failed:
-            results = ", ".join(f"{result} {number(times)} times" for result, times in one.errors.items())
+            results = ", ".join(f"{result} {times(count)}" for result, count in one.errors.items())
             yield RecordFinding(
                 "failed-calls",
-                f"{one.call} failed {number(one.failed)} times of {number(one.count)}: {results}",
-                "a program that goes on after it should know why it failed",
+                f"{one.call} failed {times(one.failed)} in {many(one.count, 'call')}: {results}",
                 figures={"failed": one.failed, "calls": one.count},
             )
 
@@ -133,14 +135,13 @@ def _per_use(report: RecordReport, figures: DeviceFigures) -> Iterator[RecordFin
 
 def _unmapped_per_use(report: RecordReport, figures: DeviceFigures) -> Iterator[RecordFinding]:
     """Of memory that is not mapped: its lifetimes tell that it is there for one use."""
-    found = [
-        one for one in _of_life(report, "unmapped") if one.freed and one.lifetime_p50_ns and one.lifetime_p50_ns < 1e9
-    ]
+    short = short_ns(report.seconds)
+    found = [one for one in _of_life(report, "unmapped") if one.freed and (one.lifetime_p50_ns or 0.0) < short]
     objects, seconds = sum(one.freed for one in found), sum(one.seconds for one in found)
     if objects >= LEAST:
         yield RecordFinding(
             "allocates-and-frees",
-            f"Allocates and frees {many(objects, 'object')} that it never maps, half of them within a second, "
+            f"Allocates and frees {many(objects, 'object')} that it never maps, most of them soon, "
             f"{often(objects, report)}, {spent(seconds)} in these calls",
             f"objects that are used again would save most of it: {share(seconds, report)}",
             seconds,
@@ -156,7 +157,7 @@ def _maps_again(report: RecordReport, figures: DeviceFigures) -> Iterator[Record
     if again >= LEAST:
         yield RecordFinding(
             "maps-again",
-            f"Maps {many(objects, 'object')} again that it had mapped before: {number(again)} times, "
+            f"Maps {many(objects, 'object')} again that it had mapped before: {times(again)}, "
             f"{often(again, report)}, {spent(seconds)} in maps and unmaps",
             f"a mapping may stay for as long as its object, also while the device works: {share(seconds, report)}, and "
             "more on a driver whose maps take longer the larger they are",
@@ -167,16 +168,16 @@ def _maps_again(report: RecordReport, figures: DeviceFigures) -> Iterator[Record
 
 
 def _fresh_pages(report: RecordReport, figures: DeviceFigures) -> Iterator[RecordFinding]:
-    faults, fresh = report.page_faults, sum(map(_fresh, report.objects))
-    if not faults or fresh < LEAST_FAULTS:
-        return
+    fresh = sum(map(_fresh, report.objects))
     maps = sum(one.maps if one.life == "per-use" else one.maps_again for one in report.objects if _fresh(one))
+    if fresh < LEAST_FAULTS or maps < LEAST:
+        return
     cost = _pages_seconds(report, figures, _fresh)
     at_most = "" if figures.page_ns else "at most "
     yield RecordFinding(
         "fresh-pages",
         f"Touches fresh memory again and again: {many(fresh, 'page fault')} in such mappings, "
-        f"{number(fresh / max(maps, 1))} a map{_of_recorded(fresh, report)}"
+        f"{number(fresh / maps)} a map{_of_recorded(fresh, report)}"
         + (f", {at_most}{spent(cost)}" if cost is not None else ""),
         "memory that is kept, with its mapping, is touched for the first time only once: "
         + (
@@ -307,7 +308,6 @@ def _freed_mapped(report: RecordReport, figures: DeviceFigures) -> Iterator[Reco
         yield RecordFinding(
             "freed-mapped",
             f"Frees {many(objects, 'object')} while mapped, which is legal: the free unmaps",
-            "nothing is saved by an unmap before it",
             figures={"objects": objects},
         )
 

@@ -21,27 +21,31 @@ class FrameTally:
 
     def __init__(self) -> None:
         self.lengths, self.mapping, self.calls = Spread(), Spread(), Spread()
-        self.done = Totals()
-        self._begun = Totals()
-        self._begun_ns: int | None = None
+        self._first: Totals | None = None
+        self._last = Totals()
+        self._last_ns = 0
+        self._others = Totals()
 
     def mark(self, ns: int, totals: Totals) -> None:
         """A frame ends, and the next begins."""
-        if self._begun_ns is not None:
-            since = Totals(*(now - before for now, before in zip(totals, self._begun, strict=True)))
-            self.lengths.add(max(ns - self._begun_ns, 0))
-            self.mapping.add(since.ns)
-            self.calls.add(since.calls)
-            self.done = _added(self.done, since)
-        self._begun, self._begun_ns = totals, ns
+        if self._first is None:
+            self._first = totals
+        else:
+            last = self._last
+            self.lengths.add(ns - self._last_ns)
+            self.mapping.add(totals.ns - last.ns)
+            self.calls.add(totals.calls - last.calls)
+        self._last, self._last_ns = totals, ns
+
+    @property
+    def done(self) -> Totals:
+        """What was done in all frames."""
+        first = self._first or self._last
+        return Totals(*(a - b + c for a, b, c in zip(self._last, first, self._others, strict=True)))
 
     def merge(self, other: "FrameTally") -> None:
         """Adds another process's frames."""
         self.lengths.merge(other.lengths)
         self.mapping.merge(other.mapping)
         self.calls.merge(other.calls)
-        self.done = _added(self.done, other.done)
-
-
-def _added(one: Totals, other: Totals) -> Totals:
-    return Totals(*(a + b for a, b in zip(one, other, strict=True)))
+        self._others = Totals(*(a + b for a, b in zip(self._others, other.done, strict=True)))

@@ -5,7 +5,14 @@ from typing import NamedTuple
 from vkmapctl.figures.spread import Spread
 from vkmapctl.model.recorded import Life
 
-SHORT_NS = 1_000_000_000  # an object that lives no longer is there for one use
+SHORT_NS = 1_000_000_000
+SHORT_PART = 0.1  # of the recording: in one of a second, what was there all the time lived for less than a second too
+MOST_MAPS_OF_A_USE = 2  # such as one to write and one to read
+
+
+def short_ns(seconds: float) -> float:
+    """How long an object may live to be there for one use, in ns. seconds: of the recording, 0 for an unknown one."""
+    return min(SHORT_NS, seconds * 1e9 * SHORT_PART) or SHORT_NS
 
 
 class Kind(NamedTuple):
@@ -67,13 +74,13 @@ class MemoryObject:
         self.mapped_at: int | None = None
         self.shared = self.imported = self.first_map_after_work = self.touched = False
 
-    def life(self, end_ns: int, freed: bool) -> Life:
-        """What it was there for."""
+    def life(self, end_ns: int, freed: bool, short_ns: float) -> Life:
+        """What it was there for. short_ns: an object that lives no longer is there for one use."""
         if self.imported:
             return "imported"
         if not self.maps:
             return "unmapped"
-        if freed and end_ns - self.born_ns < SHORT_NS:
+        if freed and end_ns - self.born_ns < short_ns and self.maps <= MOST_MAPS_OF_A_USE:
             return "per-use"
         return "mapped-again" if self.maps > 1 else "kept"
 

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Sequence
 from vkmapctl.figures.mapped_ranges import MappedRanges
 from vkmapctl.figures.over_time import OverTime
 from vkmapctl.figures.recorded_frames import FrameTally, Totals
-from vkmapctl.figures.recorded_objects import ClassKey, Kind, MemoryObject, ObjectTally, OfKind
+from vkmapctl.figures.recorded_objects import ClassKey, Kind, MemoryObject, ObjectTally, OfKind, short_ns
 from vkmapctl.figures.spread import Spread
+from vkmapctl.model.recorded import Life
 from vkmapctl.model.recording import MAPS, SUBMITS, UNMAPS, Called, Event, Mark, PageFault, RecordedDevice
 
 WHOLE = (1 << 64) - 1  # VK_WHOLE_SIZE
@@ -44,16 +45,18 @@ class CallTally:
 
 
 class ProcessPass:
-    """What one process did. devices: of its head; page_size: in bytes.
+    """What one process did. devices: of its head; page_size: in bytes; seconds: how long it recorded, 0 if unknown.
 
     unknown: calls on objects whose allocation was not seen. unfollowed: objects beyond MOST_OBJECTS.
     """
 
-    def __init__(self, devices: Sequence[RecordedDevice], page_size: int) -> None:
+    def __init__(self, devices: Sequence[RecordedDevice], page_size: int, seconds: float = 0.0) -> None:
+        self._short_ns = short_ns(seconds)
         self._devices, self._page_size = devices, max(page_size, 1)
         self._calls = [CallTally() for _ in Called]
-        self.classes: dict[ClassKey, ObjectTally] = {}
-        self.kinds: dict[Kind, OfKind] = {}
+        self._classes: dict[tuple[OfKind, int, Life], ObjectTally] = {}
+        self._kinds: dict[tuple[int, int], OfKind] = {}
+        self._unknown_kind = OfKind(Kind(None, None, ()))
         self.over_time = OverTime()
         self.by_present, self.by_submit = FrameTally(), FrameTally()
         self.faults = self.faults_in_mappings = self.mappings_touched = 0
@@ -74,6 +77,17 @@ class ProcessPass:
         """Of each call that was made."""
         return {call: self._calls[call] for call in Called if self._calls[call].count}
 
+    @property
+    def classes(self) -> dict[ClassKey, ObjectTally]:
+        """Of each class of objects."""
+        found = self._classes.items()
+        return {ClassKey(kind.kind, 1 << bits >> 1, life): tally for (kind, bits, life), tally in found}
+
+    @property
+    def kinds(self) -> list[OfKind]:
+        """Of each memory type that was allocated from."""
+        return [one for one in (*self._kinds.values(), self._unknown_kind) if one.objects]
+
     def run(self, events: Iterable[Event], faults: Iterable[PageFault]) -> None:
         """Goes through both, in the order of time."""
         handlers = self._handlers()
@@ -87,7 +101,7 @@ class ProcessPass:
                 fault = next(pending, None)
                 fault_ns = fault.time_ns if fault else _NEVER
             if begin > self.last_ns:
-                self.last_ns = min(begin, LARGEST)
+                self.last_ns = begin if begin < LARGEST else LARGEST
             handlers[event.call](event)
         while fault:
             self._fault(fault)
@@ -162,36 +176,33 @@ class ProcessPass:
         self._changed()
 
     def _kind(self, device: int, memory_type: int) -> OfKind:
-        flags: tuple[str, ...] = ()
-        known = device < len(self._devices) and memory_type < len(self._devices[device].memory_types)
-        if known:
-            flags = self._devices[device].memory_types[memory_type].flags
-        kind = Kind(device, memory_type, flags) if known else Kind(None, None, ())
-        found = self.kinds.get(kind)
+        found = self._kinds.get((device, memory_type))
         if found is None:
-            found = self.kinds[kind] = OfKind(kind)
+            if device >= len(self._devices) or memory_type >= len(self._devices[device].memory_types):
+                return self._unknown_kind
+            flags = self._devices[device].memory_types[memory_type].flags
+            found = self._kinds[device, memory_type] = OfKind(Kind(device, memory_type, flags))
         return found
 
     def _free(self, event: Event) -> None:
         took = self._memory(event)
         if not event.object:
             return
-        one = self._live.get(event.device, {}).pop(event.object, None)
+        one = self._found(event)
         if one is None:
-            self.unknown += 1
             return
+        del self._live[event.device][event.object]
         one.ns += took
-        self._used(one, event)
         self._forget(one, freed=True)
         self._changed()
 
     def _forget(self, one: MemoryObject, *, freed: bool) -> None:
         """Of an object that is no longer there, also where nobody has freed it."""
         read_back = one.first_map_after_work and freed and one.submits == self._submits
-        key = ClassKey(one.kind.kind, 1 << one.size.bit_length() >> 1, one.life(self.last_ns, freed))
-        tally = self.classes.get(key)
+        key = one.kind, one.size.bit_length(), one.life(self.last_ns, freed, self._short_ns)
+        tally = self._classes.get(key)
         if tally is None:
-            tally = self.classes[key] = ObjectTally()
+            tally = self._classes[key] = ObjectTally()
         tally.add(one, self.last_ns, freed=freed, read_back=read_back)
         self._unmapped(one)
         one.kind.now -= one.size
@@ -280,17 +291,13 @@ class ProcessPass:
             one.invalidates += times
 
     def _found(self, event: Event) -> MemoryObject | None:
-        one = self._live.get(event.device, {}).get(event.object)
+        live = self._live.get(event.device)
+        one = live.get(event.object) if live else None
         if one is None:
             self.unknown += 1
-        else:
-            self._used(one, event)
-        return one
-
-    @staticmethod
-    def _used(one: MemoryObject, event: Event) -> None:
-        if event.thread != one.thread:
+        elif event.thread != one.thread:
             one.shared = True
+        return one
 
     def _submit(self, event: Event) -> None:
         self._other(event)

@@ -14,6 +14,11 @@ def many(value: int, one: str) -> str:
     return f"{number(value)} {one}{'s' * (value != 1)}"
 
 
+def times(value: int) -> str:
+    """`once`, `52,352 times`."""
+    return "once" if value == 1 else f"{number(value)} times"
+
+
 def spent(seconds: float) -> str:
     """A time in words."""
     return duration(seconds * 1e9)
@@ -21,7 +26,9 @@ def spent(seconds: float) -> str:
 
 def share(seconds: float, report: RecordReport) -> str:
     """`0.6 % of the program's 2.00 s`, or the time alone where the recording tells no whole."""
-    return f"{per_cent(seconds / report.seconds)} of the program's {spent(report.seconds)}" if report.seconds else "all"
+    if not report.seconds:
+        return spent(seconds)
+    return f"{per_cent(seconds / report.seconds)} of the program's {spent(report.seconds)}"
 
 
 def per_cent(part: float) -> str:
@@ -36,6 +43,6 @@ def often(times: int, report: RecordReport) -> str:
     """`100 a second`, and of a program that presents `1.0 a frame`."""
     said = f"{count(times / report.seconds)} a second" if report.seconds else "in all"
     frames = report.frames
-    if frames and frames.marked_by == "present":
+    if frames and frames.count and frames.marked_by == "present":
         return f"{said}, {times / frames.count:.1f} a frame"
     return said

@@ -7,8 +7,9 @@ from vkmapctl.errors import Unsupported
 from vkmapctl.figures import causes, outcomes, stats
 from vkmapctl.model.case import Case
 from vkmapctl.model.device import Device
-from vkmapctl.model.measured import Cause, Counted, GpuWork, Row, Touched, TouchRate
+from vkmapctl.model.measured import Cause, Counted, GpuWork, ReplayCounts, Replayed, Row, Touched, TouchRate
 from vkmapctl.model.workload import Job, Workload
+from vkmapctl.rules import result_name
 
 WRITE_WAYS = ("", "vector stores", "non-temporal stores", "both vector and non-temporal stores")
 
@@ -23,10 +24,11 @@ def measured_row(
     *,
     to_idle: tuple[float, float, float] | None = None,
     gpu: GpuWork | None = None,
+    replaced: Sequence[str] = (),
 ) -> Row:
     """A job's row. cause: why it ended early, if it did; rounds: ns per pair of each; ratio: to v1, with its interval;
     latencies_floor: p50 of a call that does nothing, in ns; to_idle: as ratio, to the same job while the device was
-    idle; gpu: what it did meanwhile.
+    idle; gpu: what it did meanwhile; replaced: what a replay did otherwise, beyond what its plan says.
     """
     latencies = {
         call: stats.latency(histogram, latencies_floor) for call, histogram in counted.calls.items() if histogram.count
@@ -43,7 +45,7 @@ def measured_row(
         job=job.job,
         pairs=counted.pairs,
         seconds=seconds,
-        pairs_per_second=counted.pairs / seconds if seconds else None,
+        pairs_per_second=counted.pairs / seconds if seconds and not job.traced else None,
         ns_per_pair=counted.rate_ns / counted.pairs if counted.pairs and not job.waits else None,
         rounds_ns_per_pair=tuple(rounds),
         ratio_to_v1=ratio,
@@ -54,7 +56,7 @@ def measured_row(
         first_touch_ns_per_page=counted.first.ns / counted.first.pages if counted.first.pages else None,
         first_touch=counted.first if counted.first.mappings else None,
         page_faults={"minor": counted.minor_faults, "major": counted.major_faults},
-        errors={cause.result: 1} if cause and cause.result else {},
+        errors=_errors(counted, cause),
         verified_bytes=counted.verified_bytes,
         mismatches=counted.mismatches,
         status=status,
@@ -65,6 +67,26 @@ def measured_row(
         write_way=WRITE_WAYS[counted.write_ways],
         ratio_to_idle=to_idle,
         gpu=gpu,
+        replay=_replayed(job, counted.replay or ReplayCounts(), replaced) if job.traced else None,
+    )
+
+
+def _errors(counted: Counted, cause: Cause | None) -> dict[str, int]:
+    """Calls that failed, by their result: a loop ends at the first one, a replay goes on."""
+    if counted.replay and counted.replay.failures:
+        return {result_name(result): count for result, count in counted.replay.failures.items()}
+    return {cause.result: 1} if cause and cause.result else {}
+
+
+def _replayed(job: Job, counts: ReplayCounts, replaced: Sequence[str]) -> Replayed:
+    return Replayed(
+        calls=counts.calls,
+        recorded=job.traced.recorded if job.traced else {},
+        recorded_seconds=job.traced.seconds if job.traced else 0.0,
+        replaced=(*(job.fit.replaced if job.fit else ()), *replaced),
+        skipped=counts.skipped,
+        differs=counts.differs,
+        waits_ns=counts.waits_ns,
     )
 
 

@@ -91,6 +91,8 @@ def longer(row: Row, factor: float) -> str:
 
 def _sample_notes(row: Row, where: str) -> list[Note]:
     """p99 of fewer samples than 100 does not exist, and of fewer than 1000 rests on less than ten."""
+    if row.trace:
+        return []  # it has as many as it has
     counts = [latency.count for latency in row.latencies().values() if latency.count]
     fewest = min(counts, default=0)
     if not fewest or fewest * 0.01 >= FEW_BEYOND:
@@ -113,7 +115,7 @@ def _floor_notes(row: Row) -> list[Note]:
         return []
     text = (
         f"p50 of {' and '.join(at_floor)} is less than twice that of a call that does nothing, or no more than a "
-        "step of the clock: the clock is most of it, so compare ns per pair instead"
+        f"step of the clock: the clock is most of it{'' if row.trace else ', so compare ns per pair instead'}"
     )
     return [Note("at-floor", text)]
 

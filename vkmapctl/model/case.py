@@ -18,6 +18,7 @@ Imported = Literal["none", "host"]
 Access = Literal["sequential", "strided", "random"]
 GpuLoad = Literal["none", "copy", "copy-from", "fill"]
 GpuOn = Literal["others", "mapped"]
+Pace = Literal["full", "recorded"]
 EFFORT = ("seed", "duration_seconds", "iterations", "warmup_seconds", "period_seconds", "script")
 
 
@@ -32,6 +33,7 @@ class Case(Data, frozen=True):
     a host range instead of mapped, and freed instead of unmapped. pressure: per cent of the heap's budget that other
     allocations fill. width: bytes of each load or store, `memcpy`, `stream`, or `auto`. access: in which order.
     gpu_load: what the device does meanwhile. gpu_on: with which memory, some of its own or the mapped object's.
+    trace: digest of the trace that is replayed, or empty. pace: of its threads, as fast as they go or as recorded.
     None in seed to warmup_seconds: a file of vkmapctl 0.1 does not tell.
     """
 
@@ -67,6 +69,8 @@ class Case(Data, frozen=True):
     access: Access = "sequential"
     gpu_load: GpuLoad = "none"
     gpu_on: GpuOn = "others"
+    trace: str = ""
+    pace: Pace = "full"
 
     @property
     def waits(self) -> bool:
@@ -129,6 +133,8 @@ ASPECTS = (
     Aspect("rate", lambda c: units.NONE if c.rate is None else f"{units.exact(c.rate)}/s", usual=units.NONE),
     Aspect("gap", lambda c: _seconds(c.gap_seconds), usual="0 s"),
     Aspect("script", lambda c: c.script and f"{c.steps} steps {c.script}", usual="", numeric=False, detail=True),
+    Aspect("trace", lambda c: c.trace, "trace {}", "", numeric=False, detail=True),
+    Aspect("pace", lambda c: c.pace, "pace {}", "full", numeric=False),
     Aspect("allocation", lambda c: c.allocation, usual="plain", numeric=False),
     Aspect("pressure", lambda c: f"{c.pressure}%", "under {} pressure", "0%"),
     Aspect("import", lambda c: c.imported, "import {}", "none", numeric=False),
@@ -163,7 +169,7 @@ def _distinct(cases: Sequence[Case], aspects: Sequence[Aspect]) -> int:
 def labels(cases: Sequence[Case], always: Collection[str] = ("size",)) -> list[str]:
     """A label for each case, made of what tells it from the others; no two are alike.
 
-    always: titles of the aspects that are told whether or not they differ. A script's size says little of it.
+    always: titles of the aspects that are told whether or not they differ. A script's or a trace's size says little.
     """
     differing = varying(cases)
     told: dict[str, None] = {}  # a set that keeps its order
@@ -177,7 +183,7 @@ def labels(cases: Sequence[Case], always: Collection[str] = ("size",)) -> list[s
 
 
 def _label(case: Case, differing: Sequence[Aspect], always: Collection[str]) -> str:
-    told = [] if case.steps else always
+    told = [] if case.steps or case.trace else always
     shown = [(aspect, aspect.show(case)) for aspect in ASPECTS if aspect in differing or aspect.title in told]
     words = [aspect.word.format(text) for aspect, text in shown if text != aspect.usual]
     return ", ".join(words) or case.part or units.exact_size(case.allocation_size)

@@ -1,6 +1,6 @@
 """The measuring loop's words as plain data: what a step does, how a pass can end, and where. No loop is here."""
 
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 from typing import NamedTuple
 
 from vkmapctl.rules import MAP_CALLS, Api
@@ -27,6 +27,10 @@ class Op(IntEnum):
     IMPORT = 15
     TO_HOST = 16
     TO_DEVICE = 17
+    SIGNAL = 18  # this and the next ones: of a replay alone
+    WAIT = 19
+    REPEAT = 20
+    END = 21
 
 
 CALLS = (
@@ -63,13 +67,42 @@ class LoopStep(NamedTuple):
     address: int = 0
 
 
+class ReplayStep(NamedTuple):
+    """One step of a thread of a replay, struct vkm_replay_step of replay.h; number: by which it is told."""
+
+    op: Op
+    number: int
+    object: int = 0
+    api: int = 0
+    flags: int = 0
+    memory_type: int = 0
+    other: int = 0
+    ranges: int = 0
+    offset: int = 0
+    size: int = 0
+    address: int = 0
+
+
+class ReplayFlag(IntFlag):
+    """enum vkm_replay_flag of replay.h."""
+
+    RESERVE = 1
+    NOTHING = 2
+    DID_FAIL = 4
+
+
+REPLAY_APIS: tuple[Api, ...] = ("v1", "khr", "core")  # enum vkm_api of replay.h
+
+
 class Place(NamedTuple):
-    """Where a thread of the loop is, or was when its pass ended."""
+    """Where a thread of the loop is, or was when its pass ended. thread, api: of a replay, which has no iterations."""
 
     op: Op
     step: int
     object: int
-    iteration: int
+    iteration: int | None
+    thread: int | None = None
+    api: Api | None = None
 
 
 _CALLS = {

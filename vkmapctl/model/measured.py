@@ -112,6 +112,21 @@ class GpuWork(Data, frozen=True):
         return GpuWork(count, spent / max(count, 1), self.bytes + other.bytes, self.gaps + other.gaps)
 
 
+class ReplayCounts(Data, frozen=True):
+    """What the threads of a replay counted beside the latencies.
+
+    calls: that were made, failed ones too, by the names of model/loop.CALLS. failures: of those that succeeded in the
+    recording, by VkResult. skipped: steps that were not made after such a failure. differs: calls that succeeded where
+    the recording's failed, undone at once. waits_ns: for other threads.
+    """
+
+    calls: dict[str, int] = msgspec.field(default_factory=dict)
+    skipped: int = 0
+    differs: int = 0
+    waits_ns: int = 0
+    failures: dict[int, int] = msgspec.field(default_factory=dict)
+
+
 class Counted(Data, frozen=True):
     """What the loop counted for one job, all its threads together.
 
@@ -133,6 +148,7 @@ class Counted(Data, frozen=True):
     mismatches: int
     missed_cycles: int
     write_ways: int = 0  # every enum vkm_write_way of the loop, ORed
+    replay: ReplayCounts | None = None
 
 
 class Cause(Data, frozen=True):
@@ -140,9 +156,9 @@ class Cause(Data, frozen=True):
 
     kind: `call-failed`, `crashed`, `hung`, `interrupted`, `cut-short`, `refused`, `unsupported`, `leak`, `validation`,
     or the name of what was wrong: `null-pointer`, `moved`, `mismatch`, … call: the function; result: the VkResult's
-    name; step, object, iteration: of the loop's program. text: what the process's end, a leak or a layer's message
-    says of itself; said: the driver's own last line. at_fault: layers without which it works; blame: what trying once
-    more without them has shown.
+    name; step, object, iteration: of the loop's program; thread: of a trace, whose steps are counted as they are
+    written. text: what the process's end, a leak or a layer's message says of itself; said: the driver's own last line.
+    at_fault: layers without which it works; blame: what trying once more without them has shown.
     """
 
     kind: str
@@ -156,6 +172,7 @@ class Cause(Data, frozen=True):
     said: str = ""
     at_fault: tuple[str, ...] = ()
     blame: str = ""
+    thread: int | None = None
 
 
 class Repeat(Data, frozen=True):
@@ -186,6 +203,22 @@ class Versus(Data, frozen=True):
         return self.ratios.get("ns_per_pair") or next(iter(self.ratios.values()), None)
 
 
+class Replayed(Data, frozen=True):
+    """A trace's replay. calls, skipped, differs, waits_ns: as in ReplayCounts.
+
+    recorded: latencies of the same calls as the recording saw them, on its machine; recorded_seconds: that it took.
+    replaced: what was done otherwise than recorded, in words, since the device has it not.
+    """
+
+    calls: dict[str, int] = msgspec.field(default_factory=dict)
+    recorded: dict[str, Latency] = msgspec.field(default_factory=dict)
+    recorded_seconds: float = 0.0
+    replaced: tuple[str, ...] = ()
+    skipped: int = 0
+    differs: int = 0
+    waits_ns: int = 0
+
+
 class Row(Case, frozen=True, kw_only=True):
     """One job's result.
 
@@ -195,7 +228,8 @@ class Row(Case, frozen=True, kw_only=True):
     was due to its end. write_way: how the pattern of `--touch write` or `verify` was stored, chosen by measuring, empty
     where none was. first_touch_ns_per_page: of a job that writes one byte of each page. reason: the cause, or the
     refusal, in words. repeats: what each process found, of a row that several have measured; the other figures are
-    those of all of them together. versus: beside another driver's process.
+    those of all of them together. versus: beside another driver's process. replay: of a trace; errors are then all the
+    calls that failed and did not in the recording, and seconds the time that it took.
     """
 
     job: str
@@ -225,6 +259,7 @@ class Row(Case, frozen=True, kw_only=True):
     gpu: GpuWork | None = None
     repeats: tuple[Repeat, ...] = ()
     versus: Versus | None = None
+    replay: Replayed | None = None
 
     def latency(self, call: str) -> Latency | None:
         """Of one of TIMED; None where it was not timed."""

@@ -12,12 +12,12 @@ from vkmapctl.model.recording import MAPS, NAMES, UNMAPS, Called, Program, Recor
 MAPPING = (Called.ALLOCATE, Called.FREE, *MAPS, *UNMAPS, Called.FLUSH, Called.INVALIDATE)
 MAPPING_CALLS = tuple(NAMES[call] for call in MAPPING)  # whose time is mapping's; the others are marks
 Life = Literal["per-use", "mapped-again", "kept", "unmapped", "imported"]
-LIVES: dict[Life, str] = {  # of a memory object, in words
-    "per-use": "mapped, and freed within a second",
-    "mapped-again": "mapped again and again",
-    "kept": "mapped once, and kept",
+LIVES: dict[Life, str] = {  # of a memory object: what its word means
+    "per-use": "mapped once or twice, and soon freed",
+    "mapped-again": "mapped more than once",
+    "kept": "mapped once, for longer or to the end",
     "unmapped": "never mapped",
-    "imported": "host memory, imported",
+    "imported": "of memory that the program had",
 }
 
 

@@ -45,7 +45,7 @@ def can_judge(metric: str, part: Workload) -> bool:
     kinds = {type(step) for _, step in script.walk(part.steps)}
     call, _, name = metric.removeprefix("versus.").partition(".")
     paced = part.rate is not None
-    has_pairs = not kinds or bool(kinds & {script.Map, script.Import})
+    has_pairs = not part.trace and (not kinds or bool(kinds & {script.Map, script.Import}))
     if name:
         return paced if call == "response" else call in _calls(part, kinds)
     match metric:
@@ -67,6 +67,8 @@ def can_judge(metric: str, part: Workload) -> bool:
 
 def _calls(part: Workload, kinds: Iterable[type]) -> set[str]:
     """The calls that the part may make."""
+    if part.trace:
+        return {*part.trace.calls(), *(["allocate"] if part.imports else [])}  # a device may import nothing
     if part.steps:
         return {call for kind in kinds for call in _CALLS_OF_STEPS.get(kind, ())}
     if part.imported == "host":

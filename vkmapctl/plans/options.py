@@ -39,7 +39,8 @@ class Option(NamedTuple):
 
     name: the key in a file. default: as a file would say it. stored: the field of Workload, where it has another name.
     flag: `stress` has it too, and lists of it sweep. repeatable: the flag may stand several times, and one part takes
-    all the values. with_steps: means something for a script. excludes: the option that cannot be asked for beside it.
+    all the values. with_steps, with_trace: means something for a script, for a trace. excludes: the option that cannot
+    be asked for beside it.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Option(NamedTuple):
     repeatable: bool = False
     with_steps: bool = True
     excludes: str = ""
+    with_trace: bool = False
 
     @property
     def field(self) -> str:
@@ -215,6 +217,7 @@ _OBJECTS = _of_one(
         ]
     },
 )
+_TRACE = _of_one(lambda value: value, {"type": ["string", "object"]})  # trace_file knows what is in it
 _STEPS = _of_one(lambda value: value, {"type": "array"})  # workload_file knows the steps
 
 APIS = _words("auto", "core", "khr", "v1", "all")
@@ -226,9 +229,10 @@ ACCESSES = _words("sequential", "strided", "random")
 _WIDTH = Kind(_widths, {"type": ["integer", "string"], "minimum": 1, "maximum": 64}, "WIDTH", ", ".join(WIDTHS))
 GPU_LOADS = _words("none", "copy", "copy-from", "fill")
 GPU_PLACES = _words("others", "mapped")
+PACES = _words("full", "recorded")
 
 OPTIONS = (
-    Option("name", _of_one(_name, {"type": "string"}), "shown beside each row of the job", flag=False),
+    Option("name", _of_one(_name, {"type": "string"}), "shown beside each row of the job", flag=False, with_trace=True),
     Option(
         "size", _SIZES, "allocation size: bytes, 64K, a range such as 4K..1G*4, or 4K..fit*4 up to what fits",
         default="64M", stored="sizes", repeatable=True,
@@ -238,10 +242,11 @@ OPTIONS = (
         default=0, stored="offsets", repeatable=True, with_steps=False,
     ),
     Option("map_size", _MAP_SIZES, "bytes to map; whole passes VK_WHOLE_SIZE", default="whole", with_steps=False),
-    Option("api", APIS, "which functions; all takes turns and gives ratios", default="auto"),
+    Option("api", APIS, "which functions; all takes turns and gives ratios", default="auto", with_trace=True),
     Option(
         "memory_type", _MEMORY_TYPES,
         "index, flags such as De,Vi,Co, all for each host-visible one, or malloc as a reference", default="auto",
+        with_trace=True,
     ),
     Option(
         "placed", _PLACES,
@@ -306,21 +311,31 @@ OPTIONS = (
         default="others", with_steps=False,
     ),
     Option("duration", _durations(), "time for each row, such as 250ms or 5s", default="2s", stored="seconds"),
-    Option("iterations", _whole(1, _LARGEST), "cycles for each pass, instead of a time", excludes="duration"),
+    Option(
+        "iterations", _whole(1, _LARGEST), "cycles for each pass, instead of a time", excludes="duration",
+        with_trace=True,
+    ),
     Option(
         "warmup", _durations(zero=True), "time before each row that is not counted",
         default="100ms", stored="warmup_seconds",
     ),
     Option("seed", _whole(0, _LARGEST), "seed of random offsets, orders, draws and patterns", default=1),
-    Option("fail_if", _CONDITIONS, "exit with 5 if a row meets it, such as map.p99>50us", repeatable=True),
+    Option(
+        "fail_if", _CONDITIONS, "exit with 5 if a row meets it, such as map.p99>50us", repeatable=True, with_trace=True,
+    ),
+    Option(
+        "pace", PACES, "of a trace: at full speed, or with the times between its calls as they were recorded",
+        default="full", with_steps=False, with_trace=True,
+    ),
     Option("period", _durations(), "a line, and a look for leaks, so often", stored="period_seconds", flag=False),
     Option(
         "optional", _SWITCH, "of one job of several: left out, and told, where the device lacks what it needs",
-        default=False, flag=False,
+        default=False, flag=False, with_trace=True,
     ),
     Option("fill", _SWITCH, "take every other address that `placed` may use", default=False, flag=False),
     Option("objects", _OBJECTS, "of a script: how many of `size`, or their sizes", flag=False),
     Option("draws", _whole(1, 100_000), "of a script: draw so many steps by weight", flag=False),
+    Option("trace", _TRACE, "what a recorded program did, replayed: see below", flag=False, with_trace=True),
     Option("steps", _STEPS, "of a script: calls run again and again, see below", flag=False),
 )  # fmt: skip
 KEYS = {option.name: option for option in OPTIONS}

@@ -11,10 +11,11 @@ from msgspec.structs import replace
 from vkmapctl import units
 from vkmapctl.errors import Unsupported, UsageProblem
 from vkmapctl.model.base import Note
-from vkmapctl.model.device import MALLOC, MALLOC_TYPE, Device, MemoryType, Room
+from vkmapctl.model.device import MALLOC, MALLOC_TYPE, Device, MemoryHeap, MemoryType, Room
 from vkmapctl.model.script import Read, Verify, Write, walk
+from vkmapctl.model.trace import Allocate, Map, Trace
 from vkmapctl.model.workload import Job, Plan, Workload
-from vkmapctl.plans import importing, kinds, pressure
+from vkmapctl.plans import importing, kinds, pressure, replay, trace_fit
 from vkmapctl.plans.gpu import check_load, check_transfers, load_notes
 from vkmapctl.plans.program import atom_range, is_coherent, page_ceil, program_bytes
 from vkmapctl.plans.script import Impossible, cycle_of, needs, object_count
@@ -37,6 +38,8 @@ def resolve(workload: Workload, device: Device, room: Room) -> Plan:
     Raises UsageProblem for a request that makes no sense anywhere, Unsupported for one that this device or
     machine cannot meet; the message names the feature or the figures.
     """
+    if workload.trace:
+        return _replay_plan(workload, workload.trace, device, room)
     kinds.refuse(workload, device)
     if workload.imports:
         importing.refuse(workload, device)
@@ -73,6 +76,36 @@ def resolve(workload: Workload, device: Device, room: Room) -> Plan:
             )
         )
     return Plan(tuple(groups), workload.fail_if, tuple(dict.fromkeys(notes)))
+
+
+def _replay_plan(workload: Workload, trace: Trace, device: Device, room: Room) -> Plan:
+    """One row, with the trace's own memory types and functions where the device has them."""
+    for value, what in ((workload.api, "--api"), (workload.memory_type, "--memory-type")):
+        if value in ("all", "malloc"):
+            raise UsageProblem(f"{what} {value} means nothing for a trace", f"leave {what} out, or name one")
+    api = None if workload.api == "auto" else _apis(workload, device)[0]
+    chosen = (
+        None if workload.memory_type == "auto" else _types_asked(workload.memory_type, device, mapped=True)[0].index
+    )
+    fit = trace_fit.fit(trace, device, api=api, memory_type=chosen)
+    own = replay.program_bytes(trace)
+    trace_fit.check_room(
+        trace, fit, device, [_heap_free(heap) for heap in device.heaps], room.memory - MEMORY_RESERVE - own
+    )
+    first = next((i for i, one in enumerate(trace.memory) if "Vi" in one.flags), 0)
+    memory_type = device.memory_types[fit.memory[first] if fit.memory else 0]
+    job = Job(
+        **workload.asked(),
+        device=device.index,
+        api=next((fit.apis[step.api] for step in trace.walk() if isinstance(step, Map)), device.apis()[0]),
+        memory_type=memory_type.index,
+        memory_flags=memory_type.flags,
+        allocation_size=max((step.size for step in trace.walk() if isinstance(step, Allocate)), default=0),
+        offset=0,
+        traced=trace,
+        fit=fit,
+    )
+    return Plan(((job,),), workload.fail_if)
 
 
 def _idle_and_busy(job: Job) -> tuple[Job, ...]:
@@ -120,7 +153,10 @@ def _free(device: Device, memory_type: MemoryType) -> int:
     """Bytes that the type's heap can still give; malloc's are the machine's."""
     if memory_type is MALLOC_TYPE:
         return 1 << 62
-    heap = device.heaps[memory_type.heap]
+    return _heap_free(device.heaps[memory_type.heap])
+
+
+def _heap_free(heap: MemoryHeap) -> int:
     return heap.size if heap.budget is None else max(heap.budget - (heap.usage or 0), 0)
 
 

@@ -16,8 +16,9 @@ import msgspec
 from vkmapctl import units
 from vkmapctl.errors import UsageProblem
 from vkmapctl.model.script import AnyStep
+from vkmapctl.model.trace import Trace
 from vkmapctl.model.workload import Workload
-from vkmapctl.plans import judging, script
+from vkmapctl.plans import judging, script, trace_file
 from vkmapctl.plans.options import FLAGS, KEYS, OPTIONS, Option, nearest
 from vkmapctl.saved.reading import read_bytes
 from vkmapctl.text import LONGEST_NAME, clean
@@ -25,6 +26,7 @@ from vkmapctl.text import LONGEST_NAME, clean
 LARGEST_BYTES = 16 << 20
 MOST_ROWS = 10_000  # of a whole file, before apis and memory types multiply them
 QUESTION = "what the workload answers, shown in reports"
+TRACE_KINDS = "#/$defs/trace."  # steps of scripts have the same names
 Asked = Mapping[str, Sequence[Any]]  # values by the option's name; one, unless they sweep
 
 
@@ -34,6 +36,12 @@ def schema() -> bytes:
     kinds = steps.pop("$defs")
     job = {option.name: _schema_of(option) for option in OPTIONS}
     job["steps"] |= steps
+    trace = msgspec.json.schema(Trace, ref_template=TRACE_KINDS + "{name}")
+    kinds |= {f"trace.{name}": kind for name, kind in trace.pop("$defs").items()}
+    kinds["trace.Latency"]["required"] = [
+        key for key in kinds["trace.Latency"]["required"] if key not in trace_file.NULLABLE
+    ]
+    job["trace"] = {"description": KEYS["trace"].help, "anyOf": [{"type": "string"}, trace]}
     file = {
         "job": {"type": "array", "items": {"$ref": "#/$defs/JobTable"}, "minItems": 1},
         "question": {"description": QUESTION, "type": "string"},
@@ -60,8 +68,9 @@ def _schema_of(option: Option) -> dict[str, Any]:
     return {"description": option.help, **one, **default}
 
 
-def read(text: str, *, name: str, flags: Asked | None = None) -> Workload:
-    """The workload of a file's text. flags: what the command line asks for, which wins over the file.
+def read(text: str, *, name: str, flags: Asked | None = None, folder: Path | None = None) -> Workload:
+    """The workload of a file's text. flags: what the command line asks for, which wins over the file. folder: where the
+    files are that it names; None where it can name none.
 
     Raises UsageProblem that names file, job and key.
     """
@@ -70,13 +79,13 @@ def read(text: str, *, name: str, flags: Asked | None = None) -> Workload:
         if {option, other} <= set(typed):
             raise UsageProblem(f"{KEYS[other].typed} and {KEYS[option].typed} exclude each other", "give one of them")
     tables = _tables(text, name)
-    defaults = _asked(tables.get("defaults", {}), f"{name}: [defaults]")
+    defaults = _asked(tables.get("defaults", {}), f"{name}: [defaults]", folder)
     parts: list[Workload] = []
     rows = 0
     for i, job in enumerate(tables["job"]):
         label = job.get("name")
         where = f"{name}: job {i + 1}" + (f" ('{label}')" if isinstance(label, str) else "")
-        asked = _merged(defaults, _asked(job, where), typed, where)
+        asked = _merged(defaults, _asked(job, where, folder), typed, where)
         rows += math.prod(len(values) for key, values in asked.items() if key != "fail_if")
         if rows > MOST_ROWS:
             raise UsageProblem(f"{where}: the lists multiply to more than {MOST_ROWS} rows")
@@ -120,13 +129,19 @@ def _check_keys(table: Mapping[str, Any], known: Iterable[str], where: str) -> N
             raise UsageProblem(f"{where}: unknown key '{key}'{nearest(key, known)}", f"known: {', '.join(known)}")
 
 
-def _asked(table: dict[str, Any], where: str) -> dict[str, list[Any]]:
+def _asked(table: dict[str, Any], where: str, folder: Path | None = None) -> dict[str, list[Any]]:
     """The values of a table's keys, each one read. Raises UsageProblem."""
     _check_keys(table, KEYS, where)
-    return {
-        key: [_steps(value, where)] if key == "steps" else _values(KEYS[key], value, where)
-        for key, value in table.items()
-    }
+    found: dict[str, list[Any]] = {}
+    for key, value in table.items():
+        match key:
+            case "steps":
+                found[key] = [_steps(value, where)]
+            case "trace":
+                found[key] = [trace_file.read(value, f"{where}: trace", folder)]
+            case _:
+                found[key] = _values(KEYS[key], value, where)
+    return found
 
 
 def flags(options: Mapping[str, Any], where: str) -> dict[str, list[Any]]:
@@ -155,7 +170,7 @@ def _values(option: Option, value: Any, where: str) -> list[Any]:
 
 
 def _merged(defaults: Asked, job: Asked, flags: Asked, where: str) -> Asked:
-    """The job's values over the defaults, the command line's over both; for a script without what its steps say."""
+    """The job's values over the defaults, the command line's over both; without what means nothing."""
     merged = {**defaults, **job}
     for option, other in _exclusive():
         for over, under in ((option, other), (other, option)):
@@ -164,6 +179,16 @@ def _merged(defaults: Asked, job: Asked, flags: Asked, where: str) -> Asked:
         if option in merged and other in merged:
             raise UsageProblem(f"{where}: {other} and {option} exclude each other", "give one of them")
     merged |= flags
+    if "trace" in merged:
+        return _of_trace(merged, {**job, **flags}, where)
+    if "pace" in job or "pace" in flags:
+        raise UsageProblem(f"{where}: pace needs a trace", "vkmapctl record makes one")
+    merged.pop("pace", None)
+    return _of_steps(merged, job, where)
+
+
+def _of_steps(merged: dict[str, Any], job: Asked, where: str) -> Asked:
+    """What is asked of a job that may be a script."""
     if "steps" not in merged:
         for key in ("objects", "draws"):
             if key in merged:
@@ -175,6 +200,15 @@ def _merged(defaults: Asked, job: Asked, flags: Asked, where: str) -> Asked:
         if key in job:
             raise UsageProblem(f"{where}: {key} means nothing beside steps", "each step says what it works on")
     return {key: values for key, values in merged.items() if key not in means_nothing or key in job}
+
+
+def _of_trace(merged: Asked, asked: Asked, where: str) -> Asked:
+    """What is asked of a job that replays a trace. asked: by itself, and not as a default."""
+    known = [option.name for option in OPTIONS if option.with_trace]
+    for key in asked:
+        if key not in known:
+            raise UsageProblem(f"{where}: {key} means nothing beside a trace", f"known beside it: {', '.join(known)}")
+    return {key: values for key, values in merged.items() if key in known}
 
 
 def _parts(asked: Asked, where: str) -> list[Workload]:
@@ -269,7 +303,7 @@ def _walk(part: Workload, where: str) -> None:
 
 def load(wanted: str, flags: Asked | None = None) -> Workload:
     """The preset of that name, or the file. Raises UsageProblem."""
-    return read(text_of(wanted), name=_label(wanted), flags=flags)
+    return read(text_of(wanted), name=_label(wanted), flags=flags, folder=Path(wanted).parent)
 
 
 def _label(wanted: str) -> str:

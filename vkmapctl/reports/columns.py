@@ -57,7 +57,7 @@ def _huge(first: FirstTouch) -> float | None:
 
 
 FIGURES = (
-    Figure("pairs", "pairs", lambda row: row.pairs, units.count, spare=True),
+    Figure("pairs", "pairs", lambda row: None if row.trace else row.pairs, units.count, spare=True),
     Figure("pairs/s", "pairs_per_second", lambda row: row.pairs_per_second, units.count),
     Figure("per pair", "ns_per_pair", lambda row: row.ns_per_pair, units.duration),
     Figure("processes", "processes", lambda row: len(repeats_of(row)), str, "1", spare=True),

@@ -9,6 +9,8 @@ from vkmapctl.model.documents import Run
 from vkmapctl.reports import columns
 from vkmapctl.reports.columns import FLOOR_MARK, FLOOR_WORDS, PERCENTILES
 from vkmapctl.reports.common import command_text, machine_text, side_lines
+from vkmapctl.reports.page import sheet_of
+from vkmapctl.reports.replays import TITLE, replays_table
 
 
 def to_markdown(run: Run) -> bytes:
@@ -51,6 +53,10 @@ def _tables(run: Run) -> Iterable[str]:
         for _, title, latency in columns.distributions(row)
     ]
     yield from md_table(["row", "call", *(one.title for one in PERCENTILES)], calls, words=2)
+    replays = sheet_of(TITLE, replays_table(run.results))
+    if replays.rows:
+        yield ""
+        yield from md_table(replays.titles, replays.rows, words=replays.words)
     if any(cell.startswith(FLOOR_MARK) for line in calls for cell in line):
         yield ""
         yield f"`{FLOOR_MARK}`: not clear of the floor, {FLOOR_WORDS}."

@@ -17,7 +17,8 @@ from vkmapctl.reports import charts, columns
 from vkmapctl.reports.charts import MOST_LINES, Bar, Line, Point, Ridge, Style
 from vkmapctl.reports.columns import FIGURES, PERCENTILES
 from vkmapctl.reports.common import KINDS, command_text, machine_text, side_lines
-from vkmapctl.reports.page import Sheet
+from vkmapctl.reports.page import Sheet, sheet_of
+from vkmapctl.reports.replays import TITLE, replays_table
 
 WIDE, NARROW = 860.0, 360.0
 SLICES = 20  # of a decade, in the distributions
@@ -62,13 +63,18 @@ def to_html(run: Run) -> bytes:
         run=run,
         title=page_title("stress", [run]),
         charts=[chart for make in (_scaling, _bandwidth, _distributions, _percentiles) for chart in make(run)],
-        sheets=[_throughput(run), _latency(run), *_sharing(run)],
+        sheets=[_throughput(run), _latency(run), *_sharing(run), *_replays(run)],
         answer=answer(run),
         findings=findings(run.results),
         reasons=[row for row in run.results if row.status != "ok"],
         machine=_machine(run),
         processor=machine_text(run.host),
     )
+
+
+def _replays(run: Run) -> Iterable[Sheet]:
+    made = sheet_of(TITLE, replays_table(run.results))
+    return [made] if made.rows else []
 
 
 def _both(make: Callable[[float], str]) -> tuple[str, str]:

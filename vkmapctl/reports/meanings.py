@@ -50,6 +50,8 @@ _CASE = {
     "access": "in which order they touch: `sequential`, `strided` or `random`",
     "gpu_load": "what the device did meanwhile; `none`: it was idle",
     "gpu_on": "with which memory it did so: `others` of its own, or the mapped object's",
+    "trace": "digest of the trace that was replayed; empty for any other job",
+    "pace": "how fast the trace was replayed: at `full` speed, or in the `recorded` time",
 }
 MEANINGS: dict[str, dict[str, str]] = {
     "Run": {
@@ -155,8 +157,9 @@ MEANINGS: dict[str, dict[str, str]] = {
         "memory_type": "index of the memory type",
         "memory_flags": _CASE["memory_flags"],
         "least_bytes": "objects of the class have at least so many bytes, and less than twice as many",
-        "life": "`per-use`: mapped, and freed within a second; `mapped-again`: mapped more than once; `kept`: mapped "
-        "once; `unmapped`: never mapped; `imported`: host memory",
+        "life": "`per-use`: mapped once or twice, and freed within a second and a tenth of the recording; "
+        "`mapped-again`: mapped more often; "
+        "`kept`: mapped once; `unmapped`: never mapped; `imported`: host memory",
         "objects": "how many objects",
         "bytes": "of all of them, one after the other",
         "freed": "objects that the program freed",
@@ -255,7 +258,8 @@ MEANINGS: dict[str, dict[str, str]] = {
         "first_touch_ns_per_page": "ns for the first byte written to each page of a mapping",
         "first_touch": "what these first touches were made of",
         "page_faults": "`minor` and `major` faults of the whole measurement",
-        "errors": "the VkResult that ended it, by its name, and how often it came; empty where no call failed",
+        "errors": "the VkResult that ended it, by its name, and how often it came; empty where no call failed. Of a "
+        "trace, which goes on: all that came where the recording's calls succeeded",
         "verified_bytes": "bytes that were read back and compared",
         "mismatches": "bytes among them that were not what had been written",
         "status": "how it ended",
@@ -264,6 +268,16 @@ MEANINGS: dict[str, dict[str, str]] = {
         "response": "with a rate: time from the moment each cycle was due to its end, so that waiting in line counts",
         "missed_cycles": "with a rate: cycles that were never begun, because those before them took too long",
         "write_way": "how what is verified was stored, chosen by measuring; empty where nothing was",
+        "replay": "of a trace: what was replayed, and its recording; null for any other job",
+    },
+    "Replayed": {
+        "calls": "how often each call was made, those that failed among them",
+        "recorded": "latency of the same calls as the recording saw them, on its own machine",
+        "recorded_seconds": "how long the recording was",
+        "replaced": "what was done otherwise than recorded, since the device does not have it",
+        "skipped": "steps that were left out after a call that failed here and not in the recording",
+        "differs": "calls that succeeded here and failed in the recording; they were undone at once",
+        "waits_ns": "ns that threads waited for each other",
     },
     "OtherSide": {
         "environment": "what it has in its environment, as `NAME=VALUE`, or `NAME=` for what was taken out",
@@ -336,6 +350,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "said": "the driver's own last line",
         "at_fault": "layers without which it works",
         "blame": "what trying once more without them has shown",
+        "thread": "of a trace: which of its threads; its steps are then counted as they are written, repeats once",
     },
     "Mismatch": {
         "offset": "its place in the memory object, in bytes",
@@ -488,5 +503,24 @@ MEANINGS: dict[str, dict[str, str]] = {
         "access": _CASE["access"],
         "gpu_load": "what keeps the device busy while half of the rows are measured",
         "gpu_on": _CASE["gpu_on"],
+        "trace": "what is replayed; null for any other job",
+        "pace": _CASE["pace"],
+    },
+    "Trace": {
+        "memory": "the memory types that its objects have, by their flags",
+        "threads": "of each thread [its steps](workload-reference.md#steps-of-a-trace), in order; "
+        "empty in a run whose trace has more than 10,000",
+        "ranges": "address ranges that maps are placed in",
+        "objects": "how many numbers its objects have",
+        "seconds": "how long the program was recorded",
+        "page_size": "bytes of a page where it was recorded",
+        "recorded": "latency of each call as the recording saw it",
+    },
+    "TraceMemory": {"flags": "as memory_flags of a row"},
+    "TraceRange": {"size": "bytes", "low": "whether it lay below 4 GiB"},
+    "MemoryRange": {
+        "object": "number of the object",
+        "offset": "where it begins in the allocation, in bytes",
+        "size": "bytes; null for VK_WHOLE_SIZE",
     },
 }

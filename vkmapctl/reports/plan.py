@@ -34,8 +34,18 @@ def plan_view(report: PlanReport) -> Iterable[Element]:
 
 def described(job: Job) -> str:
     """What a job does beside mapping, in words, and the device meanwhile."""
-    told = ", ".join(_done_by(job)) or "map, unmap"
+    told = ", ".join(_replayed(job) if job.traced else _done_by(job)) or "map, unmap"
     return told if job.gpu_load == "none" else f"{told}; GPU: {job.gpu_load}, {job.gpu_on}"
+
+
+def _replayed(job: Job) -> list[str]:
+    words = []
+    if job.traced:
+        threads = "1 thread" if job.threads == 1 else f"{job.threads} threads"
+        words = [f"replays {sum(1 for _ in job.traced.walk())} steps of {threads}"]
+        words += [f"{units.count(number)} {call}" for call, number in job.traced.calls().items()]
+    words += ["in the recorded time"] if job.pace == "recorded" else []
+    return words + [f"otherwise than recorded: {text}" for text in (job.fit.replaced if job.fit else ())]
 
 
 def _done_by(job: Job) -> list[str]:

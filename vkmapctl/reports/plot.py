@@ -13,7 +13,7 @@ from vkmapctl.reports.charts import decades, powers, round_steps
 from vkmapctl.reports.elements import Text
 from vkmapctl.reports.html import shares
 from vkmapctl.reports.recording import Curve as OverTime
-from vkmapctl.reports.recording import curves
+from vkmapctl.reports.recording import curves, ticks
 
 MOST_LINES = 6
 HEIGHT = 18
@@ -80,7 +80,8 @@ def _over_time(plotter: Any, report: RecordReport, curve: OverTime) -> Text:
     plotter.plot(xs, ys, marker="braille")
     times = round_steps(xs[-1])
     plotter.xticks(times, [units.duration(tick * 1e9) for tick in times])
-    values = round_steps(max(ys))
+    plotter.ylim(0, max(ys))
+    values = ticks(curve, max(ys))
     plotter.yticks(values, [curve.show(round(tick)) for tick in values])
     return Text(f"\n{curve.name} over time\n{plotter.uncolorize(plotter.build()).rstrip()}")
 

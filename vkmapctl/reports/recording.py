@@ -7,14 +7,19 @@ from vkmapctl.figures.recorded_words import number, spent
 from vkmapctl.model.measured import Latency
 from vkmapctl.model.recorded import LIVES, MAPPING_CALLS, Moment, ObjectClass, RecordReport, UsedType
 from vkmapctl.reports import page as pages
+from vkmapctl.reports.charts import round_steps
 from vkmapctl.reports.columns import FLOOR_MARK, FLOOR_WORDS
 from vkmapctl.reports.columns import percentiles as all_percentiles
 from vkmapctl.reports.common import flags_text, notes_view, status_text
 from vkmapctl.reports.elements import Block, Column, Element, Fitted, Table, Text
+from vkmapctl.reports.fitting import fitted
 from vkmapctl.units import NONE, count, duration, size
 
 PERCENTILES = ("p50", "p90", "p99", "p99.9", "max")
 MOST_CLASSES = 12  # of objects that are shown; JSON and the pages have all
+SPARE = (  # columns that are left out first where there is no room for all
+    "shared", "mean", "p99.9", "flushing", "p90", "p50 of life", "faults a map", "bytes",
+)  # fmt: skip
 _OF_OBJECTS = (
     "memory", "size", "life", "objects", "bytes", "maps", "time", "flushing", "p50 of life", "faults a map", "shared",
 )  # fmt: skip
@@ -48,11 +53,11 @@ def recording_view(report: RecordReport) -> Iterable[Element]:
         yield Text(f"\n{number_}. {one.text}.")
         if one.saves:
             yield Block(Text.of(("mend: ", "dim"), one.saves), indent=3)
-    for title, made in tables(report, MOST_CLASSES):
+    for title, made, note in tables(report, MOST_CLASSES):
         yield Text(f"\n{title}", style="bold")
-        yield Block(made)
-    for line in notes_below(report):
-        yield Block(Text(line, style="dim"))
+        yield fitted(made, SPARE)
+        if note:
+            yield Block(Text(note, style="dim"))
     shown = curves(report)
     if shown:
         yield Text(f"\nOver time, {spent(_length(report))}", style="bold")
@@ -84,33 +89,48 @@ def heads(report: RecordReport) -> list[str]:
     return lines
 
 
-def tables(report: RecordReport, most: int | None = None) -> Iterable[tuple[str, Table]]:
-    """Calls, frames, objects and memory types, with their titles. most: so many classes of objects."""
+def tables(report: RecordReport, most: int | None = None) -> Iterable[tuple[str, Table, str]]:
+    """Calls, frames, objects and memory types: title, table, and what its marks mean. most: so many object classes."""
     if report.calls:
-        yield "Calls", _calls(report)
+        yield "Calls", _calls(report), _floor_note(report)
     if report.frames:
-        yield f"Per {_frame_word(report)}", _frames(report)
+        yield f"Per {_frame_word(report)}", _frames(report), ""
     if report.objects:
         several = len(report.devices) > 1
         rest = len(report.objects) - most if most else 0
         title = f"Objects ({rest} classes more, which --json has)" if rest > 0 else "Objects"
-        yield title, _objects(report.objects[:most], several)
-        yield "Memory types", _types(report.memory_types, several)
+        yield title, _objects(report.objects[:most], several), _lives_note(report.objects[:most])
+        yield "Memory types", _types(report.memory_types, several), _flags_note(report)
 
 
-def notes_below(report: RecordReport) -> list[str]:
-    """What the tables' marks and words mean."""
-    lines = []
-    if any(one.latency.at_floor for one in report.calls):
-        lines.append(f"{FLOOR_MARK} not clear of the floor ({duration(report.floor_ns)}): {FLOOR_WORDS}")
-    flags = flags_text(flag for one in report.memory_types for flag in one.memory_flags)
-    return [*lines, flags] if flags else lines
+def _floor_note(report: RecordReport) -> str:
+    if not any(one.latency.at_floor for one in report.calls):
+        return ""
+    return f"{FLOOR_MARK} not clear of the floor ({duration(report.floor_ns)}): {FLOOR_WORDS}"
+
+
+def _lives_note(shown: Sequence[ObjectClass]) -> str:
+    lives = dict.fromkeys(one.life for one in shown)
+    return "; ".join(f"{life.replace('-', ' ')}: {LIVES[life]}" for life in lives)
+
+
+def _flags_note(report: RecordReport) -> str:
+    return flags_text(flag for one in report.memory_types for flag in one.memory_flags)
+
+
+def legend(report: RecordReport) -> str:
+    """What marks and flags mean, in one line."""
+    notes = _floor_note(report), _lives_note(report.objects), _flags_note(report)
+    return "; ".join(note for note in notes if note)
 
 
 def _calls(report: RecordReport) -> Table:
     titles = ("call", "calls", "failed", "in all", "mean", *PERCENTILES)
     failed = any(one.failed or one.unreturned for one in report.calls)
-    made = _numbers(*(title for title in titles if failed or title != "failed"))
+    made = Table(
+        Column(title, right=i > 0, folds=title == "failed")
+        for i, title in enumerate(title for title in titles if failed or title != "failed")
+    )
     for one in report.calls:
         troubles = [number(one.failed)] if one.failed else []
         troubles += [f"{one.unreturned} not returned"] if one.unreturned else []
@@ -134,7 +154,7 @@ def _frames(report: RecordReport) -> Table:
     made = _numbers(f"{number(one.count)} {_frame_word(report)}s", "mean", *PERCENTILES)
     for name, latency in (("length", one.frame), ("in these calls", one.mapping)):
         mean = NONE if latency.mean_ns is None else duration(latency.mean_ns)
-        made.add(name, mean, *_percentiles(latency))
+        made.add(name, mean, *(cell.removeprefix(FLOOR_MARK) for cell in _percentiles(latency)))
     percentiles = [NONE if value is None else count(value) for value in (one.calls_p50, None, one.calls_p99, None)]
     made.add("calls", f"{one.calls_mean:.2f}", *percentiles, number(one.calls_max))
     means = {"allocations": one.allocations_mean, "maps": one.maps_mean, "flushes": one.flushes_mean}
@@ -151,8 +171,8 @@ def _objects(classes: Sequence[ObjectClass], several: bool) -> Table:
         faults = NONE if one.page_faults is None or not one.maps else count(one.page_faults / one.maps)
         made.add(
             kind_text(one, several),
-            f"{size(one.least_bytes)} and more" if one.least_bytes else "0 B",
-            LIVES[one.life] + (", freed while mapped" if one.freed_mapped else ""),
+            f"{size(one.least_bytes)}+" if one.least_bytes else "0 B",
+            one.life.replace("-", " "),
             number(one.objects),
             size(one.bytes),
             number(one.maps),
@@ -192,6 +212,15 @@ def _numbers(*titles: str) -> Table:
     return Table(Column(title, right=i > 0, folds=i == 0) for i, title in enumerate(titles))
 
 
+def ticks(curve: Curve, high: float) -> list[float]:
+    """Round numbers from 0 to high: of sizes, powers of two."""
+    if curve is CURVES[0]:
+        return [tick for tick in round_steps(high) if tick == int(tick)]
+    step = 1 << max(int(high / 4).bit_length() - 1, 0)
+    step *= 2 if high / step > 6 else 1
+    return [float(step * k) for k in range(int(high / step) + 1)]
+
+
 def curves(report: RecordReport) -> list[Curve]:
     """Those that are not nothing all the time."""
     return [one for one in CURVES if any(one.value(moment) for moment in report.timeline)]
@@ -225,8 +254,7 @@ def recording_page(report: RecordReport) -> pages.Page:
     entries = [
         pages.Entry(one.code, f"{one.text}.", [("mend", one.saves)] if one.saves else []) for one in report.findings
     ]
-    sheets = [pages.sheet_of(title, made) for title, made in tables(report)]
-    notes = notes_below(report)
+    sheets = [pages.sheet_of(title, made) for title, made, _ in tables(report)]
     return pages.Page(
         title=f"vkmapctl record: {report.program.name}",
         headlines=[pages.Headline(report.answer, True)],
@@ -242,5 +270,5 @@ def recording_page(report: RecordReport) -> pages.Page:
         outcome=report.outcome,
         exit_code=report.exit_code,
         facts=pages.facts(report),
-        legend="; ".join(notes),
+        legend=legend(report),
     )

@@ -7,7 +7,7 @@ from vkmapctl.model.recorded import MAPPING_CALLS, RecordReport
 from vkmapctl.reports import charts, page
 from vkmapctl.reports.charts import Axis, Bar, Line, Point
 from vkmapctl.reports.html import NARROW, WIDE, Chart, rendered
-from vkmapctl.reports.recording import CURVES, Curve, curves, heads, notes_below, tables
+from vkmapctl.reports.recording import CURVES, Curve, curves, heads, legend, tables, ticks
 
 _HEIGHT = 230.0
 
@@ -20,8 +20,8 @@ def to_html(report: RecordReport) -> bytes:
         report=report,
         heads=[line.strip() for line in heads(report)],
         charts=[*_over_time(report), *_by_call(report)],
-        sheets=[page.sheet_of(title, made) for title, made in tables(report)],
-        legend="; ".join(notes_below(report)),
+        sheets=[page.sheet_of(title, made) for title, made, _ in tables(report)],
+        legend=legend(report),
         machine=page.facts(report),
     )
 
@@ -37,15 +37,15 @@ def _over_time(report: RecordReport) -> Iterable[Chart]:
 
 def _chart(title: str, report: RecordReport, shown: Sequence[Curve]) -> Chart:
     wide, narrow = (_drawn(title, report, shown, width) for width in (WIDE, NARROW))
-    legend = [(charts.style(i), one.name) for i, one in enumerate(shown)] if len(shown) > 1 else []
-    return Chart(title, "The most at one time in each step.", wide, narrow, legend)
+    lines = [(charts.style(i), one.name) for i, one in enumerate(shown)] if len(shown) > 1 else []
+    return Chart(title, "The most at one time in each step.", wide, narrow, lines)
 
 
 def _drawn(title: str, report: RecordReport, shown: Sequence[Curve], width: float) -> str:
     moments = report.timeline
     high = max(one.value(moment) for one in shown for moment in moments)
     y = Axis(0, high, _HEIGHT - 58, 14, log=False)
-    y_ticks = [(tick, shown[0].show(round(tick))) for tick in _ticks(high, sizes=shown[0] is not CURVES[0])]
+    y_ticks = [(tick, shown[0].show(round(tick))) for tick in ticks(shown[0], high)]
     last = moments[-1].seconds or 1e-9
     begin = max(charts.room(words) for _, words in y_ticks) + 10
     x = Axis(0, last, begin, width - 32, log=False)
@@ -63,15 +63,6 @@ def _drawn(title: str, report: RecordReport, shown: Sequence[Curve], width: floa
         kind = charts.style(number)
         parts.append(charts.mark(x.at(most.seconds), y.at(one.value(most)), tip, f"c{kind.colour}", kind.shape))
     return charts.svg(width, _HEIGHT, title, parts)
-
-
-def _ticks(high: float, *, sizes: bool) -> list[float]:
-    """Round numbers from 0 on: of sizes such as a reader knows."""
-    if not sizes:
-        return [tick for tick in charts.round_steps(high) if tick == int(tick)]
-    step = 1 << max(int(high / 4).bit_length() - 1, 0)
-    step *= 2 if high / step > 6 else 1
-    return [step * k for k in range(int(high / step) + 1)]
 
 
 def _by_call(report: RecordReport) -> Iterable[Chart]:

@@ -12,6 +12,7 @@ from vkmapctl.reports.columns import FLOOR_MARK, FLOOR_WORDS, PERCENTILES
 from vkmapctl.reports.common import device_head, legend, machine_text, notes_view, side_lines, status_text
 from vkmapctl.reports.elements import INDENT, Block, Column, Element, Fitted, Table, Text
 from vkmapctl.reports.plain import least_width
+from vkmapctl.reports.replays import replays_view
 from vkmapctl.reports.sharing import sharing_view
 from vkmapctl.units import NONE
 
@@ -32,6 +33,7 @@ def run_view(run: Run) -> list[Element]:
         if any(latency.at_floor for row in run.results for latency in row.latencies().values()):
             view.append(Text(f"  {FLOOR_MARK} not clear of the floor: {FLOOR_WORDS}"))
         view += sharing_view(run)
+        view += replays_view(run.results)
         view += [Text(("\n" if i == 0 else "") + line) for i, line in enumerate(findings(run.results))]
     view += reasons(run.results)
     view += notes_view(run.warnings)
@@ -127,8 +129,11 @@ def row_line(row: Row) -> str:
     """A finished row in one line, for progress without a terminal."""
     call, latency = next(iter(row.latencies().items()), ("map", None))
     middle, tail = (_duration(latency, key) for key in ("p50_ns", "p99_ns"))
-    rate = NONE if row.pairs_per_second is None else units.count(row.pairs_per_second)
-    return f"{row.job}: {row.status}, {rate} pairs/s, {call} p50 {middle}, p99 {tail}"
+    if row.replay:
+        done = f"{units.count(sum(row.replay.calls.values()))} calls in {units.duration(row.seconds * 1e9)}"
+    else:
+        done = f"{NONE if row.pairs_per_second is None else units.count(row.pairs_per_second)} pairs/s"
+    return f"{row.job}: {row.status}, {done}, {call} p50 {middle}, p99 {tail}"
 
 
 def _duration(latency: Latency | None, key: str) -> str:

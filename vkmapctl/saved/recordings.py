@@ -13,14 +13,22 @@ from typing import BinaryIO
 import msgspec
 
 from vkmapctl.errors import UsageProblem
+from vkmapctl.model.documents import SCHEMA
 from vkmapctl.model.recording import Called, Event, Mark, PageFault, RecordingHead
+from vkmapctl.saved import sound
+from vkmapctl.saved.cleaning import cleaned
 
 HEAD = "recording.json"
 EVENT = struct.Struct("<IBBHIiQQQQQQ")  # struct vkm_event, with times in ns since the recording began
 FAULT = struct.Struct("<QQII")  # time in ns, address, thread, process
 LARGEST_HEAD = 16 << 20
 MOST_BYTES = 64 << 30  # of one process's events, unpacked: a billion of them
+MOST_PROCESSES = 4096
+_PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _CHUNK = 1 << 14  # records
+_BROKEN = (  # what reading a zip of a stranger's raises; RecursionError is a RuntimeError
+    OSError, ValueError, KeyError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 _CALLED = tuple(Called)
 _MARKS = tuple(map(Mark, range(256)))  # a byte of them; made once, since there are many events
 _MAGIC = b"PK\x03\x04"
@@ -36,27 +44,23 @@ class RecordingFile:
         self._path = path
         try:
             self._zip = zipfile.ZipFile(path)
+            self._names = frozenset(self._zip.namelist())
             self.head = _head(self._zip)
-        except (
-            OSError,
-            ValueError,
-            KeyError,
-            RuntimeError,
-            NotImplementedError,
-            zipfile.BadZipFile,
-            zlib.error,
-        ) as error:
+        except _BROKEN as error:
             raise _damaged(path, error) from None
 
     def events(self, process: int) -> Iterator[Event]:
         """Those of head.processes[process], in the order in which they began."""
         records = self._records(f"events-{process}", EVENT)
+        called, marked, most = _CALLED, _MARKS, len(_CALLED)
+        new = tuple.__new__  # as Event._make has it, at a third of the time
         for state, call, marks, device, thread, result, begin, ns, memory, offset, size, pointer in records:
-            if call >= len(_CALLED):
+            if call >= most:
                 raise _damaged(self._path, ValueError(f"there is no call {call}"))
             took = ns if state else None
-            yield Event(
-                _CALLED[call], begin, took, thread, result, device, memory, offset, size, pointer, _MARKS[marks]
+            yield new(
+                Event,
+                (called[call], begin, took, thread, result, device, memory, offset, size, pointer, marked[marks]),
             )
 
     def faults(self, process: int) -> Iterator[PageFault]:
@@ -66,7 +70,7 @@ class RecordingFile:
 
     def _records(self, name: str, kind: struct.Struct) -> Iterator[tuple[int, ...]]:
         try:
-            if name not in self._zip.namelist():
+            if name not in self._names:
                 return
             if self._zip.getinfo(name).file_size > MOST_BYTES:
                 raise ValueError(f"{name} is larger than {MOST_BYTES} bytes")
@@ -75,15 +79,7 @@ class RecordingFile:
                     if len(data) % kind.size:
                         raise ValueError(f"{name} ends in the middle of a record")
                     yield from kind.iter_unpack(data)
-        except (
-            OSError,
-            ValueError,
-            RuntimeError,
-            NotImplementedError,
-            EOFError,
-            zipfile.BadZipFile,
-            zlib.error,
-        ) as error:
+        except _BROKEN as error:
             raise _damaged(self._path, error) from None
 
 
@@ -111,9 +107,20 @@ def write(to: BinaryIO, head: RecordingHead, raw: Sequence[tuple[Path, Path | No
 def _head(file: zipfile.ZipFile) -> RecordingHead:
     if file.getinfo(HEAD).file_size > LARGEST_HEAD:
         raise ValueError(f"{HEAD} is larger than {LARGEST_HEAD} bytes")
+    if any(entry.compress_type not in _PACKED for entry in file.infolist()):
+        raise ValueError("it is packed in another way than recordings are")
     with file.open(HEAD) as entry:
-        data = entry.read(LARGEST_HEAD)
-    return msgspec.json.decode(data, type=RecordingHead)
+        data = cleaned(entry.read(LARGEST_HEAD))
+    head = msgspec.json.decode(data, type=RecordingHead)
+    if head.schema != SCHEMA:
+        raise ValueError(f"it has schema '{head.schema}', this version reads {SCHEMA}")
+    if len(head.processes) > MOST_PROCESSES:
+        raise ValueError(f"it claims {len(head.processes)} processes")
+    try:
+        sound.check(head)
+    except sound.Unsound as error:
+        raise ValueError(f"{error.what} - at `${error.where}`") from None
+    return head
 
 
 def _damaged(path: Path, error: Exception) -> UsageProblem:

@@ -8,6 +8,7 @@ from vkmapctl.model.bins import HIGHEST
 from vkmapctl.model.device import MALLOC, Device
 from vkmapctl.model.documents import CheckRow, DoctorReport, Document, ProbeReport, Run, VerifyReport
 from vkmapctl.model.measured import Bins, Latency, Row
+from vkmapctl.model.recorded import RecordReport
 
 SMALLEST, LARGEST = 1e-30, 1e30  # of a number, but for 0: what is made of two such is a number too
 ONLY_SHOWN = ("host", "workload")
@@ -82,6 +83,10 @@ def _check_devices(document: Document) -> None:
             devices = list(document.devices)
         case ProbeReport() | DoctorReport():
             devices = [probe.device for probe in document.devices if probe.device]
+        case RecordReport():
+            _check_places(".objects", [one.device for one in document.objects], len(document.devices))
+            _check_places(".memory_types", [one.device for one in document.memory_types], len(document.devices))
+            return
         case _:
             return
     known = [device.index for device in devices]
@@ -93,3 +98,9 @@ def _check_devices(document: Document) -> None:
     for i, row in enumerate(rows):
         if row.device not in known:
             raise Unsound("there is no such device", f".results[{i}].device")
+
+
+def _check_places(name: str, places: Iterable[int | None], devices: int) -> None:
+    for i, place in enumerate(places):
+        if place is not None and place >= devices:
+            raise Unsound("there is no such device", f"{name}[{i}].device")

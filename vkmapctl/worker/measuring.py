@@ -30,6 +30,8 @@ from vkmapctl.worker.leaks import Leaks, process_usage
 from vkmapctl.worker.load import Load
 from vkmapctl.worker.objects import allocated, host_memory_of, scripted_cycle
 from vkmapctl.worker.pressure import pressed
+from vkmapctl.worker.replaying import cause as replay_cause
+from vkmapctl.worker.replaying import prepared as prepared_replay
 from vkmapctl.worker.round_trips import prepared
 
 ROUNDS = 10
@@ -77,7 +79,12 @@ class Measuring:
         return Calibrated(self.clock.name, reads, self.clock.step())
 
     def measure(self, jobs: Sequence[Job], *, in_turns: bool = False) -> Measured:
-        """Allocates once for the group, then runs its jobs in turns: check, warm-up, rounds of rate and latency."""
+        """Allocates once for the group, then runs its jobs in turns: check, warm-up, rounds of rate and latency.
+
+        A trace is replayed instead.
+        """
+        if jobs[0].traced:
+            return self._replay(jobs[0], in_turns=in_turns)
         self._device(jobs[0].device)
         mappings = len(areas())
         self._ranges = []
@@ -98,11 +105,32 @@ class Measuring:
             found = tuple(turn.cause() or tramples for turn in turns)
             gpu = tuple(turn.gpu for turn in turns)
         notes = [*self._layer_notes(jobs), *pressure_notes, *_gap_notes(turns)]
-        left = len(areas()) - mappings
-        if left > MAPPINGS_SLACK:
-            text = f"{jobs[0].job}: {left} mappings more in the process than before the job"
-            notes.append(Note("mappings-left", text))
+        notes += _left_notes(jobs[0], len(areas()) - mappings)
         return Measured(found, tuple(notes), gpu=gpu)
+
+    def _replay(self, job: Job, *, in_turns: bool) -> Measured:
+        """The job's trace as often as asked for: each is a round."""
+        device, results = self._device(job.device), self.results[0]
+        mappings = len(areas())
+        rounds = job.iterations or 1
+        with prepared_replay(device, job) as ready:
+            results.clear()
+            for number in range(rounds):
+                if in_turns and number and not self._may_go_on():
+                    break
+                at("")  # no call of the driver's is under way but those of the replay
+                try:
+                    run_together(ready.threads, lambda i: ready.replay.run(self.clock, results, i), results)
+                finally:
+                    ready.replay.end()
+                self.channel.send(pack(Round((None,), number + 1, rounds)))
+                if results.control.stop:
+                    break
+            beside = trampled(ready.ranges)
+            tramples = Cause("tramples", text=beside) if beside else None
+            found = replay_cause(results, job) or tramples
+        notes = [*self._layer_notes([job]), *_left_notes(job, len(areas()) - mappings)]
+        return Measured((found,), tuple(notes), gpu=(None,), replaced=tuple(ready.replaced))
 
     def _layer_notes(self, jobs: Sequence[Job]) -> list[Note]:
         """A warning for each layer that answers the measured calls before the driver does."""
@@ -288,19 +316,22 @@ def run_threads(
     kind: Pass,
     limits: dict[str, int],
 ) -> None:
-    """Runs each program in a thread and on a core of its own, with a common start; a single one right here.
+    """One pass of each program in a thread of its own."""
+    run_together(len(programs), lambda i: programs[i].run(clock, results, i, kind, **limits), results)
+
+
+def run_together(count: int, run: Callable[[int], object], results: native.Results) -> None:
+    """run(i) in `count` threads, each on a core of its own, with a common start; a single one right here.
 
     Raises Unsupported where so many threads cannot be started.
     """
-    results.control.threads, results.control.arrived = len(programs), 0
+    results.control.threads, results.control.arrived = count, 0
     try:
-        cpus.in_threads(
-            len(programs), lambda i: programs[i].run(clock, results, i, kind, **limits), give_up=results.stop
-        )
+        cpus.in_threads(count, run, give_up=results.stop)
     except RuntimeError as error:
         results.control.stop = 0
         limit = "'ulimit -u' and the container limit their number"
-        raise Unsupported(f"{len(programs)} threads cannot be started here: {error}", limit) from None
+        raise Unsupported(f"{count} threads cannot be started here: {error}", limit) from None
 
 
 def rounds_of(job: Job, most: int = ROUNDS) -> int:
@@ -317,6 +348,13 @@ def _limits(job: Job, kinds: int, rounds: int, number: int) -> dict[str, int]:
     if job.iterations is None:
         return {"ns": max(int(job.duration_seconds / kinds * 1e9 / rounds), 1)}
     return {"iterations": job.iterations * (number + 1) // rounds - job.iterations * number // rounds}
+
+
+def _left_notes(job: Job, left: int) -> list[Note]:
+    """A warning where a job left mappings behind."""
+    if left <= MAPPINGS_SLACK:
+        return []
+    return [Note("mappings-left", f"{job.job}: {left} mappings more in the process than before the job")]
 
 
 def _gap_notes(turns: Sequence[Turn]) -> list[Note]:
