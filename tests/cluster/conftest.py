@@ -1,0 +1,66 @@
+"""Eight hosts on this machine for all tests here, and a store of their own for each."""
+
+import json
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cluster.hosts import Site
+
+HOSTS = tuple(f"gpu{number}" for number in range(1, 9))
+
+
+class Fleet:
+    """A store on the site, and what is done with it."""
+
+    def __init__(self, site: Site, store: Path) -> None:
+        self.site, self.store = site, store
+
+    def command(self, words: "list[str] | str", via: str, *options: str) -> list[str]:
+        words = words.split() if isinstance(words, str) else words
+        started = ["--via", via, "--program", str(self.site.program), "--quiet", "--json", *options]
+        return ["fleet", "run", str(self.store), *started, "--", *words]
+
+    def run(self, words: "list[str] | str", via: str, *options: str, expected: int = 0) -> Any:
+        """The ledger."""
+        return self.site.vkmapctl(*self.command(words, via, *options), expected=expected).json()
+
+    def status(self, *options: str, expected: int = 0) -> Any:
+        return self.site.vkmapctl("fleet", "status", self.store, "--json", *options, expected=expected).json()
+
+    def envelope(self, ledger: Any, host: str) -> Any:
+        return json.loads((self.store / "runs" / ledger["run"]["id"] / host / "envelope.json").read_text())
+
+    def begun(self, run: str, host: str) -> bool:
+        return (self.store / "runs" / run / host / "begun.json").exists()
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    made = Site(tmp_path_factory.mktemp("site"), HOSTS)
+    yield made
+    made.end()
+
+
+_number = count()
+
+
+@pytest.fixture
+def fleet(site: Site) -> Iterator[Fleet]:
+    store = site.folder / f"store-{next(_number)}"
+    site.vkmapctl("fleet", "init", store, "--hosts", "gpu[1-8]", "--gpus", "1", "--software")
+    yield Fleet(site, store)
+    site.mend()
+
+
+def fates(ledger: Any) -> dict[str, tuple[str, str]]:
+    """State and reason of each host's one GPU."""
+    assert len({one["host"] for one in ledger["entries"]}) == len(ledger["entries"])
+    return {one["host"]: (one["state"], one["why"]) for one in ledger["entries"]}
+
+
+def notes(ledger: Any) -> dict[str, str]:
+    return {one["code"]: one["text"] for one in ledger["notes"]}

@@ -1,0 +1,268 @@
+"""A small site on one machine: a login host, and hosts with slurmd and sshd, each a machine of its own (space.py).
+
+All see one file system, as on a cluster; hosts are told apart by name, network, boot id and mounts.
+"""
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from cli_runner import LAVAPIPE, Result, environment
+
+from cluster.space import Space, lacking, wait_for
+from icd.build import lavapipe
+
+NETWORK = "10.77"
+PROGRAMS = ("slurmctld", "slurmd", "munged", "srun", "sshd", "ssh", "ssh-keygen", "ip", "nsenter", "unshare", "setpriv")
+PYTHON = (sys.executable, "-P", "-m", "vkmapctl")
+_DAEMONS = "/usr/local/sbin:/usr/sbin:/sbin"
+
+_SLURM = """\
+ClusterName=vkmapctl
+SlurmctldHost={login}({network}.0.1)
+SlurmUser=root
+SlurmdUser=root
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge.socket
+CredType=cred/munge
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool-%n
+SlurmdPidFile={folder}/slurmd-%n.pid
+SlurmctldPidFile={folder}/slurmctld.pid
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SwitchType=switch/none
+MpiDefault=none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+ReturnToService=2
+TreeWidth=65533
+SlurmdTimeout={dead_after}
+MessageTimeout=5
+TCPTimeout=2
+KillWait=2
+InactiveLimit=0
+MinJobAge=300
+SchedulerParameters=sched_min_interval=10000
+GresTypes=gpu
+Epilog={folder}/epilog
+{more}
+{nodes}
+PartitionName=gpu Nodes=ALL Default=YES State=UP
+PartitionName=later Nodes=ALL State=DOWN
+"""
+_SSHD = """\
+HostKey {folder}/host_key
+AuthorizedKeysFile {folder}/user_key.pub
+PidFile none
+StrictModes no
+UsePAM no
+PermitRootLogin yes
+MaxStartups 100
+"""
+_SSH = """\
+Host *
+  IdentityFile {folder}/user_key
+  IdentitiesOnly yes
+  UserKnownHostsFile /dev/null
+  StrictHostKeyChecking no
+  LogLevel ERROR
+"""
+# vkmapctl on a host: what the site has set there, and what a test adds for one of them.
+_ON_HOST = """\
+#!/bin/bash
+set -a
+source {folder}/every-host
+[ ! -e {folder}/only/$(hostname) ] || source {folder}/only/$(hostname)
+[ -n "${{AFTER:-}}" ] || exec {python} "$@" $MORE
+{python} "$@" $MORE
+code=$?
+eval "$AFTER"
+exit $code
+"""
+
+
+class Site:
+    """folder: for all of it. hosts: their names. dead_after: seconds of silence until Slurm gives a node up."""
+
+    def __init__(self, folder: Path, hosts: Sequence[str], *, dead_after: int = 6, slurm: str = "") -> None:
+        os.environ["PATH"] += f":{_DAEMONS}"
+        assert not (missing := lacking(PROGRAMS)), f"not installed: {', '.join(missing)}; make test-cluster sees to it"
+        assert os.geteuid() == 0, "namespaces and Slurm's daemons want root"
+        self.folder, self.names = folder, tuple(hosts)
+        self.program = folder / "on-host"
+        self._write(dead_after, slurm)
+        self.environment = environment(LAVAPIPE) | {
+            "SLURM_CONF": str(folder / "slurm.conf"),
+            "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
+            "HOME": str(folder),
+        }
+        self.login = Space(
+            "mount --make-rshared /; ip link set lo up; ip link add hub type bridge; ip link set hub up;"
+            f"ip address add {NETWORK}.0.1/16 dev hub"
+        )
+        self.hosts: dict[str, Space] = {}
+        self._harmed: set[str] = set()
+        self._daemon(
+            self.login, "munged", "--foreground", "--force", f"--key-file={folder / 'munge.key'}",
+            f"--socket={folder / 'munge.socket'}", f"--pid-file={folder / 'munge.pid'}",
+            f"--seed-file={folder / 'munge.seed'}", f"--log-file={folder / 'munge.log'}",
+        )  # fmt: skip
+        wait_for((folder / "munge.socket").exists, "munged")
+        self._daemon(self.login, "slurmctld", "-D")
+        for host in self.names:
+            self.boot(host)
+        self.wait_until_idle(self.names)
+
+    def end(self) -> None:
+        """All of it: whatever runs on a host ends with the login host."""
+        for space in (*self.hosts.values(), self.login):
+            space.end()
+
+    # --- hosts ------------------------------------------------------------------------------------
+
+    def boot(self, host: str) -> None:
+        """Starts it, with daemons for Slurm and ssh."""
+        boot_id = self.folder / f"boot-id-{host}"
+        boot_id.write_text(f"{uuid4()}\n")
+        space = self.hosts[host] = Space(
+            f"hostname {host}; mount --bind {boot_id} /proc/sys/kernel/random/boot_id; ip link set lo up", self.login
+        )
+        link, far = self._link(host), f"f{self._number(host)}"
+        self._on_the_hub("add", link, "type", "veth", "peer", "name", far)
+        self._on_the_hub("set", far, "netns", str(space.init))
+        self._on_the_hub("set", link, "master", "hub", "up")
+        space.run("ip", "address", "add", f"{self._address(host)}/16", "dev", far)
+        space.run("ip", "link", "set", far, "up")
+        self._daemon(space, "slurmd", "-D", "-N", host)
+        self._daemon(space, shutil.which("sshd"), "-D", "-e", "-f", self.folder / "sshd_config")
+
+    def kill(self, host: str) -> None:
+        """Its power goes."""
+        self._harmed.add(host)
+        self.hosts[host].end()
+
+    def freeze(self, host: str) -> None:
+        """Nothing on it goes on, and its network answers all the same."""
+        self._harmed.add(host)
+        self.hosts[host].signal_all("STOP")
+
+    def cut(self, host: str) -> None:
+        """Its cable is out: it goes on, and nobody hears of it."""
+        self._harmed.add(host)
+        self._on_the_hub("set", self._link(host), "down")
+
+    def without_driver(self, host: str) -> None:
+        """Nothing is where the loader looks for a driver's manifest."""
+        self._harmed.add(host)
+        self.hosts[host].run("mount", "-t", "tmpfs", "none", lavapipe().parent)
+
+    def only(self, host: str, **variables: str) -> None:
+        """What is set on this host; MORE: options after vkmapctl's own; AFTER: a line of shell at its end."""
+        (self.folder / "only" / host).write_text("".join(f"{k}={shlex.quote(v)}\n" for k, v in variables.items()))
+
+    def mend(self) -> None:
+        """All is as it was at first, and Slurm has every host again."""
+        for path in (self.folder / "only").iterdir():
+            path.unlink()
+        for host in sorted(self._harmed):
+            self.hosts[host].end()
+            subprocess.run(  # its end has taken the link with it, or will
+                ["nsenter", "--net", f"--target={self.login.init}", "ip", "link", "delete", self._link(host)],
+                stderr=subprocess.DEVNULL,
+            )  # fmt: skip
+            self.boot(host)
+        self._harmed.clear()
+        self.wait_until_idle(self.names)
+
+    def _number(self, host: str) -> int:
+        return self.names.index(host)
+
+    def _address(self, host: str) -> str:
+        return f"{NETWORK}.{1 + self._number(host) // 250}.{1 + self._number(host) % 250}"
+
+    def _link(self, host: str) -> str:
+        return f"n{self._number(host)}"
+
+    def _on_the_hub(self, *words: str) -> None:
+        """`ip link` in the login host's network, by processes' numbers of outside."""
+        subprocess.run(["nsenter", "--net", f"--target={self.login.init}", "ip", "link", *words], check=True)
+
+    def _daemon(self, space: Space, program: object, *options: object) -> None:
+        log = self.folder / "logs" / f"{Path(str(program)).name}.log"
+        space.start(program, *options, log=log, env=self.environment)
+
+    # --- commands ---------------------------------------------------------------------------------
+
+    def run(self, *command: object, expected: int = 0, timeout: float = 120, **variables: str) -> Result:
+        """On the login host."""
+        running = self.popen(*command, **variables)
+        try:
+            out, err = running.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            self.login.run("bash", "-c", f"pkill -KILL -f {shlex.quote(str(self.folder))}/store")
+            raise
+        assert running.returncode == expected, f"{command} ended with {running.returncode}\n{out}{err}"
+        return Result(running.returncode, out, err)
+
+    def popen(self, *command: object, **variables: str) -> "subprocess.Popen[str]":
+        return self.login.popen(*command, env=self.environment | variables)
+
+    def vkmapctl(self, *arguments: object, **more: Any) -> Result:
+        return self.run(*PYTHON, *arguments, **more)
+
+    def wait_until_idle(self, hosts: Sequence[str]) -> None:
+        def idle() -> bool:
+            said = subprocess.run(
+                [*self.login.enter, "sinfo", "--Node", "--noheader", "--partition=gpu", "--format=%N %T"],
+                env=self.environment, capture_output=True, text=True, timeout=60,
+            )  # fmt: skip
+            return {line.split()[0] for line in said.stdout.splitlines() if line.split()[1] == "idle"} >= set(hosts)
+
+        wait_for(idle, f"hosts idle; logs in {self.folder / 'logs'}")
+
+    # --- files ------------------------------------------------------------------------------------
+
+    def _write(self, dead_after: int, more: str) -> None:
+        for name in ("bin", "only", "logs", "state"):
+            (self.folder / name).mkdir()
+        nodes = "\n".join(
+            f"NodeName={host} NodeAddr={self._address(host)} CPUs=1 RealMemory=1000 Gres=gpu:1 State=UNKNOWN"
+            for host in self.names
+        )
+        files = {
+            "slurm.conf": _SLURM.format(
+                login=os.uname().nodename, network=NETWORK, folder=self.folder, dead_after=dead_after, more=more,
+                nodes=nodes,
+            ),
+            "gres.conf": f"Name=gpu File={self.folder / 'gpu0'}\n",
+            "gpu0": "",
+            "sshd_config": _SSHD.format(folder=self.folder),
+            "ssh_config": _SSH.format(folder=self.folder)
+            + "".join(f"Host {host}\n  HostName {self._address(host)}\n" for host in self.names),
+            "every-host": "".join(f"{name}={shlex.quote(value)}\n" for name, value in LAVAPIPE.items()),
+        }  # fmt: skip
+        for name, text in files.items():
+            (self.folder / name).write_text(text)
+        self.script("on-host", _ON_HOST.format(folder=self.folder, python=shlex.join(PYTHON)))
+        self.script("epilog", "#!/bin/sh\n")
+        # A link that is cut is noticed within seconds here: of an option that is given twice, ssh takes the first.
+        alive = "-oServerAliveInterval=1 -oServerAliveCountMax=3"
+        self.script("bin/ssh", f'#!/bin/sh\nexec {shutil.which("ssh")} {alive} -F {self.folder}/ssh_config "$@"\n')
+        self.script("bin/vkmapctl", f'#!/bin/sh\nexec {self.program} "$@"\n')
+        (self.folder / "munge.key").write_bytes(os.urandom(128))
+        (self.folder / "munge.key").chmod(0o400)
+        for key in ("host_key", "user_key"):
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.folder / key], check=True)
+        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # sshd wants it
+
+    def script(self, name: str, text: str) -> None:
+        path = self.folder / name
+        path.write_text(text)
+        path.chmod(0o755)
