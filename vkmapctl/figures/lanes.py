@@ -10,6 +10,7 @@ from vkmapctl.figures.folding import Again, Folded, fold, length
 from vkmapctl.model.trace import AnyTraceStep, Gap, Repeat, Signal
 
 SHORTEST_GAP = 20_000  # ns
+JITTER = 4_000_000  # ns: so long a thread may have waited for a CPU, which is no reason for steps not to be alike
 APART = 2  # gaps of one thread that differ by this factor, with none between them, are never folded into each other
 MOST_KNOWN = 10_000_000  # entries of all clocks: beyond, threads wait more often than they had to
 
@@ -113,16 +114,16 @@ def fold_steps(
     """
     kinds = _kinds(gap for gap, _ in gaps.values())
     count = len(known)
-    marked = (
-        [step + count * kinds[gaps[i][0]] if i in gaps else step for i, step in enumerate(numbers)] if gaps else numbers
-    )
+    marked = array("q", numbers)
+    for place, (gap, _) in gaps.items():
+        marked[place] += count * kinds[max(gap, JITTER)]
     return _steps_of(fold(marked), [0], gaps, known)
 
 
 def _kinds(gaps: Iterable[int]) -> dict[int, int]:
-    """A kind for each length of a gap: 0 for those that are hardly longer than none."""
+    """A kind for each length of a gap: 0 for those that may be jitter, or hardly longer."""
     found, kind = {}, 0
-    for shorter, longer in pairwise([SHORTEST_GAP, *sorted(set(gaps))]):
+    for shorter, longer in pairwise([JITTER, *sorted({max(gap, JITTER) for gap in gaps})]):
         kind += longer > APART * shorter
         found[longer] = kind
     return found
