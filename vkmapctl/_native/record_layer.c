@@ -166,7 +166,7 @@ static struct vkm_ring *new_ring(const char *path, size_t size)
     if (fd < 0)
         return NULL;
     int refused = posix_fallocate(fd, 0, (off_t)size);
-    void *memory = refused ? MAP_FAILED : mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
+    void *memory = refused ? MAP_FAILED : mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     close(fd);
     if (memory != MAP_FAILED)
         return memory;
@@ -182,7 +182,7 @@ static struct vkm_ring *old_ring(const char *path, size_t size)
     struct stat about;
     void *memory = fd < 0 || fstat(fd, &about) || about.st_size != (off_t)size
                        ? MAP_FAILED
-                       : mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
+                       : mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (fd >= 0)
         close(fd);
     return memory != MAP_FAILED ? memory : NULL;
