@@ -196,7 +196,7 @@ def _cannot(do: str, path: Path, error: Exception) -> UsageProblem:
 
 
 def load(path: Path) -> Document:
-    """Reads a document, also a gzipped one. Raises UsageProblem for a file that is none, naming what is wrong and where."""
+    """Reads a document, gzipped or not. Raises UsageProblem for a file that is none, naming what is wrong and where."""
     try:
         data = read_bytes(path, LARGEST_BYTES)
     except (OSError, ValueError) as error:
