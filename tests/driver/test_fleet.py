@@ -48,6 +48,7 @@ def test_a_run_that_goes_well(fleet, words):
     assert entry(ledger) == ("ok", "")
     document = json.loads(gzip.decompress((fleet / ledger["entries"][0]["document"]).read_bytes()))
     assert (document["kind"], document["outcome"]) == (words[0], "ok")
+    assert vkmapctl("report", "show", str(fleet / ledger["entries"][0]["document"])).code == 0
     said = answered(fleet)
     assert (said["host"], said["run"], said["exit_code"]) == (HOST, ledger["run"]["id"], 0)
     assert all(said[name] for name in ("hostname", "boot_id", "kernel", "cpu", "started", "ended", "tool"))

@@ -74,6 +74,13 @@ def test_a_child_of_fork_has_a_stream_of_its_own(tmp_path) -> None:
     assert {event.device for event in child.events if event.object} == {1}, "its parent's is 0"
 
 
+def test_a_process_that_executes_another_program_goes_on(tmp_path) -> None:
+    recorded = record(tmp_path, edges(), "executes", "50")
+    assert recorded.process.used == (2, 100, 100, 2)
+    assert [event.device for event in recorded.process.events if event.call == Called.ALLOCATE] == [0, 1]
+    assert recorded.result.out == "done\n"
+
+
 def test_instances_and_devices_come_and_go(tmp_path) -> None:
     process = record(tmp_path, edges(), "instances", "40").process
     assert process.used == (40,) * 4

@@ -22,6 +22,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -112,6 +113,15 @@ static void after_fork(void)
     ring = NULL;
 }
 
+/* How many devices the program had that this process ran before it executed this one. */
+static uint16_t devices_before(void)
+{
+    char path[sizeof stream.folder + 64];
+    struct stat about;
+    path_of(path, sizeof path, "devices");
+    return stat(path, &about) ? 0 : (uint16_t)((size_t)about.st_size / sizeof(struct described));
+}
+
 /* Reads the settings, and leaves a sign that this process made an instance. */
 static void stream_configure(void)
 {
@@ -133,6 +143,8 @@ static void stream_configure(void)
         while (stream.capacity >> stream.shift > 1)
             stream.shift++;
         stream.wanted = stream.capacity > 2 * SPARE && (stream.capacity & stream.mask) == 0;
+        stream.devices = devices_before();
+        stream.described_by = getpid();
         pthread_atfork(NULL, NULL, after_fork);
     }
     if (stream.wanted) {
@@ -154,7 +166,7 @@ static struct vkm_ring *new_ring(const char *path, size_t size)
     if (fd < 0)
         return NULL;
     int refused = posix_fallocate(fd, 0, (off_t)size);
-    void *memory = refused ? MAP_FAILED : mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
+    void *memory = refused ? MAP_FAILED : mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     close(fd);
     if (memory != MAP_FAILED)
         return memory;
@@ -163,11 +175,30 @@ static struct vkm_ring *new_ring(const char *path, size_t size)
     return NULL;
 }
 
+/* That of the program which this process ran before it executed this one: it goes on. */
+static struct vkm_ring *old_ring(const char *path, size_t size)
+{
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    struct stat about;
+    void *memory = fd < 0 || fstat(fd, &about) || about.st_size != (off_t)size
+                       ? MAP_FAILED
+                       : mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (fd >= 0)
+        close(fd);
+    return memory != MAP_FAILED ? memory : NULL;
+}
+
 static void stream_open(void)
 {
     char path[sizeof stream.folder + 64];
     path_of(path, sizeof path, "ring");
-    struct vkm_ring *new = new_ring(path, VKM_RING_HEAD + stream.capacity * sizeof(struct vkm_event));
+    size_t size = VKM_RING_HEAD + stream.capacity * sizeof(struct vkm_event);
+    struct vkm_ring *new = new_ring(path, size);
+    struct vkm_ring *old = !new && errno == EEXIST ? old_ring(path, size) : NULL;
+    if (old) {
+        __atomic_store_n(&ring, old, __ATOMIC_RELEASE);
+        return;
+    }
     if (!new) {
         complain("write", path);
         stream.wanted = false;
@@ -185,7 +216,7 @@ static void stream_open(void)
     new->start_ns = ns_of(CLOCK_MONOTONIC);
     __atomic_thread_fence(__ATOMIC_RELEASE);
     memcpy(new->magic, VKM_RING_MAGIC, sizeof new->magic);
-    if (stream.devices)
+    if (stream.forked && stream.devices)
         inherit_described();
     __atomic_store_n(&ring, new, __ATOMIC_RELEASE);
 }

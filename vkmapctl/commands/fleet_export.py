@@ -4,13 +4,14 @@ from pathlib import Path
 
 import click
 
+from vkmapctl.commands import params
 from vkmapctl.commands.fleet_outliers import compared, history_option, latest_sweep
 from vkmapctl.commands.fleet_shared import RUN_ID, store_argument
 from vkmapctl.errors import ExitCode
 from vkmapctl.reports import FLEET_FORMATS
 
 
-@click.command()
+@click.command(cls=params.Command)
 @store_argument
 @click.option("--format", "wanted", type=click.Choice(FLEET_FORMATS), required=True, help="What to write.")
 @click.option(

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vkmapctl.commands import params
 from vkmapctl.commands.fleet_shared import RUN_ID, exit_style_option, store_argument, styled
 from vkmapctl.commands.options import color_options
 from vkmapctl.errors import UsageProblem
@@ -25,7 +26,7 @@ history_option = click.option(
 )
 
 
-@click.command()
+@click.command(cls=params.Command)
 @store_argument
 @click.option("--run", "run_id", type=RUN_ID, metavar="ID", help="As of this run; the latest by default.")
 @history_option

@@ -38,6 +38,7 @@ _LINKED = {
     for form in (word, f"{{{word}}}")
 }
 _OWN_NAMES = "VK_LAYER_VKMAPCTL"
+_RECORDING = "VK_LAYER_VKMAPCTL_record"
 _OWN = os.path.join(os.path.dirname(os.path.dirname(__file__)), "layer")  # see inside/layer
 _SURE = 3  # times that a layer was found guilty; then one try without it is enough
 
@@ -306,6 +307,8 @@ def advice(layer: Layer) -> str:
     """How to run without it."""
     if layer.disable:
         return f"{layer.disable[0]}={layer.disable[1] or 1} disables it"
+    if layer.name == _RECORDING:
+        return "this program is being recorded"
     if layer.name.startswith(_OWN_NAMES):
         return "it is this project's own, asked for by --emulate or --inject"
     return f"VK_LOADER_LAYERS_DISABLE={layer.name} disables it, with a loader of 1.3.234 or newer"

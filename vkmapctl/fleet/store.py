@@ -19,7 +19,6 @@ import re
 import stat
 import time
 import tomllib
-import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -35,6 +34,7 @@ from vkmapctl.errors import UsageProblem
 from vkmapctl.model.base import Data
 from vkmapctl.model.documents import to_json
 from vkmapctl.model.fleet import EngineEnd, FleetRun, Roster
+from vkmapctl.saved import reading
 from vkmapctl.saved.cleaning import cleaned
 from vkmapctl.text import LONGEST_NAME, clean
 
@@ -225,16 +225,7 @@ def packed(data: bytes) -> bytes:
 
 def unpacked(data: bytes) -> bytes:
     """A document of at most LARGEST_DOCUMENT. Raises ValueError for a larger one, or one that is damaged or cut."""
-    engine = zlib.decompressobj(31)
-    try:
-        whole = engine.decompress(data, LARGEST_DOCUMENT + 1)
-    except zlib.error as error:
-        raise ValueError(f"it is not gzipped, or damaged: {error}") from None
-    if len(whole) > LARGEST_DOCUMENT:
-        raise ValueError(f"it is larger than {LARGEST_DOCUMENT} bytes")
-    if not engine.eof:
-        raise ValueError("it is cut off")
-    return whole
+    return reading.unpacked(data, LARGEST_DOCUMENT)
 
 
 def read(path: Path, most: int) -> bytes:

@@ -123,6 +123,15 @@ static int forks(long count)
     return 0;
 }
 
+/* Executes a program in its place, as launchers do. */
+static int executes(long count)
+{
+    char number[24];
+    snprintf(number, sizeof number, "%ld", count);
+    pairs(count);
+    return execl("/proc/self/exe", "edges", "pairs", number, NULL);
+}
+
 static int instances(long count)
 {
     for (long i = 0; i < count; i++)
@@ -295,9 +304,9 @@ static const struct {
     const char *name;
     int (*run)(long count);
 } programs[] = {
-    {"pairs", pairs},     {"killed", killed},       {"leaves", leaves},   {"crashes", crashes},
-    {"forks", forks},     {"instances", instances}, {"reloads", reloads}, {"frees", frees},
-    {"threads", threads}, {"placed", placed},       {"waits", waits},     {"none", none},
+    {"pairs", pairs},       {"killed", killed},       {"leaves", leaves},   {"crashes", crashes}, {"forks", forks},
+    {"executes", executes}, {"instances", instances}, {"reloads", reloads}, {"frees", frees},     {"threads", threads},
+    {"placed", placed},     {"waits", waits},         {"none", none},
 };
 
 int main(int count, char **arguments)
