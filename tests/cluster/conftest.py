@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from icd.build import icd
 
-from cluster.hosts import Site
+from cluster.hosts import PYTHON, Site
 
 HOSTS = tuple(f"gpu{number}" for number in range(1, 9))
 
@@ -27,6 +28,10 @@ class Fleet:
     def run(self, words: "list[str] | str", via: str, *options: str, expected: int = 0) -> Any:
         """The ledger."""
         return self.site.vkmapctl(*self.command(words, via, *options), expected=expected).json()
+
+    def running(self, words: str, via: str, *options: str) -> Any:
+        """The same while it runs; what it prints is the ledger."""
+        return self.site.running(*PYTHON, *self.command(words, via, *options))
 
     def status(self, *options: str, expected: int = 0) -> Any:
         return self.site.vkmapctl("fleet", "status", self.store, "--json", *options, expected=expected).json()
@@ -57,10 +62,17 @@ def fleet(site: Site) -> Iterator[Fleet]:
 
 
 def fates(ledger: Any) -> dict[str, tuple[str, str]]:
-    """State and reason of each host's one GPU."""
+    """State and reason of each host's one GPU; of a reason what comes before its place in the loop."""
     assert len({one["host"] for one in ledger["entries"]}) == len(ledger["entries"])
-    return {one["host"]: (one["state"], one["why"]) for one in ledger["entries"]}
+    return {one["host"]: (one["state"], one["why"].partition(" (step")[0]) for one in ledger["entries"]}
 
 
 def notes(ledger: Any) -> dict[str, str]:
-    return {one["code"]: one["text"] for one in ledger["notes"]}
+    return {one["code"]: one["message"] for one in ledger["notes"]}
+
+
+def broken(folder: Path, breaks: str) -> dict[str, str]:
+    """A host's settings for a driver that does so, as tests/icd has it."""
+    place = folder / breaks.replace("*", "")
+    place.mkdir()
+    return icd(place, breaks) | {"VK_LOADER_DRIVERS_SELECT": ""}

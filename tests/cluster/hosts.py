@@ -8,7 +8,8 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -103,12 +104,20 @@ class Site:
             "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
             "HOME": str(folder),
         }
+        self.hosts: dict[str, Space] = {}
+        self._harmed: set[str] = set()
         self.login = Space(
             "mount --make-rshared /; ip link set lo up; ip link add hub type bridge; ip link set hub up;"
             f"ip address add {NETWORK}.0.1/16 dev hub"
         )
-        self.hosts: dict[str, Space] = {}
-        self._harmed: set[str] = set()
+        try:
+            self._begin()
+        except BaseException:
+            self.end()
+            raise
+
+    def _begin(self) -> None:
+        folder = self.folder
         self._daemon(
             self.login, "munged", "--foreground", "--force", f"--key-file={folder / 'munge.key'}",
             f"--socket={folder / 'munge.socket'}", f"--pid-file={folder / 'munge.pid'}",
@@ -118,7 +127,7 @@ class Site:
         self._daemon(self.login, "slurmctld", "-D")
         for host in self.names:
             self.boot(host)
-        self.wait_until_idle(self.names)
+        self.wait_until_idle()
 
     def end(self) -> None:
         """All of it: whatever runs on a host ends with the login host."""
@@ -135,7 +144,7 @@ class Site:
             f"hostname {host}; mount --bind {boot_id} /proc/sys/kernel/random/boot_id; ip link set lo up", self.login
         )
         link, far = self._link(host), f"f{self._number(host)}"
-        self._on_the_hub("add", link, "type", "veth", "peer", "name", far)
+        self._on_the_hub("add", link, "type", "veth", "peer", "name", far, "address", self._hardware(host))
         self._on_the_hub("set", far, "netns", str(space.init))
         self._on_the_hub("set", link, "master", "hub", "up")
         space.run("ip", "address", "add", f"{self._address(host)}/16", "dev", far)
@@ -168,24 +177,36 @@ class Site:
         (self.folder / "only" / host).write_text("".join(f"{k}={shlex.quote(v)}\n" for k, v in variables.items()))
 
     def mend(self) -> None:
-        """All is as it was at first, and Slurm has every host again."""
+        """All is as it was at first, and Slurm has every host again.
+
+        Where one has died, another may wait a minute for what it had to say: the parent in Slurm's tree.
+        """
         for path in (self.folder / "only").iterdir():
             path.unlink()
-        for host in sorted(self._harmed):
-            self.hosts[host].end()
-            subprocess.run(  # its end has taken the link with it, or will
-                ["nsenter", "--net", f"--target={self.login.init}", "ip", "link", "delete", self._link(host)],
-                stderr=subprocess.DEVNULL,
-            )  # fmt: skip
-            self.boot(host)
-        self._harmed.clear()
-        self.wait_until_idle(self.names)
+        if self._harmed:
+            for host in self._harmed | set(self.names) - self._idle():
+                self._reboot(host)
+            self._harmed.clear()
+        self.wait_until_idle()
+
+    def _reboot(self, host: str) -> None:
+        self.hosts[host].end()
+        subprocess.run(  # its end has taken the link with it, or will
+            ["nsenter", "--net", f"--target={self.login.init}", "ip", "link", "delete", self._link(host)],
+            stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        self.run("scontrol", "update", f"NodeName={host}", "State=DOWN", "Reason=reboot")  # its jobs are over
+        self.boot(host)
 
     def _number(self, host: str) -> int:
         return self.names.index(host)
 
     def _address(self, host: str) -> str:
         return f"{NETWORK}.{1 + self._number(host) // 250}.{1 + self._number(host) % 250}"
+
+    def _hardware(self, host: str) -> str:
+        """The same after a reboot: the login host remembers it."""
+        return f"02:00:00:00:{self._number(host) // 256:02x}:{self._number(host) % 256:02x}"
 
     def _link(self, host: str) -> str:
         return f"n{self._number(host)}"
@@ -201,31 +222,41 @@ class Site:
     # --- commands ---------------------------------------------------------------------------------
 
     def run(self, *command: object, expected: int = 0, timeout: float = 120, **variables: str) -> Result:
-        """On the login host."""
-        running = self.popen(*command, **variables)
-        try:
-            out, err = running.communicate(timeout=timeout)
-        except subprocess.TimeoutExpired:
-            self.login.run("bash", "-c", f"pkill -KILL -f {shlex.quote(str(self.folder))}/store")
-            raise
-        assert running.returncode == expected, f"{command} ended with {running.returncode}\n{out}{err}"
-        return Result(running.returncode, out, err)
+        """On the login host, to its end."""
+        with self.running(*command, **variables) as process:
+            out, err = process.communicate(timeout=timeout)
+        assert process.returncode == expected, f"{command} ended with {process.returncode}\n{out}{err}"
+        return Result(process.returncode, out, err)
 
-    def popen(self, *command: object, **variables: str) -> "subprocess.Popen[str]":
-        return self.login.popen(*command, env=self.environment | variables)
+    @contextmanager
+    def running(self, *command: object, **variables: str) -> Iterator["subprocess.Popen[str]"]:
+        """On the login host; killed where it has not ended by then."""
+        with self.login.popen(*command, env=self.environment | variables) as process:
+            try:
+                yield process
+            finally:
+                if process.poll() is None:
+                    self.login.run("bash", "-c", f"pkill -KILL -f ' fleet run {self.folder}' || true")
+                    process.kill()
 
     def vkmapctl(self, *arguments: object, **more: Any) -> Result:
         return self.run(*PYTHON, *arguments, **more)
 
-    def wait_until_idle(self, hosts: Sequence[str]) -> None:
-        def idle() -> bool:
-            said = subprocess.run(
-                [*self.login.enter, "sinfo", "--Node", "--noheader", "--partition=gpu", "--format=%N %T"],
-                env=self.environment, capture_output=True, text=True, timeout=60,
-            )  # fmt: skip
-            return {line.split()[0] for line in said.stdout.splitlines() if line.split()[1] == "idle"} >= set(hosts)
+    def wait_until_idle(self) -> None:
+        everyone = set(self.names)
+        wait_for(
+            lambda: self._idle() == everyone,
+            lambda: f"idle: {sorted(everyone - self._idle())}; see {self.folder / 'logs'}",
+            30,
+        )
 
-        wait_for(idle, f"hosts idle; logs in {self.folder / 'logs'}")
+    def _idle(self) -> set[str]:
+        """Hosts that Slurm would give a job at once."""
+        said = subprocess.run(
+            [*self.login.enter, "sinfo", "--Node", "--noheader", "--partition=gpu", "--states=idle", "--format=%N %T"],
+            env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+        return {host for host, state in map(str.split, said.stdout.splitlines()) if state == "idle"}
 
     # --- files ------------------------------------------------------------------------------------
 
@@ -241,8 +272,7 @@ class Site:
                 login=os.uname().nodename, network=NETWORK, folder=self.folder, dead_after=dead_after, more=more,
                 nodes=nodes,
             ),
-            "gres.conf": f"Name=gpu File={self.folder / 'gpu0'}\n",
-            "gpu0": "",
+            "gres.conf": "Name=gpu File=/dev/zero\n",  # any device will do
             "sshd_config": _SSHD.format(folder=self.folder),
             "ssh_config": _SSH.format(folder=self.folder)
             + "".join(f"Host {host}\n  HostName {self._address(host)}\n" for host in self.names),

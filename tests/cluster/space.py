@@ -5,7 +5,7 @@ Whatever is started in one ends with its init, and that with this process, howev
 
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,7 @@ class Space:
         """At once, as where the power goes."""
         subprocess.run(["kill", "-KILL", str(self.init)], check=False, stderr=subprocess.DEVNULL)
         for process in (*self._left, self._begun):
+            process.kill()  # nsenter stops with what it has started
             process.wait(30)
         assert self._begun.stdout
         self._begun.stdout.close()
@@ -83,10 +84,10 @@ def _descendant(pid: int, name: str) -> int:
     return pid
 
 
-def wait_for(condition: Any, what: str, seconds: float = 60) -> None:
+def wait_for(condition: Callable[[], bool], what: Callable[[], str] | str, seconds: float = 60) -> None:
     until = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < until, f"{what}: not within {seconds:.0f} s"
+        assert time.monotonic() < until, f"not within {seconds:.0f} s: {what if isinstance(what, str) else what()}"
         time.sleep(0.05)
 
 
