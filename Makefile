@@ -37,6 +37,11 @@ test-clients: setup ## Record real programs on lavapipe, all of which it sees to
 	@scripts/install-clients $(CURDIR)/$(BIN)/python
 	@$(BIN)/pytest -m clients tests/clients
 
+.PHONY: test-cluster
+test-cluster: setup ## Run a fleet on a real Slurm and by ssh, on hosts that it makes up (as root)
+	@scripts/install-cluster $(CURDIR)/$(BIN)/python
+	@$(BIN)/pytest -m cluster tests/cluster
+
 .PHONY: test-perturb
 test-perturb: setup ## Run tests on lavapipe while the C library fills what is freed, and unmaps what it can
 	@MALLOC_PERTURB_=165 MALLOC_MMAP_THRESHOLD_=4096 $(BIN)/pytest -q -k "not selftest" \

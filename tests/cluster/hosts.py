@@ -71,17 +71,16 @@ _SSH = """\
 Host *
   IdentityFile {folder}/user_key
   IdentitiesOnly yes
-  UserKnownHostsFile /dev/null
-  StrictHostKeyChecking no
-  LogLevel ERROR
+  UserKnownHostsFile {folder}/known_hosts
 """
-# vkmapctl on a host: what the site has set there, and what a test adds for one of them.
+# vkmapctl on a host: what the site has set there, and what a test adds for one of them (Site.only).
 _ON_HOST = """\
 #!/bin/bash
 set -a
 source {folder}/every-host
 [ ! -e {folder}/only/$(hostname) ] || source {folder}/only/$(hostname)
-[ -n "${{AFTER:-}}" ] || exec {python} "$@" $MORE
+eval "$BEFORE"
+[ -n "$AFTER" ] || exec {python} "$@" $MORE
 {python} "$@" $MORE
 code=$?
 eval "$AFTER"
@@ -173,7 +172,7 @@ class Site:
         self.hosts[host].run("mount", "-t", "tmpfs", "none", lavapipe().parent)
 
     def only(self, host: str, **variables: str) -> None:
-        """What is set on this host; MORE: options after vkmapctl's own; AFTER: a line of shell at its end."""
+        """What is set on this host; MORE: options behind vkmapctl's; BEFORE, AFTER: shell lines."""
         (self.folder / "only" / host).write_text("".join(f"{k}={shlex.quote(v)}\n" for k, v in variables.items()))
 
     def mend(self) -> None:
@@ -195,7 +194,8 @@ class Site:
             ["nsenter", "--net", f"--target={self.login.init}", "ip", "link", "delete", self._link(host)],
             stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        self.run("scontrol", "update", f"NodeName={host}", "State=DOWN", "Reason=reboot")  # its jobs are over
+        for state in ("DOWN", "RESUME"):  # its jobs are over, and why it was drained is forgotten
+            self.run("scontrol", "update", f"NodeName={host}", f"State={state}", "Reason=reboot")
         self.boot(host)
 
     def _number(self, host: str) -> int:
@@ -290,6 +290,7 @@ class Site:
         (self.folder / "munge.key").chmod(0o400)
         for key in ("host_key", "user_key"):
             subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.folder / key], check=True)
+        (self.folder / "known_hosts").write_text(f"* {(self.folder / 'host_key.pub').read_text()}")
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # sshd wants it
 
     def script(self, name: str, text: str) -> None:
