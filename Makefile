@@ -10,7 +10,7 @@ SEED ?= 1
 # gcc analyses paths; another compiler warns only.
 ANALYSE := $(shell $(CC) -fanalyzer -E -x c /dev/null >/dev/null 2>&1 && echo -fanalyzer)
 NATIVE := $(wildcard vkmapctl/_native/*.c vkmapctl/_native/*.h vkmapctl/_native/*.py)
-C_FILES := $(wildcard vkmapctl/_native/*.[ch] benchmarks/*.[ch] tests/native/*.c tests/icd/*.[ch] tests/clients/programs/*.c)
+C_FILES := $(wildcard vkmapctl/_native/*.[ch] benchmarks/*.[ch] tests/native/*.c tests/icd/*.[ch] tests/cluster/*.c tests/clients/programs/*.c)
 
 .DEFAULT_GOAL := help
 
@@ -91,7 +91,7 @@ lint: $(VENV)/installed ## Check style and types of Python; layout, warnings and
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/clang-format --dry-run --Werror $(C_FILES)
-	@for source in vkmapctl/_native/*.c tests/icd/*.c tests/clients/programs/*.c; do $(CC) -std=c11 -O2 -fPIC -Ibenchmarks -Wall -Wextra -Werror $(ANALYSE) -c -o /dev/null $$source || exit 1; done
+	@for source in vkmapctl/_native/*.c tests/icd/*.c tests/cluster/*.c tests/clients/programs/*.c; do $(CC) -std=c11 -O2 -fPIC -Ibenchmarks -Wall -Wextra -Werror $(ANALYSE) -c -o /dev/null $$source || exit 1; done
 	@for source in benchmarks/*.c; do $(CC) -std=c11 -O2 -Wall -Wextra -Werror -fsyntax-only $$source || exit 1; done
 
 .PHONY: format

@@ -15,9 +15,9 @@ from typing import Any
 from uuid import uuid4
 
 from cli_runner import LAVAPIPE, Result, environment
+from icd.build import lavapipe
 
 from cluster.space import Space, lacking, wait_for
-from icd.build import lavapipe
 
 NETWORK = "10.77"
 PROGRAMS = ("slurmctld", "slurmd", "munged", "srun", "sshd", "ssh", "ssh-keygen", "ip", "nsenter", "unshare", "setpriv")
@@ -43,17 +43,12 @@ MpiDefault=none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
 ReturnToService=2
-TreeWidth=65533
 SlurmdTimeout={dead_after}
-MessageTimeout=5
+MessageTimeout={message_within}
 TCPTimeout=2
 KillWait=2
-InactiveLimit=0
-MinJobAge=300
-SchedulerParameters=sched_min_interval=10000
 GresTypes=gpu
 Epilog={folder}/epilog
-{more}
 {nodes}
 PartitionName=gpu Nodes=ALL Default=YES State=UP
 PartitionName=later Nodes=ALL State=DOWN
@@ -89,15 +84,19 @@ exit $code
 
 
 class Site:
-    """folder: for all of it. hosts: their names. dead_after: seconds of silence until Slurm gives a node up."""
+    """folder: for all of it. hosts: their names. dead_after: seconds of silence until Slurm gives a node up.
 
-    def __init__(self, folder: Path, hosts: Sequence[str], *, dead_after: int = 6, slurm: str = "") -> None:
+    ssh: whether they have sshd too.
+    """
+
+    def __init__(self, folder: Path, hosts: Sequence[str], *, dead_after: int = 6, ssh: bool = True) -> None:
         os.environ["PATH"] += f":{_DAEMONS}"
         assert not (missing := lacking(PROGRAMS)), f"not installed: {', '.join(missing)}; make test-cluster sees to it"
         assert os.geteuid() == 0, "namespaces and Slurm's daemons want root"
         self.folder, self.names = folder, tuple(hosts)
         self.program = folder / "on-host"
-        self._write(dead_after, slurm)
+        self._ssh = ssh
+        self._write(dead_after)
         self.environment = environment(LAVAPIPE) | {
             "SLURM_CONF": str(folder / "slurm.conf"),
             "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
@@ -149,7 +148,8 @@ class Site:
         space.run("ip", "address", "add", f"{self._address(host)}/16", "dev", far)
         space.run("ip", "link", "set", far, "up")
         self._daemon(space, "slurmd", "-D", "-N", host)
-        self._daemon(space, shutil.which("sshd"), "-D", "-e", "-f", self.folder / "sshd_config")
+        if self._ssh:
+            self._daemon(space, shutil.which("sshd"), "-D", "-e", "-f", self.folder / "sshd_config")
 
     def kill(self, host: str) -> None:
         """Its power goes."""
@@ -247,7 +247,7 @@ class Site:
         wait_for(
             lambda: self._idle() == everyone,
             lambda: f"idle: {sorted(everyone - self._idle())}; see {self.folder / 'logs'}",
-            30,
+            30 + len(self.names),
         )
 
     def _idle(self) -> set[str]:
@@ -260,7 +260,7 @@ class Site:
 
     # --- files ------------------------------------------------------------------------------------
 
-    def _write(self, dead_after: int, more: str) -> None:
+    def _write(self, dead_after: int) -> None:
         for name in ("bin", "only", "logs", "state"):
             (self.folder / name).mkdir()
         nodes = "\n".join(
@@ -269,8 +269,8 @@ class Site:
         )
         files = {
             "slurm.conf": _SLURM.format(
-                login=os.uname().nodename, network=NETWORK, folder=self.folder, dead_after=dead_after, more=more,
-                nodes=nodes,
+                login=os.uname().nodename, network=NETWORK, folder=self.folder, dead_after=dead_after,
+                message_within=min(dead_after - 1, 60), nodes=nodes,
             ),
             "gres.conf": "Name=gpu File=/dev/zero\n",  # any device will do
             "sshd_config": _SSHD.format(folder=self.folder),

@@ -3,6 +3,7 @@
 Whatever is started in one ends with its init, and that with this process, however it ends.
 """
 
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -48,13 +49,9 @@ class Space:
 
     def start(self, *command: object, log: Path, **more: Any) -> None:
         """A daemon that stays in the foreground; it ends with the space."""
+        words = [*self.enter, *map(str, command)]
         with log.open("ab") as file:
-            self._left.append(
-                subprocess.Popen(
-                    [*self.enter, *map(str, command)],
-                    stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, **more,
-                )  # fmt: skip
-            )
+            self._left.append(subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=file, stderr=file, **more))
 
     def popen(self, *command: object, **more: Any) -> "subprocess.Popen[str]":
         """Running, with its output to be read."""
@@ -93,6 +90,4 @@ def wait_for(condition: Callable[[], bool], what: Callable[[], str] | str, secon
 
 def lacking(programs: Sequence[str]) -> list[str]:
     """Those that are not on PATH."""
-    import shutil
-
     return [one for one in programs if not shutil.which(one)]

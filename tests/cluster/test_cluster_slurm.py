@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from cluster.conftest import FOR_ENVELOPE, HOSTS, Fleet, broken, clock_off, fates, notes
-from cluster.hosts import PYTHON
 from cluster.space import wait_for
 
 pytestmark = pytest.mark.cluster
@@ -44,7 +43,7 @@ def test_each_fault_is_told_of_its_host_alone(fleet: Fleet, tmp_path) -> None:
         site.kill("gpu3")
         site.freeze("gpu4")
         site.cut("gpu5")
-        out, err = running.communicate(timeout=120)
+        out, _ = running.communicate(timeout=120)
     ledger = json.loads(out)
     broke = ("interrupted", "the host began its part and did not end it")
     assert fates(ledger) == {

@@ -61,7 +61,7 @@ def test_a_document_that_is_whole_counts_whatever_ssh_says(fleet: Fleet) -> None
         out, _ = running.communicate(timeout=120)
     ledger = json.loads(out)
     assert fates(ledger) == dict.fromkeys(HOSTS, ("ok", ""))
-    assert ledger["ended"]["hosts"] == {"gpu5": "ssh ended with 255: Timeout, server gpu5 not responding."}
+    assert ledger["ended"]["hosts"] == {"gpu5": "ssh ended with 255: Timeout, server 10.77.1.5 not responding."}
 
 
 def test_a_host_that_is_down_or_unknown_before_it_begins(fleet: Fleet) -> None:
@@ -73,6 +73,6 @@ def test_a_host_that_is_down_or_unknown_before_it_begins(fleet: Fleet) -> None:
     silent = ("missing", "the host has not answered; ssh: ssh ended with 255")
     assert fates(ledger) == {"gpu1": ("ok", ""), "gpu2": silent, "gpu3": silent, "gpu99": silent}
     why = {one["host"]: one["why"] for one in ledger["entries"]}
-    assert "timed out" in why["gpu2"]
+    assert "connect to host 10.77.1.2 port 22" in why["gpu2"]
     assert "timed out" in why["gpu3"]
     assert "Could not resolve hostname gpu99" in why["gpu99"]
