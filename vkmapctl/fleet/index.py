@@ -253,7 +253,7 @@ class _Filling:
 
     def _data(self, file: File) -> bytes:
         """What a file holds, unpacked. Raises OSError or ValueError."""
-        path = self._store.path / store.RUNS / file.run / file.host / file.name
+        path = os.path.join(self._store.path, store.RUNS, *file)
         if store.ANSWER.fullmatch(file.name):
             return store.read(path, store.LARGEST_SMALL)
         if store.DOCUMENT.fullmatch(file.name):
@@ -327,7 +327,7 @@ class _Filling:
         document = cursor.lastrowid
         self._db.executemany(
             "INSERT INTO figures VALUES(?, ?, ?, ?)",
-            [(document, self._word(one.row), self._word(one.metric), one.value) for one in found.figures],
+            [(document, self._word(row), self._word(metric), value) for row, metric, value in found.figures],
         )
 
     def _word(self, text: str) -> int:

@@ -15,15 +15,8 @@ from vkmapctl.text import LONGEST_NAME, clean
 
 _MEASURED = ("ok", "missed", "failed")  # statuses of rows that may have figures
 _LARGEST = 1e18
+Figure = tuple[str, str, float]  # a row's label, a metric and its value, as model/fleet.Observation has them
 _MOST_TOLD = 8  # failing checks, or rows, that a reason names
-
-
-class Figure(NamedTuple):
-    """One figure of a row; see model/fleet.Observation."""
-
-    row: str
-    metric: str
-    value: float
 
 
 class Read(NamedTuple):
@@ -187,19 +180,22 @@ def _counted(names: list[str], one: str, many: str, number: int | None = None) -
 
 def _figures(rows: tuple[_Row, ...]) -> Iterator[Figure]:
     for row in rows:
-        if row.status not in _MEASURED:
-            continue
-        label = clean(row.job, LONGEST_NAME)
-        for metric, value in _metrics(row):
-            if value is not None and 0 < value < _LARGEST:
-                yield Figure(label, metric, value)
+        if row.status in _MEASURED:
+            label = clean(row.job, LONGEST_NAME)
+            for metric, value in _metrics(row):
+                if value is not None and 0 < value < _LARGEST:
+                    yield label, metric, value
 
 
-def _metrics(row: _Row) -> Iterator[tuple[str, float | None]]:
-    yield "ns_per_pair", row.ns_per_pair
-    yield "first_touch_ns_per_page", row.first_touch_ns_per_page
-    yield "write", row.touch_bytes_per_second.write
-    yield "read", row.touch_bytes_per_second.read
+def _metrics(row: _Row) -> list[tuple[str, float | None]]:
+    touched = row.touch_bytes_per_second
+    found = [
+        ("ns_per_pair", row.ns_per_pair),
+        ("first_touch_ns_per_page", row.first_touch_ns_per_page),
+        ("write", touched.write),
+        ("read", touched.read),
+    ]
     for call, latency in (("map", row.map), ("unmap", row.unmap), *row.calls.items()):
         if latency is not None and not latency.at_floor:
-            yield f"{clean(call, LONGEST_NAME)}.p50", latency.p50_ns
+            found.append((f"{clean(call, LONGEST_NAME)}.p50", latency.p50_ns))
+    return found

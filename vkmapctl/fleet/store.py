@@ -228,7 +228,7 @@ def unpacked(data: bytes) -> bytes:
     return reading.unpacked(data, LARGEST_DOCUMENT)
 
 
-def read(path: Path, most: int) -> bytes:
+def read(path: Path | str, most: int) -> bytes:
     """The whole of an ordinary file, no link. Raises OSError, or ValueError for another or a larger one."""
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(handle, "rb") as file:
