@@ -16,6 +16,7 @@ from vkmapctl.errors import ExitCode, UsageProblem, VkmapError, of_exception
 
 COMMANDS = {
     "doctor": "doctor",
+    "fleet": "fleet",
     "probe": "probe",
     "record": "record",
     "report": "report",

@@ -14,6 +14,26 @@ FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--hide-scrollbars", "--remote-debugging-pipe",
 )  # fmt: skip
+# The elements whose text has less contrast than WCAG 2.2, 1.4.3 asks for, as HTML.
+WEAK = """(() => {
+  const luminance = colour => {
+    const part = colour.match(/[\\d.]+/g).slice(0, 3).map(v => v / 255)
+      .map(v => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
+    return .2126 * part[0] + .7152 * part[1] + .0722 * part[2];
+  };
+  const behind = one => {
+    for (; one; one = one.parentElement) {
+      const colour = getComputedStyle(one).backgroundColor;
+      if (!/, 0\\)$/.test(colour)) return luminance(colour);
+    }
+  };
+  const found = [];
+  for (const one of document.querySelectorAll('h1, h2, h3, p, li, td, th, dt, dd, .status, summary, i, b, strong')) {
+    const ink = luminance(getComputedStyle(one).color), paper = behind(one);
+    if ((Math.max(ink, paper) + .05) / (Math.min(ink, paper) + .05) < 4.5) found.push(one.outerHTML);
+  }
+  return found.join('\\n');
+})()"""
 
 
 class Chromium:

@@ -17,6 +17,8 @@ OF_OTHER_PROGRAMS = {
     "--summary": "vulkaninfo",
     "--quick": "benchmarks/run.py",
     "--no-growth": "benchmarks/run.py",
+    "--no-kill": "srun",
+    "--kill-on-bad-exit": "srun",
 }
 
 

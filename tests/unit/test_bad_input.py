@@ -10,6 +10,7 @@ import io
 import itertools
 import json
 import os
+import shutil
 import signal
 import sys
 from contextlib import contextmanager, suppress
@@ -28,9 +29,13 @@ from vkmapctl.checks import registry
 from vkmapctl.cli import cli, main
 from vkmapctl.commands import console
 from vkmapctl.errors import UsageProblem
+from vkmapctl.fleet import child
+from vkmapctl.fleet.store import Store
+from vkmapctl.model.fleet import EngineEnd
 from vkmapctl.report import view
 from vkmapctl.saved.files import Sink, load
 
+IN_A_STORE = {"roster.toml", "runs", "index.db", "index.lock"}
 TIMES = int(os.environ.get("VKMAPCTL_CASES", "1"))
 SLOWEST_SECONDS = 20
 PRECIOUS = b"precious"
@@ -57,6 +62,11 @@ GOOD = {
     "known_failures": ["M1", "P2"],
     "inject": ["map-fails", "map-fails:3", "none:0"],
     "workload": ["quick", "size-sweep"],
+    "words": ["probe", "verify"],
+    "hosts": ["gpu[1-2]", "localhost", "x[1-999999999]"],
+    "run_id": ["one", "../one"],
+    "only": ["missing,suspect", "failed"],
+    "store": ["fresh", "-"],
 }  # fmt: skip
 ALIASES = {"sizes": "size", "offsets": "offset", "thresholds": "fail_if"}
 junk = st.one_of(
@@ -96,7 +106,10 @@ class World:
 
     def reset(self) -> None:
         for path in self.folder.iterdir():
-            path.unlink()
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
         self.precious.write_bytes(PRECIOUS)
 
     def paths(self):
@@ -180,7 +193,7 @@ def outcome(arguments):
 MAY_BE_SILENT = ["workloads", "show"], ["report", "export"]  # of an empty file, and into a file
 
 
-def is_sound(code, out, err, may_be_silent=False):
+def is_sound(code, out, err, may_be_silent=False, verdicts=(0, 3, 5)):
     """Success, a verdict with its report, or exactly one error line with hints; stdout may hold a document."""
     errors = [line for line in err.splitlines() if line.startswith("Error: ")]
     assert "Traceback" not in out + err
@@ -195,7 +208,7 @@ def is_sound(code, out, err, may_be_silent=False):
         rest = err.splitlines()[err.splitlines().index(errors[0]) + 1 :]
         assert [line for line in rest if not line.startswith("Hint: ")] == []
     else:
-        assert code in (0, 3, 5), err
+        assert code in verdicts, err
         assert out or err or may_be_silent, "neither a result nor an error"
 
 
@@ -224,9 +237,35 @@ def confined_to(folder):
     return write_inside
 
 
+def store_confined_to(folder):
+    """A fleet's store, and none outside of the folder."""
+    begin = Store.__init__
+
+    def begin_inside(self, path):
+        begin(self, path)
+        inside = os.path.realpath(path)
+        if not (Path(inside).is_relative_to(folder) or Path(inside).name.startswith("vkmapctl-fleet-")):
+            raise UsageProblem(f"{path} is out of bounds")
+
+    return begin_inside
+
+
+def no_engine(name):
+    """An engine that reaches no host."""
+    return lambda job: EngineEnd(ended="", status=1)
+
+
+def no_child(command, stop, **how):
+    """A command on a host that leaves nothing."""
+    return child.Ended(3, ("Error: no driver",), 0.0)
+
+
 @pytest.fixture
 def world(tmp_path, monkeypatch):
     monkeypatch.setattr(Sink, "_write", confined_to(tmp_path))
+    monkeypatch.setattr(Store, "__init__", store_confined_to(tmp_path))
+    monkeypatch.setattr("vkmapctl.fleet.engines.named", no_engine)
+    monkeypatch.setattr("vkmapctl.fleet.child.run", no_child)
     for module in ("stress", "probe", "verify", "preview"):
         monkeypatch.setattr(import_module(f"vkmapctl.{module}"), "DriverProcess", FakeDriver)
     monkeypatch.setattr("vkmapctl.inside.fork.start", lambda serve: None)
@@ -246,9 +285,11 @@ def test_command_lines(world):
         if str(world.input) in arguments:
             world.input.write_bytes(data.draw(st.one_of(saved_runs, workload_files)))
         command = [word for word in arguments if word != "--"][:2]
-        is_sound(*outcome(arguments), may_be_silent=command in MAY_BE_SILENT)
+        verdicts = range(6) if command[:1] == ["fleet"] else (0, 3, 5)  # some of them as --exit-style npd has it
+        is_sound(*outcome(arguments), may_be_silent=command in MAY_BE_SILENT, verdicts=verdicts)
         assert world.precious.read_bytes() == PRECIOUS or "--force" in arguments
-        assert {path.name for path in world.folder.iterdir()} <= {"precious", "fresh", "input", *arguments}
+        named = {Path(one).parts[0] for one in arguments if one not in ("", ".")}  # of a store, the first folder
+        assert {path.name for path in world.folder.iterdir()} <= {"precious", "fresh", "input", *named, *IN_A_STORE}
 
     test()
 

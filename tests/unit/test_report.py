@@ -23,6 +23,7 @@ from builders import (
     a_verify_report,
     checks,
 )
+from fleet_sweeps import a_sweep
 from recordings import a_program_of_everything, a_program_that_keeps, an_answer
 
 from vkmapctl.commands import console
@@ -35,6 +36,7 @@ from vkmapctl.reports import common
 from vkmapctl.reports import probe as probing
 from vkmapctl.reports import stress as report
 from vkmapctl.reports.compare_recordings import recordings_view
+from vkmapctl.reports.outliers import outliers_view
 from vkmapctl.reports.recording import recording_view
 from vkmapctl.reports.selftest import selftest_view
 from vkmapctl.reports.verify import verify_view
@@ -224,6 +226,7 @@ VIEWS = {
     "verify-bad-verbose": lambda: verify_view(a_bad_verify(), verbose=True),
     "selftest-bad": lambda: selftest_view(a_bad_selftest()),
     "selftest-bad-verbose": lambda: selftest_view(a_bad_selftest(), verbose=True),
+    "outliers": lambda: outliers_view(a_sweep(runs=7).outliers),
     "recording-bad": lambda: recording_view(an_answer(a_program_of_everything(), dropped=3)),
     "recording-good": lambda: recording_view(an_answer(a_program_that_keeps(), faults_missing="none were asked for")),
     "recording-nothing": lambda: recording_view(an_answer()),

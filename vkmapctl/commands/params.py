@@ -78,6 +78,12 @@ def _metric(text: str) -> str:
     return text
 
 
+def _hosts(text: str) -> tuple[str, ...]:
+    from vkmapctl import hostlist
+
+    return hostlist.expand(text)
+
+
 def _environment(text: str) -> tuple[str, str | None]:
     name, equals, value = text.partition("=")
     if not equals or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or "\0" in value:
@@ -91,3 +97,4 @@ SHARE = Parsed("share", _share)
 REQUIREMENT = Parsed("requirement", _requirement)
 METRIC = Parsed("metric", _metric)
 ENVIRONMENT = Parsed("environment", _environment)
+HOSTS = Parsed("hosts", _hosts)

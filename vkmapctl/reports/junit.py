@@ -1,7 +1,7 @@
 """Stress runs, verifications and probes as JUnit XML, as CI systems read it."""
 
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from vkmapctl.model.case import memory_label
@@ -51,7 +51,8 @@ def to_junit(document: Saved) -> bytes:
         told = "\n".join(f"[{note.code}] {note.message}" for note in document.warnings)
         kind = "error" if document.exit_code else "passed"
         suites.append(Suite(_head(document), [Case("run", kind, text, told)]))
-    return _written(document, suites)
+    with_facts = [(suite, _properties(document, suite.device)) for suite in suites]
+    return written(_head(document), with_facts, document.started)
 
 
 def _head(document: Saved) -> str:
@@ -120,9 +121,10 @@ def _probe_cases(probe: Probe) -> Iterator[Case]:
         yield Case(f"proof {proof.by}", KINDS[proof.status], proof.detail, f"{proof.status}: {proof.detail}")
 
 
-def _written(document: Saved, suites: Sequence[Suite]) -> bytes:
-    root = ET.Element("testsuites", name=_head(document))
-    for suite in suites:
+def written(head: str, suites: Iterable[tuple[Suite, Iterable[tuple[str, str]]]], started: str) -> bytes:
+    """Suites, each with its properties, as XML."""
+    root = ET.Element("testsuites", name=head)
+    for suite, told in suites:
         counts = {kind: sum(case.kind == kind for case in suite.cases) for kind in (*_RED, "skipped")}
         element = ET.SubElement(
             root,
@@ -134,10 +136,10 @@ def _written(document: Saved, suites: Sequence[Suite]) -> bytes:
             skipped=str(counts["skipped"]),
             time=f"{sum(case.seconds for case in suite.cases):.3f}",
         )
-        if document.started:
-            element.set("timestamp", document.started)
+        if started:
+            element.set("timestamp", started)
         properties = ET.SubElement(element, "properties")
-        for name, value in _properties(document, suite.device):
+        for name, value in told:
             ET.SubElement(properties, "property", name=name, value=value)
         seen: dict[str, int] = {}
         for case in suite.cases:

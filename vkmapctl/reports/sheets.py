@@ -29,7 +29,7 @@ def to_csv(run: Run) -> bytes:
     calls = [f"{call}_{key}" for call in TIMED for key in _LATENCY_KEYS]
     figures = (one.key for one in FIGURES)
     titles = [*_ABOUT, *figures, *_PARTS, *_COUNTS, *calls, "errors", "reason"]
-    return _sheet(titles, ([*about, *_figures(row)] for about, row in _rows(run)))
+    return sheet(titles, ([*about, *_figures(row)] for about, row in _rows(run)))
 
 
 def to_csv_rounds(run: Run) -> bytes:
@@ -37,7 +37,7 @@ def to_csv_rounds(run: Run) -> bytes:
     lines = (
         [*about, number, value] for about, row in _rows(run) for number, value in enumerate(row.rounds_ns_per_pair)
     )
-    return _sheet([*_ABOUT, "round", "ns_per_pair"], lines)
+    return sheet([*_ABOUT, "round", "ns_per_pair"], lines)
 
 
 def to_csv_bins(run: Run) -> bytes:
@@ -46,7 +46,7 @@ def to_csv_bins(run: Run) -> bytes:
     The samples beyond the last bin have no high_ns.
     """
     lines = ([*about, *line] for about, row in _rows(run) for line in _bins(row))
-    return _sheet([*_ABOUT, "call", "low_ns", "high_ns", "count"], lines)
+    return sheet([*_ABOUT, "call", "low_ns", "high_ns", "count"], lines)
 
 
 def _bins(row: Row) -> Iterator[Line]:
@@ -93,7 +93,7 @@ def verify_csv(report: VerifyReport) -> bytes:
         cells = [row.device, one.name, one.driver_name, one.driver_info, one.driver_version, row.id, row.title]
         cells += [row.level, row.memory_type, " ".join(row.memory_flags), row.status, row.detail, row.seconds]
         lines.append([*cells, row.rule, row.breaks, " ".join(row.at_fault), report.started])
-    return _sheet(_VERIFY_COLUMNS, lines)
+    return sheet(_VERIFY_COLUMNS, lines)
 
 
 _RECORDED_COLUMNS = (
@@ -111,10 +111,11 @@ def recording_csv(report: RecordReport) -> bytes:
         ]
         for one in report.calls
     ]  # fmt: skip
-    return _sheet(_RECORDED_COLUMNS, lines)
+    return sheet(_RECORDED_COLUMNS, lines)
 
 
-def _sheet(titles: Sequence[str], lines: Iterable[Line]) -> bytes:
+def sheet(titles: Sequence[str], lines: Iterable[Line]) -> bytes:
+    """CSV with a line of titles; None is an empty cell."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(titles)

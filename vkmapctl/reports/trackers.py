@@ -1,6 +1,6 @@
 """Saved documents for programs that follow figures over time: Prometheus, github-action-benchmark, Bencher, pyperf."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -15,6 +15,7 @@ from vkmapctl.reports.columns import distributions
 
 _QUANTILES = {"0.5": "p50_ns", "0.99": "p99_ns"}
 Sample = tuple[str, Mapping[str, str], float]  # what follows the family's name, labels, value
+Metric = tuple[str, str, str, str, Sequence[Sample]]  # name, type, unit, meaning
 
 
 def to_openmetrics(document: Run | VerifyReport) -> bytes:
@@ -22,8 +23,13 @@ def to_openmetrics(document: Run | VerifyReport) -> bytes:
 
     https://prometheus.io/docs/specs/om/open_metrics_spec/
     """
+    return openmetrics(_families(document))
+
+
+def openmetrics(families: Iterable[Metric]) -> bytes:
+    """OpenMetrics text of families, those without a sample left out."""
     lines = []
-    for name, kind, unit, meaning, samples in _families(document):
+    for name, kind, unit, meaning, samples in families:
         full = f"vkmapctl_{name}"
         told = [f"# TYPE {full} {kind}", *([f"# UNIT {full} {unit}"] * bool(unit)), f"# HELP {full} {meaning}"]
         shown = [f"{full}{suffix}{_labels(labels)} {value:.10g}" for suffix, labels, value in samples]
@@ -31,8 +37,7 @@ def to_openmetrics(document: Run | VerifyReport) -> bytes:
     return "\n".join([*lines, "# EOF", ""]).encode()
 
 
-def _families(document: Run | VerifyReport) -> Iterator[tuple[str, str, str, str, list[Sample]]]:
-    """Name, type, unit, meaning and samples of each."""
+def _families(document: Run | VerifyReport) -> Iterator[Metric]:
     began: list[Sample] = []
     with suppress(ValueError, OverflowError):  # a document may say anything, or nothing
         began.append(("", {}, datetime.fromisoformat(document.started).timestamp()))

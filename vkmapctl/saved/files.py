@@ -15,15 +15,17 @@ import msgspec
 from vkmapctl.errors import UsageProblem
 from vkmapctl.model.documents import to_json
 from vkmapctl.saved.decoding import Document, decode
-from vkmapctl.saved.reading import read_bytes
+from vkmapctl.saved.reading import read_bytes, unpacked
 
 LARGEST_BYTES = 128 << 20  # some 23,000 rows
 TRIED_BYTES = 64 << 10  # more than most documents: a full disk is found before the measuring
 
 HEAD_BYTES = 512
+GZIP = b"\x1f\x8b"
 OURS = {  # how a report begins that this program made, by its form; a saved run is no report, and may be a baseline
     "junit": re.compile(rb"<\?xml [^>]*>\s*<testsuites name=\"vkmapctl "),
     "md": re.compile(rb"#{1,3} vkmapctl "),
+    "openmetrics": re.compile(rb"# TYPE vkmapctl_"),
     "html": re.compile(rb'<!doctype html>\s*<html[^>]*>\s*<head>\s*<meta name="generator" content="vkmapctl'),
 }
 
@@ -194,15 +196,20 @@ def _cannot(do: str, path: Path, error: Exception) -> UsageProblem:
 
 
 def load(path: Path) -> Document:
-    """Reads a saved document. Raises UsageProblem for a file that is none, naming what is wrong and where."""
+    """Reads a document, gzipped or not. Raises UsageProblem for a file that is none, naming what is wrong and where."""
     try:
         data = read_bytes(path, LARGEST_BYTES)
     except (OSError, ValueError) as error:
         raise _cannot("read", path, error) from None
     try:
-        return decode(data)
+        return decode(_plain(data))
     except (ValueError, RecursionError) as error:
         raise UsageProblem(f"{path} is not a saved run: {error}") from None
+
+
+def _plain(data: bytes) -> bytes:
+    """A document as it is, or as a fleet keeps it: gzipped. Raises ValueError."""
+    return unpacked(data, LARGEST_BYTES) if data.startswith(GZIP) else data
 
 
 class _Head(msgspec.Struct):
@@ -212,6 +219,6 @@ class _Head(msgspec.Struct):
 def kind_of(path: Path) -> str:
     """The kind that a file says it is, without what else is in it; empty for a file that says none."""
     try:
-        return msgspec.json.decode(read_bytes(path, LARGEST_BYTES), type=_Head).kind
+        return msgspec.json.decode(_plain(read_bytes(path, LARGEST_BYTES)), type=_Head).kind
     except (OSError, ValueError, RecursionError):
         return ""

@@ -1,6 +1,7 @@
 """Files that a user names, read without trust: bounded, and never a device that goes on for ever."""
 
 import stat
+import zlib
 from pathlib import Path
 
 from vkmapctl.errors import UsageProblem
@@ -19,3 +20,17 @@ def read_bytes(path: Path, most: int) -> bytes:
     if len(data) > most:
         raise UsageProblem(f"{path} is larger than {most} bytes")
     return data
+
+
+def unpacked(data: bytes, most: int) -> bytes:
+    """What was gzipped, of at most `most` bytes. Raises ValueError for what is larger, damaged or cut off."""
+    engine = zlib.decompressobj(31)
+    try:
+        whole = engine.decompress(data, most + 1)
+    except zlib.error as error:
+        raise ValueError(f"it is not gzipped, or damaged: {error}") from None
+    if len(whole) > most:
+        raise ValueError(f"it is larger than {most} bytes")
+    if not engine.eof:
+        raise ValueError("it is cut off")
+    return whole
