@@ -10,7 +10,7 @@ SEED ?= 1
 # gcc analyses paths; another compiler warns only.
 ANALYSE := $(shell $(CC) -fanalyzer -E -x c /dev/null >/dev/null 2>&1 && echo -fanalyzer)
 NATIVE := $(wildcard vkmapctl/_native/*.c vkmapctl/_native/*.h vkmapctl/_native/*.py)
-C_FILES := $(wildcard vkmapctl/_native/*.[ch] benchmarks/*.[ch] tests/native/*.c tests/icd/*.[ch] tests/clients/programs/*.c)
+C_FILES := $(wildcard vkmapctl/_native/*.[ch] benchmarks/*.[ch] tests/native/*.c tests/icd/*.[ch] tests/cluster/*.c tests/clients/programs/*.c)
 
 .DEFAULT_GOAL := help
 
@@ -36,6 +36,11 @@ test-all: setup ## The same with the tests in a browser and on more drivers, all
 test-clients: setup ## Record real programs on lavapipe, all of which it sees to
 	@scripts/install-clients $(CURDIR)/$(BIN)/python
 	@$(BIN)/pytest -m clients tests/clients
+
+.PHONY: test-cluster
+test-cluster: setup ## Run a fleet on a real Slurm and by ssh, on hosts that it makes up (as root)
+	@scripts/install-cluster $(CURDIR)/$(BIN)/python
+	@$(BIN)/pytest -m cluster tests/cluster
 
 .PHONY: test-perturb
 test-perturb: setup ## Run tests on lavapipe while the C library fills what is freed, and unmaps what it can
@@ -86,7 +91,7 @@ lint: $(VENV)/installed ## Check style and types of Python; layout, warnings and
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/clang-format --dry-run --Werror $(C_FILES)
-	@for source in vkmapctl/_native/*.c tests/icd/*.c tests/clients/programs/*.c; do $(CC) -std=c11 -O2 -fPIC -Ibenchmarks -Wall -Wextra -Werror $(ANALYSE) -c -o /dev/null $$source || exit 1; done
+	@for source in vkmapctl/_native/*.c tests/icd/*.c tests/cluster/*.c tests/clients/programs/*.c; do $(CC) -std=c11 -O2 -fPIC -Ibenchmarks -Wall -Wextra -Werror $(ANALYSE) -c -o /dev/null $$source || exit 1; done
 	@for source in benchmarks/*.c; do $(CC) -std=c11 -O2 -Wall -Wextra -Werror -fsyntax-only $$source || exit 1; done
 
 .PHONY: format

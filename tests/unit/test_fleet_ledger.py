@@ -346,6 +346,18 @@ def test_a_run_that_is_not_there(fleet):
         judged(fleet.store, "nope")
 
 
+def test_a_host_that_is_stopped_before_it_knows_its_gpus_broke_off(tmp_path):
+    fleet = Fleet(tmp_path, gpus=2)
+    fleet.begin()
+    fleet.answers("gpu01", seen=(), exit_code=130, reason="stopped by SIGTERM")
+    fleet.answers("gpu02", seen=(), exit_code=3, reason="there is no driver")
+    fleet.end()
+    assert [(one.host, one.state, one.why) for one in judged(fleet.store, "one").entries] == [
+        *[("gpu01", "interrupted", "stopped by SIGTERM")] * 2,
+        *[("gpu02", "missing", "there is no driver")] * 2,
+    ]
+
+
 # --- as it is shown -------------------------------------------------------------------------------------
 
 

@@ -128,9 +128,10 @@ class _Work:
         listing = self._scratch / "listing.json"
         ended = self._run(["probe", "--quiet", "--save", str(listing)], LIST_SECONDS)
         devices, why = _devices(listing)
-        if ended.cut or not devices:
-            code = ExitCode.INTERRUPTED if ended.cut else ended.status if ended.status > 0 else ExitCode.UNSUPPORTED
-            reason = ended.cut or why or _last(ended.lines) or "no GPU can be listed"
+        cut = ended.cut or (not devices and self._over())  # a signal to all of a job's processes ends it by itself
+        if cut or not devices:
+            code = ExitCode.INTERRUPTED if cut else ended.status if ended.status > 0 else ExitCode.UNSUPPORTED
+            reason = cut or why or _last(ended.lines) or "no GPU can be listed"
             return replace(envelope, exit_code=code, reason=reason, lines=ended.lines)
         gpus = places(devices, software=self._part.software)
         if not gpus:
@@ -250,10 +251,14 @@ def _last(lines: Sequence[str]) -> str:
 
 def _reserve(folder: Path) -> Path:
     part = store.part_of(folder, store.ENVELOPE)
-    with open(part, "xb") as file:
-        file.write(bytes(_RESERVED))
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with open(part, "xb") as file:
+            file.write(bytes(_RESERVED))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
     return part
 
 

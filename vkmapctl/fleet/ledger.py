@@ -135,8 +135,9 @@ class _Host:
     def _of_envelope(self, envelope: Envelope) -> Iterator[LedgerEntry]:
         """The GPUs that it has, those that it had, and as many more as are expected."""
         gone = {pci: card for pci, card in self._cards.items() if pci not in {gpu.pci for gpu in envelope.seen}}
+        broke = not envelope.seen and envelope.exit_code == ExitCode.INTERRUPTED  # before it knew what it has
         lacking = 0 if self._foreign else max(self._expected() - len(envelope.seen), 0)
-        named = sorted(gone)[:lacking] if len(gone) == lacking else []
+        named = sorted(gone)[:lacking] if len(gone) == lacking and not broke else []
         places: list[SeenGpu | Card] = [*envelope.seen, *(gone[pci] for pci in named)]
         if all(one.pci for one in places):
             places.sort(key=lambda one: one.pci)
@@ -145,7 +146,8 @@ class _Host:
         for slot, one in enumerate(places):
             yield self._of_gpu(slot, one, envelope) if isinstance(one, SeenGpu) else self._gone(slot, one, envelope)
         for slot in range(len(places), len(envelope.seen) + lacking):
-            yield self._missing(slot, self._why_lacking(envelope))
+            entry = self._missing(slot, self._why_lacking(envelope))
+            yield replace(entry, state="interrupted") if broke else entry
 
     def _of_gpu(self, slot: int, gpu: SeenGpu, envelope: Envelope) -> LedgerEntry:
         document = self._documents.get(gpu.document)
