@@ -6,6 +6,7 @@ import json
 import re
 import struct
 import zipfile
+from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -316,3 +317,9 @@ def test_a_problem_while_events_are_read_is_a_usage_problem(tmp_path):
     path = write_recording(tmp_path / "bad.vkrec", Made().call(99))
     with pytest.raises(UsageProblem):
         answered(RecordingFile(path))
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "/dev/full", "/proc/self", "/nowhere/x"])
+def test_a_device_is_not_read_for_ever(path) -> None:
+    with pytest.raises(UsageProblem, match="is no recording that can be read"):
+        RecordingFile(Path(path))

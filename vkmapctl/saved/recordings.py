@@ -43,6 +43,8 @@ class RecordingFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
+            if path.exists() and not path.is_file():  # a device goes on for ever
+                raise ValueError("it is no ordinary file")
             self._zip = zipfile.ZipFile(path)
             self._names = frozenset(self._zip.namelist())
             self.head = _head(self._zip)
