@@ -19,6 +19,7 @@ NAMES = {
     "flush, 64 KiB",
     "busy rate core", "round trip 256 B", "recorded call", "calls kept",
 }  # fmt: skip
+OF_CLIENTS = {"record_programs"}  # which make test-clients installs
 SERIES = {
     "map size", "live objects", "set-up of live objects", "threads", "rows of a run", "histogram", "saved file",
     "report show",
@@ -46,7 +47,9 @@ def test_every_row_is_there(result):
 
 def test_every_row_has_figures(result):
     for row in result[1]["rows"]:
-        assert row["value"] is not None, row
+        if row["value"] is None:
+            assert row["row"] in OF_CLIENTS, row
+            continue
         assert math.isfinite(row["value"]), row
         assert row["value"] > 0, row
         if row["reference"] is None:
