@@ -14,7 +14,7 @@ from vkmapctl.commands.params import DURATION, Command
 from vkmapctl.errors import Unsupported, UsageProblem
 
 
-@click.command(cls=Command, context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.command(cls=Command, context_settings={"allow_interspersed_args": False})
 @click.option(
     "--out", metavar="FILE", help="The recording's file; PROGRAM.vkrec here, or PROGRAM-2.vkrec, … by default."
 )
