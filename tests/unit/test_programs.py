@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import time
 
@@ -29,6 +30,13 @@ def test_it_runs_until_the_last_process_that_it_left_behind_has_ended(tmp_path) 
     mark = tmp_path / "mark"
     assert ended("sh", "-c", f"(sleep 0.3; touch {mark}) & exit 0").exit_code == 0
     assert mark.exists()
+
+
+def test_another_child_of_this_process_is_no_part_of_it() -> None:
+    with subprocess.Popen(["sleep", "100"]) as other:
+        assert ended("true").exit_code == 0
+        assert other.poll() is None
+        other.kill()
 
 
 def test_ending_it_ends_its_children_too() -> None:

@@ -52,6 +52,7 @@ class Program:
         prepare: Callable[[int], None] = lambda pid: None,
     ) -> None:
         self.path = find(arguments[0], environment)
+        self._others = frozenset(_children_of(os.getpid()))  # this process's own, which are no matter of the program's
         _adopt_orphans(True)
         self._signals = 0
         go_read, go_write = os.pipe()
@@ -77,25 +78,30 @@ class Program:
 
     def poll(self) -> Ended | None:
         """Takes note of processes that have ended; how the program itself ended, None while it runs."""
-        while self.running:
+        for pid in self._children():
             try:
-                pid, status, usage = os.wait4(-1, os.WNOHANG)
+                ended, status, usage = os.wait4(pid, os.WNOHANG)
             except ChildProcessError:
-                self.running = False
-                _adopt_orphans(False)
-                break
-            if not pid:
-                break
+                continue
+            if not ended:
+                continue
             self._cpu_seconds += usage.ru_utime + usage.ru_stime
             self._page_faults += usage.ru_minflt + usage.ru_majflt
             if pid == self.pid:
                 self._ended = Ended(status, time.monotonic() - self._begun, 0.0, 0)
+        if self.running and not self._children():
+            self.running = False
+            _adopt_orphans(False)
         return self._ended and self._ended._replace(cpu_seconds=self._cpu_seconds, page_faults=self._page_faults)
+
+    def _children(self) -> list[int]:
+        """The program, and what it has left behind: children of this process that were none before."""
+        own = [self.pid] if self._ended is None else []
+        return own + [pid for pid in _children_of(os.getpid()) if pid not in self._others and pid != self.pid]
 
     def tree(self) -> list[int]:
         """The process ids of the program and its children, as far as they still run."""
-        found, left = [], [self.pid] if self._ended is None else []
-        left += [pid for pid in _children_of(os.getpid()) if pid not in left]
+        found, left = [], self._children()
         while left:
             pid = left.pop()
             found.append(pid)
