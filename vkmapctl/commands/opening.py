@@ -1,12 +1,13 @@
 """A file that is shown, exported or compared: a saved document, or a recording, which is answered first."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from vkmapctl.model.documents import Run
+if TYPE_CHECKING:
+    from vkmapctl.model.documents import Run
 
 
-def opened(path: Path, figures: Run | None = None) -> Any:
+def opened(path: Path, figures: "Run | None" = None) -> Any:
     """Raises UsageProblem for a file that is neither. figures: a stress run of the recorded device."""
     from vkmapctl.saved.recordings import RecordingFile, is_recording
 
