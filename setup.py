@@ -11,7 +11,10 @@ NATIVE = "vkmapctl/_native"
 layer = Extension(
     "vkmapctl._layer",
     sources=[f"{NATIVE}/layer{part}.c" for part in ("", "_memory", "_backing", "_faults")],
-    depends=[f"{NATIVE}/{name}.h" for name in ("layer", "layer_memory", "layer_backing", "layer_faults", "vk_layer")],
+    depends=[
+        f"{NATIVE}/{name}.h"
+        for name in ("layer", "layer_entry", "layer_memory", "layer_backing", "layer_faults", "vk_layer")
+    ],
     extra_compile_args=["-std=c11", "-O2", "-Wall", "-Wextra", "-fvisibility=hidden", "-pthread"],
     extra_link_args=["-pthread"],
     py_limited_api=True,
@@ -21,7 +24,7 @@ layer = Extension(
 record_layer = Extension(
     "vkmapctl._record",
     sources=[f"{NATIVE}/record_layer.c"],
-    depends=[f"{NATIVE}/{name}.h" for name in ("ring", "clock", "loop", "vk_layer")],
+    depends=[f"{NATIVE}/{name}.h" for name in ("ring", "clock", "loop", "layer_entry", "vk_layer")],
     extra_compile_args=["-std=c11", "-O2", "-Wall", "-Wextra", "-fvisibility=hidden", "-pthread"],
     extra_link_args=["-pthread", "-Wl,-z,nodelete"],
     py_limited_api=True,

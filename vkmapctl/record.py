@@ -25,7 +25,6 @@ from vkmapctl.model.base import Note
 from vkmapctl.native import Clock, FaultWatch, Ring, in_order_of_time
 from vkmapctl.saved import recordings
 
-NAME = "VK_LAYER_VKMAPCTL_record"
 RING_EVENTS = 1 << 18  # 16 MiB for each process
 _SHARED = "/dev/shm"
 _SHARED_ROOM = 256 << 20  # bytes that must be free there
@@ -171,9 +170,6 @@ class Record:
         processes = tuple(one.described(shared, faults.get(one.ring.pid)) for one in streams)
         if self._watch and processes:
             processes = (replace(processes[0], lost_faults=self._watch.lost), *processes[1:])
-        dropped = sum(one.dropped for one in processes)
-        if dropped:
-            self._note(Note("dropped", f"{dropped} events were lost: the program made them faster than they were read"))
         recorded = any(one.events for one in processes)
         self._head = replace(
             self._head,
@@ -181,7 +177,7 @@ class Record:
             processes=processes,
             faults_missing=self._faults_missing,
             loader=next((path for path in sorted(self._loaded) if _LOADER.search(path)), ""),
-            layers=tuple(one for one in layers.names(self._loaded) if one != NAME),
+            layers=tuple(one for one in layers.names(self._loaded) if one != layers.RECORDING),
             outcome="ok" if recorded else "unsupported",
             exit_code=ExitCode.OK if recorded else ExitCode.UNSUPPORTED,
             reason="" if recorded else self._why_nothing(shared),
@@ -277,7 +273,7 @@ def layer_environment(environment: Mapping[str, str], shared: Path) -> dict[str,
         "VKMAPCTL_RECORD": str(shared),
         "VKMAPCTL_RECORD_CLOCK": f"{clock.raw.kind}:{clock.raw.mult}",
         "VKMAPCTL_RECORD_EVENTS": str(RING_EVENTS),
-        "VK_INSTANCE_LAYERS": _joined(NAME, environment.get("VK_INSTANCE_LAYERS")),
+        "VK_INSTANCE_LAYERS": _joined(layers.RECORDING, environment.get("VK_INSTANCE_LAYERS")),
         "VK_ADD_LAYER_PATH": _joined(_FOLDER, environment.get("VK_ADD_LAYER_PATH")),
     }
     if environment.get("VK_LAYER_PATH"):  # it replaces all other folders

@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #include "layer.h"
 
+#include "layer_entry.h"
 #include "layer_faults.h"
 
 #include <pthread.h>
@@ -14,7 +15,6 @@
 #include <string.h>
 
 #define LAYER_NAME "VK_LAYER_VKMAPCTL_test"
-#define INTERFACE_VERSION 2
 
 static enum { EMULATE_NONE, EMULATE_PLACED, EMULATE_RANGE } emulation;
 
@@ -83,21 +83,6 @@ static void put_back(struct chained chained)
 {
     if (chained.structure)
         *chained.link = chained.structure;
-}
-
-/* Takes the layer's own link off the chain that the loader passes down, and returns it. */
-static VkLayerLink *next_link(const void *create_info, VkStructureType type)
-{
-    VkBaseOutStructure *chain = ((const VkBaseOutStructure *)create_info)->pNext;
-    for (; chain; chain = chain->pNext) {
-        VkLayerCreateInfo *layer_info = (VkLayerCreateInfo *)chain;
-        if (chain->sType == type && layer_info->function == VK_LAYER_LINK_INFO) {
-            VkLayerLink *link = layer_info->pLayerInfo;
-            layer_info->pLayerInfo = link->pNext;
-            return link;
-        }
-    }
-    return NULL;
 }
 
 /* Instance */
@@ -419,11 +404,6 @@ static VkResult hook_GetFenceStatus(VkDevice handle, VkFence fence)
 
 /* Entry points */
 
-struct hook {
-    const char *name;
-    PFN_vkVoidFunction function;
-};
-
 static PFN_vkVoidFunction layer_GetInstanceProcAddr(VkInstance handle, const char *name);
 static PFN_vkVoidFunction layer_GetDeviceProcAddr(VkDevice handle, const char *name);
 
@@ -466,13 +446,6 @@ static const struct hook device_hooks[] = {
     {NULL, NULL},
 };
 
-static PFN_vkVoidFunction find_hook(const struct hook *hooks, const char *name)
-{
-    while (hooks->name && strcmp(hooks->name, name) != 0)
-        hooks++;
-    return hooks->function;
-}
-
 static bool is_version2(PFN_vkVoidFunction hook)
 {
     return hook == (PFN_vkVoidFunction)hook_MapMemory2 || hook == (PFN_vkVoidFunction)hook_UnmapMemory2;
@@ -500,16 +473,7 @@ static PFN_vkVoidFunction layer_GetInstanceProcAddr(VkInstance handle, const cha
     return below && hook ? hook : below;
 }
 
-LAYER_EXPORT VkResult vkNegotiateLoaderLayerInterfaceVersion(VkNegotiateLayerInterface *negotiation);
-
 LAYER_EXPORT VkResult vkNegotiateLoaderLayerInterfaceVersion(VkNegotiateLayerInterface *negotiation)
 {
-    if (negotiation->sType != LAYER_NEGOTIATE_INTERFACE_STRUCT ||
-        negotiation->loaderLayerInterfaceVersion < INTERFACE_VERSION)
-        return VK_ERROR_INITIALIZATION_FAILED;
-    negotiation->loaderLayerInterfaceVersion = INTERFACE_VERSION;
-    negotiation->pfnGetInstanceProcAddr = layer_GetInstanceProcAddr;
-    negotiation->pfnGetDeviceProcAddr = layer_GetDeviceProcAddr;
-    negotiation->pfnGetPhysicalDeviceProcAddr = NULL;
-    return VK_SUCCESS;
+    return negotiate(negotiation, layer_GetInstanceProcAddr, layer_GetDeviceProcAddr);
 }

@@ -10,8 +10,8 @@
  * is the recorder's already. */
 #define _GNU_SOURCE
 #include "clock.h"
+#include "layer_entry.h"
 #include "ring.h"
-#include "vk_layer.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -484,21 +484,6 @@ static void add_device(const struct device *new, const void *handle)
     pthread_mutex_unlock(&lists);
 }
 
-/* The layer's own link in the chain that the loader passes down; it is taken off. */
-static const VkLayerLink *next_link(const void *create_info, VkStructureType type)
-{
-    VkBaseOutStructure *chain = ((const VkBaseOutStructure *)create_info)->pNext;
-    for (; chain; chain = chain->pNext) {
-        VkLayerCreateInfo *info = (VkLayerCreateInfo *)chain;
-        if (chain->sType == type && info->function == VK_LAYER_LINK_INFO) {
-            const VkLayerLink *link = info->pLayerInfo;
-            info->pLayerInfo = link->pNext;
-            return link;
-        }
-    }
-    return NULL;
-}
-
 static VkResult hook_CreateInstance(const VkInstanceCreateInfo *info, const VkAllocationCallbacks *allocator,
                                     VkInstance *handle)
 {
@@ -827,11 +812,6 @@ static VkResult hook_QueuePresentKHR(VkQueue queue, const void *info)
 
 /* Entry points */
 
-struct hook {
-    const char *name;
-    PFN_vkVoidFunction function;
-};
-
 static PFN_vkVoidFunction layer_GetInstanceProcAddr(VkInstance handle, const char *name);
 static PFN_vkVoidFunction layer_GetDeviceProcAddr(VkDevice handle, const char *name);
 
@@ -846,13 +826,6 @@ static const struct hook device_hooks[] = {
     {"vkGetDeviceProcAddr", (PFN_vkVoidFunction)layer_GetDeviceProcAddr},
     DEVICE_COMMANDS(HOOK){NULL, NULL},
 };
-
-static PFN_vkVoidFunction find_hook(const struct hook *hooks, const char *name)
-{
-    while (hooks->name && strcmp(hooks->name, name) != 0)
-        hooks++;
-    return hooks->function;
-}
 
 static PFN_vkVoidFunction layer_GetDeviceProcAddr(VkDevice handle, const char *name)
 {
@@ -876,15 +849,7 @@ static PFN_vkVoidFunction layer_GetInstanceProcAddr(VkInstance handle, const cha
     return below && hook ? hook : below;
 }
 
-LAYER_EXPORT VkResult vkNegotiateLoaderLayerInterfaceVersion(VkNegotiateLayerInterface *negotiation);
-
 LAYER_EXPORT VkResult vkNegotiateLoaderLayerInterfaceVersion(VkNegotiateLayerInterface *negotiation)
 {
-    if (negotiation->sType != LAYER_NEGOTIATE_INTERFACE_STRUCT || negotiation->loaderLayerInterfaceVersion < 2)
-        return VK_ERROR_INITIALIZATION_FAILED;
-    negotiation->loaderLayerInterfaceVersion = 2;
-    negotiation->pfnGetInstanceProcAddr = layer_GetInstanceProcAddr;
-    negotiation->pfnGetDeviceProcAddr = layer_GetDeviceProcAddr;
-    negotiation->pfnGetPhysicalDeviceProcAddr = NULL;
-    return VK_SUCCESS;
+    return negotiate(negotiation, layer_GetInstanceProcAddr, layer_GetDeviceProcAddr);
 }

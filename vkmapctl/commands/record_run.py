@@ -3,12 +3,12 @@
 import itertools
 import os
 from pathlib import Path
-from typing import Any
 
 import click
 
 from vkmapctl import __version__
 from vkmapctl.commands import console
+from vkmapctl.commands.opening import opened
 from vkmapctl.commands.output import command_line
 from vkmapctl.commands.params import DURATION, Command
 from vkmapctl.errors import Unsupported, UsageProblem
@@ -40,7 +40,6 @@ def run(
     """
     from vkmapctl.record import Record
     from vkmapctl.saved.files import Sink
-    from vkmapctl.saved.recordings import RecordingFile
 
     path = Path(out) if out else _free_name(program[0])
     sink = Sink(path, force=force, form="recording")
@@ -51,16 +50,15 @@ def run(
     if head.exit_code:
         raise Unsupported(f"nothing was recorded: {head.reason}", *(note.message for note in head.warnings))
     if not quiet:
-        _show(RecordingFile(path), no_color)
+        _show(path, no_color)
         console.say(f"\nSaved to {path}: vkmapctl record show {path} shows this again")
     return int(head.exit_code)
 
 
-def _show(recording: Any, no_color: bool) -> None:
-    from vkmapctl.figures.recorded import answered
+def _show(path: Path, no_color: bool) -> None:
     from vkmapctl.report import view
 
-    console.print_view(view(answered(recording)), stderr=True, color=not no_color)
+    console.print_view(view(opened(path)), stderr=True, color=not no_color)
 
 
 def _free_name(program: str) -> Path:
