@@ -288,7 +288,8 @@ def test_command_lines(world):
         verdicts = range(6) if command[:1] == ["fleet"] else (0, 3, 5)  # some of them as --exit-style npd has it
         is_sound(*outcome(arguments), may_be_silent=command in MAY_BE_SILENT, verdicts=verdicts)
         assert world.precious.read_bytes() == PRECIOUS or "--force" in arguments
-        named = {Path(one).parts[0] for one in arguments if one not in ("", ".")}  # of a store, the first folder
+        inside = [os.path.relpath(one, world.folder) if os.path.isabs(one) else one for one in arguments]
+        named = {Path(one).parts[0] for one in inside if one not in ("", ".")}  # of a store, the first folder
         assert {path.name for path in world.folder.iterdir()} <= {"precious", "fresh", "input", *named, *IN_A_STORE}
 
     test()
