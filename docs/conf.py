@@ -17,17 +17,23 @@ ROOT = Path(__file__).parent.parent
 NAVIGATION = {
     "Start": ["Overview and first run <self>", "docs/install", "docs/concepts", "docs/troubleshooting"],
     "Tasks": [
-        "docs/workloads", "docs/recording", "docs/reports", "docs/ci", "docs/fleet", "docs/bisect", "docs/python",
+        "docs/workloads", "docs/recording", "docs/reports", "In CI <docs/ci>", "A fleet <docs/fleet>",
+        "Bisecting a driver <docs/bisect>", "docs/python",
     ],
     "Reference": [
         "docs/commands", "docs/checks", "docs/workload-reference", "docs/saved-runs", "docs/python-reference",
     ],
-    "Drivers": ["docs/findings", "docs/drivers/*", "docs/results/README", "tests/data/foreign/README"],
-    "Internals": ["docs/architecture", "docs/reliability", "docs/performance", "CONTRIBUTING", "CHANGELOG"],
+    "Drivers": [
+        "docs/findings", "docs/drivers/*", "docs/results/README", "Documents of others <tests/data/foreign/README>",
+    ],
+    "Internals": [
+        "docs/architecture", "When something breaks <docs/reliability>", "docs/performance", "CONTRIBUTING",
+        "CHANGELOG",
+    ],
 }  # fmt: skip
-PAGES = {str(page.relative_to(ROOT).with_suffix("")) for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"))}
-PLACED = {"README", *sum(NAVIGATION.values(), [])}
-OTHERS = sorted(page for page in PAGES - PLACED if not page.startswith("docs/drivers/"))
+PAGES = {str(page.relative_to(ROOT).with_suffix("")) for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"))}
+PLACED = {re.sub(".* <(.*)>", r"\1", entry) for chapter in NAVIGATION.values() for entry in chapter}
+OTHERS = sorted(PAGES - PLACED - {"README"})
 
 project = "vkmapctl"
 version = re.search(r'__version__ = "(.*)"', (ROOT / "vkmapctl/__init__.py").read_text()).group(1)
@@ -36,11 +42,14 @@ extensions = ["myst_parser"]
 include_patterns = ["*.md", "docs/**.md", "tests/data/foreign/README.md"]
 root_doc = "README"
 nitpicky = True
+smartquotes = False  # it makes one dash of the two that flags begin with
 myst_heading_anchors = 4
 html_theme = "furo"
 html_title = f"vkmapctl {version}"
-html_copy_source = html_show_sphinx = False
+html_copy_source = html_show_copyright = html_show_sphinx = html_use_index = False
+html_css_files = ["site.css"]
 html_permalinks_icon = "#"
+html_static_path = ["site"]
 pygments_style, pygments_dark_style = "friendly", "monokai"
 
 
@@ -74,6 +83,19 @@ class LinksToFiles(SphinxPostTransform):
             link.replace_self(nodes.reference("", "", *link.children, refuri=target, internal=True))
 
 
+class ShortCode(SphinxPostTransform):
+    """A flag or a name is kept on one line, by a class that docs/site/site.css knows."""
+
+    default_priority = 5
+
+    def run(self, **options):
+        for code in self.document.findall(nodes.literal):
+            if len(code.astext()) <= 32:
+                code["classes"].append("short")
+
+
 def setup(app):
     app.connect("source-read", add_navigation)
+    app.connect("env-updated", lambda app, env: env.dlfiles.clear())  # Sphinx's own copies of the same files
     app.add_post_transform(LinksToFiles)
+    app.add_post_transform(ShortCode)
