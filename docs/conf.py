@@ -50,7 +50,6 @@ html_copy_source = html_show_copyright = html_show_sphinx = html_use_index = Fal
 html_css_files = ["site.css"]
 html_permalinks_icon = "#"
 html_static_path = ["site"]
-pygments_style, pygments_dark_style = "friendly", "monokai"
 
 
 def navigation() -> str:
