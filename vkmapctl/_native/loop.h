@@ -240,6 +240,10 @@ enum vkm_refusal {
 /* From now on the kernel refuses this thread, and those that it starts, these calls (ENOMEM): the ways that drivers
  * map and reserve in. Returns 0 where that cannot be arranged. */
 int vkm_refuse_maps(uint32_t refusal);
+/* The seccomp filter that does it, for tests where no kernel takes it: its instructions, 8 bytes each, of which there
+ * are at most VKM_FILTER_MOST. Returns how many. */
+enum { VKM_FILTER_MOST = 16 };
+uint32_t vkm_refusal_filter(uint32_t refusal, unsigned char *instructions);
 
 /* Drivers without a device (null_driver.c); a memory handle is the address of the host bytes that it maps to.
  * The null driver does nothing: the call floor. The faulty one is for the loop's own tests. */
