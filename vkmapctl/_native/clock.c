@@ -6,19 +6,18 @@
 #include <string.h>
 #include <time.h>
 
-#if defined(__x86_64__)
-#include <cpuid.h>
-#include <x86intrin.h>
-#endif
-
 #include "clock.h"
+
+#if defined(VKM_HAS_TSC)
+#include <cpuid.h>
+#endif
 
 uint64_t vkm_clock_ns(const struct vkm_clock *clock)
 {
     return vkm_ticks_to_ns(clock, vkm_ticks(clock));
 }
 
-#if defined(__x86_64__)
+#if defined(VKM_HAS_TSC)
 static uint64_t monotonic_ns(void)
 {
     struct timespec t;
@@ -95,7 +94,7 @@ static int tsc_is_synchronised(double ns_per_tick)
 struct vkm_clock vkm_clock_choose(uint32_t counter_is_trusted)
 {
     struct vkm_clock clock = {0, (uint64_t)1 << 32};
-#if defined(__x86_64__)
+#if defined(VKM_HAS_TSC)
     /* On a busy machine the visit of the CPUs takes so long that the rate's error is more than the skew allowed. */
     enum { TRIES = 6 };
     for (int i = 0; counter_is_trusted && tsc_is_invariant() && !clock.kind && i < TRIES; i++) {
