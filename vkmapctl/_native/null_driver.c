@@ -109,7 +109,7 @@ static int32_t malloc_allocate(uintptr_t device, const struct allocate_info *inf
 {
     (void)device, (void)allocator;
     void *bytes = NULL;
-    if (posix_memalign(&bytes, (size_t)sysconf(_SC_PAGESIZE), (size_t)info->size))
+    if (info->size > SIZE_MAX || posix_memalign(&bytes, (size_t)sysconf(_SC_PAGESIZE), (size_t)info->size))
         return OUT_OF_HOST_MEMORY;
     *memory = (uint64_t)(uintptr_t)bytes;
     return 0;

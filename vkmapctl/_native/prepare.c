@@ -36,8 +36,8 @@ static void prepare_map(const struct vkm_step *step, uint64_t memory, union prep
         .offset = step->offset,
         .size = step->whole ? WHOLE_SIZE : step->size,
     };
-    call->map.placed =
-        (struct placed_info){.type = MEMORY_MAP_PLACED_INFO, .address = (void *)(uintptr_t)step->address};
+    call->map.placed = (struct placed_info){.type = MEMORY_MAP_PLACED_INFO,
+                                            .address = (void *)(uintptr_t)step->address};
 }
 
 static void prepare_range(const struct vkm_step *step, uint64_t memory, union prepared *call)

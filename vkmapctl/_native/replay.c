@@ -271,10 +271,10 @@ static void map_step(struct replayer *r, const struct vkm_replay_step *step, str
         return;
     }
     const uint64_t device = replay->device, memory = object->memory, offset = step->offset, passed = step->size;
-    const struct placed_info placed = {
-        MEMORY_MAP_PLACED_INFO, NULL, place ? (void *)(uintptr_t)(place->begin + step->address) : NULL};
-    const struct map_info info = {
-        MEMORY_MAP_INFO, place ? &placed : NULL, place ? MAP_PLACED : 0, memory, offset, passed};
+    const struct placed_info placed = {MEMORY_MAP_PLACED_INFO, NULL,
+                                       place ? (void *)(uintptr_t)(place->begin + step->address) : NULL};
+    const struct map_info info = {MEMORY_MAP_INFO, place ? &placed : NULL, place ? MAP_PLACED : 0, memory, offset,
+                                  passed};
     const uint64_t function = replay->map[step->api];
     const uint32_t kind = r->clock->kind, api = step->api;
     void *data = NULL;
@@ -338,8 +338,8 @@ static void free_step(struct replayer *r, const struct vkm_replay_step *step, st
 
 /* --- bytes -------------------------------------------------------------------------------------- */
 
-/* Fills the range as Vulkan has it; 0 where its object is not mapped. A trace in which another thread frees it before the
- * call is over breaks Vulkan's rules by itself. */
+/* Fills the range as Vulkan has it; 0 where its object is not mapped. A trace in which another thread frees it before
+ * the call is over breaks Vulkan's rules by itself. */
 static int range_of(struct vkm_replay *replay, const struct vkm_replay_range *range, struct memory_range *to)
 {
     struct vkm_replay_object *object = &replay->objects[range->object];
