@@ -35,7 +35,9 @@ _Static_assert(sizeof(struct vkm_event) == 64 && sizeof(struct vkm_under_way) ==
                    sizeof(struct vkm_ring) == 3448,
                "the ring has another layout");
 
+#ifndef LAYER_NAME /* for 32-bit programs under a 64-bit recorder it has another */
 #define LAYER_NAME "VK_LAYER_VKMAPCTL_record"
+#endif
 #define GAP_NS 20000
 #define SPARE \
     1024 /* events that threads may claim at the same moment, between their look at the room and their claim */
