@@ -62,6 +62,12 @@ def refusal(message: str, hints: tuple[str, ...], exit_code: int, call: str = ""
     return kind(message, *hints, exit_code=exit_code)
 
 
+class KilledForMemory(Unsupported):
+    """The kernel killed the process that holds the driver, for lack of memory: how, and in which call if known."""
+
+    how = call = ""
+
+
 class DriverDied(VkmapError):
     """The process that holds the driver crashed or hung, as `kind` says: how, and in which call if that is known."""
 

@@ -59,6 +59,22 @@ def test_a_caller_with_more_than_a_thousand_open_files(command):
     assert (done.returncode, errors(done)) == (0, [])
 
 
+@pytest.mark.parametrize(
+    ("limit", "name", "value", "by"),
+    [(resource.RLIMIT_AS, "RLIMIT_AS", 768 << 20, "ulimit -v"), (resource.RLIMIT_DATA, "RLIMIT_DATA", 96 << 20, "-d")],
+)
+def test_a_limit_of_the_process_that_leaves_the_driver_too_little(limit, name, value, by):
+    """It would crash, or give pointers to nothing: lavapipe does not look whether its mmap failed."""
+    command = ("stress", "--size", "64K", "--duration", "50ms", "--quiet")
+    done = vkmapctl(*command, before=lambda: resource.setrlimit(limit, (value, value)))
+    assert (done.returncode, len(errors(done))) == (3, 1), done.stderr
+    assert f"{name} of the driver's process is {value >> 20} MiB" in errors(done)[0]
+    assert by in done.stderr
+    enough = 64 << 30
+    done = vkmapctl(*command, before=lambda: resource.setrlimit(limit, (enough, enough)))
+    assert (done.returncode, errors(done)) == (0, [])
+
+
 def test_more_threads_than_can_be_started():
     done = vkmapctl("stress", "--threads", "32", "--size", "4K", "--duration", "50ms", "--quiet", script=NO_THREADS)
     assert done.returncode == 3

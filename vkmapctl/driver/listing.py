@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from vkmapctl.driver import layers, loader_output
 from vkmapctl.driver.messages import Described, LeftOut
 from vkmapctl.driver.protocol import Driver
-from vkmapctl.errors import DriverDied, ExitCode, VkmapError
+from vkmapctl.errors import DriverDied, ExitCode, KilledForMemory, VkmapError
 from vkmapctl.inside import search_path
 from vkmapctl.model.base import Note
 from vkmapctl.text import clean
@@ -34,7 +34,7 @@ def describe(start: Callable[[], DriverT], *, alone: bool = False) -> tuple[Driv
     try:
         driver, described = _listed(start)
     except VkmapError as error:
-        if alone or error.exit_code not in _DRIVERS_FAULT:
+        if alone or isinstance(error, KilledForMemory) or error.exit_code not in _DRIVERS_FAULT:
             raise
         blame = layers.blame(layers.expected(os.environ), lambda: _failure(start) is None)
         left_out = () if blame.layers else _leave_out_broken(start)
