@@ -223,6 +223,17 @@ def test_killed_by_a_limit_of_version_1(machine):
     assert watch.killed() == "the kernel killed it for memory (memory.limit_in_bytes of cgroup /lab is 2 GiB)"
 
 
+def test_killed_by_a_limit_of_memory_and_swap(machine):
+    here = machine(cgroup="4:memory:/job", mounts=(V1,))
+    here.v1("job", limit=GIB)
+    watch = KillWatch(here.root)
+    here.v1("job", limit=GIB, kills=1)
+    here.write("sys/fs/cgroup/memory/job/memory.max_usage_in_bytes", GIB // 2)
+    assert "this machine's memory" in watch.killed()
+    here.write("sys/fs/cgroup/memory/job/memory.max_usage_in_bytes", GIB - MIB)
+    assert "memory.limit_in_bytes of cgroup /job" in watch.killed()
+
+
 def test_somebody_elses_process_was_killed(machine):
     here = machine(cgroup="0::/a")
     here.v2("a", max=GIB, kills=4)

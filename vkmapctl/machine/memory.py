@@ -22,11 +22,15 @@ _UNITS = {"kB": 1 << 10}
 
 
 class Group(NamedTuple):
-    """A memory control group. name: its path as /proc/self/cgroup has it; folder: where its files are."""
+    """A memory control group. name: its path as /proc/self/cgroup has it; folder: where its files are.
+
+    outermost: none above it can be seen here.
+    """
 
     version: int
     name: str
     folder: str
+    outermost: bool
 
 
 def text(path: str) -> str:
@@ -72,7 +76,7 @@ def _with_ancestors(version: int, path: str, root: str) -> Iterator[Group]:
             names = []
         for depth in range(len(names), -1, -1):
             below = names[:depth]
-            yield Group(version, "/".join([top.rstrip("/"), *below]) or "/", "/".join([folder, *below]))
+            yield Group(version, "/".join([top.rstrip("/"), *below]) or "/", "/".join([folder, *below]), not depth)
         return
 
 
@@ -109,7 +113,7 @@ def of_group(group: Group, *, kills: bool = False) -> Bound | None:
         cached = ["total_inactive_file", "total_active_file"]
         names, used = ["memory.limit_in_bytes"], "memory.usage_in_bytes"
     limits = {name: int(value) for name in names if (value := text(f"{group.folder}/{name}").strip()).isdecimal()}
-    if "hierarchical_memory_limit" in stat:  # of groups above, also of those that a container does not see
+    if group.outermost and "hierarchical_memory_limit" in stat:  # of version 1: of all groups above, though unseen
         limits.setdefault("hierarchical_memory_limit", stat["hierarchical_memory_limit"])
     limits = {name: limit for name, limit in limits.items() if limit < 1 << 62}  # version 1 says so that it has none
     taken = text(f"{group.folder}/{used}").strip()
@@ -173,6 +177,7 @@ class KillWatch:
             if (self._kills() or 0) <= kills:
                 return ""
             hit = [group for group, before, now in zip(self._groups, hits, self._hits(), strict=True) if now > before]
+            hit = hit or [group for group in self._groups if _was_full(group)]
             bound = next((bound for group in hit if (bound := of_group(group, kills=True))), None) or machine(
                 self._root
             )
@@ -201,3 +206,10 @@ class KillWatch:
             else int(text(f"{one.folder}/memory.failcnt").strip() or 0)
             for one in self._groups
         ]
+
+
+def _was_full(group: Group) -> bool:
+    """Of version 1, which does not count each kind of limit that was met (Linux 6.18: not that of memory and swap)."""
+    bound = of_group(group, kills=True)
+    most = text(f"{group.folder}/memory.max_usage_in_bytes").strip()
+    return bound is not None and most.isdecimal() and int(most) >= bound.limit - bound.limit // 64
