@@ -3,7 +3,7 @@
 import os
 import sys
 
-from vkmapctl.machine import memory
+from vkmapctl.machine import memory, place
 from vkmapctl.model.device import Room
 from vkmapctl.model.documents import Facts
 from vkmapctl.text import clean
@@ -41,14 +41,6 @@ def _virtualised() -> str | None:
     return (_first_line("/sys/class/dmi/id/sys_vendor") or "yes") if " hypervisor" in flags else None
 
 
-def _container() -> str | None:
-    """What kind of container this process is in, as far as the usual marks tell."""
-    for path, kind in (("/.dockerenv", "docker"), ("/run/.containerenv", "podman"), ("/.flatpak-info", "flatpak")):
-        if os.path.exists(path):
-            return kind
-    return os.environ.get("container")
-
-
 def memory_available() -> int:
     """Bytes that can be allocated without swapping, by this machine and by its control groups."""
     return memory.available().left
@@ -79,7 +71,7 @@ def describe() -> Facts:
         "hostname": os.uname().nodename,
         "machine_id": _first_line("/etc/machine-id"),
         "boot_id": _first_line("/proc/sys/kernel/random/boot_id"),
-        "container": _container(),
+        "container": place.container(os.environ),
         "kernel": os.uname().release,
         "machine": os.uname().machine,
         "python": sys.version.split()[0],
