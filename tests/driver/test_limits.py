@@ -1,5 +1,6 @@
 """What the caller or the machine does not give: files, threads, a null device; and much that nobody asked for."""
 
+import json
 import os
 import resource
 import subprocess
@@ -70,6 +71,8 @@ def test_a_limit_of_the_process_that_leaves_the_driver_too_little(limit, name, v
     assert (done.returncode, len(errors(done))) == (3, 1), done.stderr
     assert f"{name} of the driver's process is {value >> 20} MiB" in errors(done)[0]
     assert by in done.stderr
+    noted = json.loads(vkmapctl("probe", "--json", before=lambda: resource.setrlimit(limit, (value, value))).stdout)
+    assert f"{name} of the driver's process is {value >> 20} MiB" in noted["warnings"][0]["message"]
     enough = 64 << 30
     done = vkmapctl(*command, before=lambda: resource.setrlimit(limit, (enough, enough)))
     assert (done.returncode, errors(done)) == (0, [])

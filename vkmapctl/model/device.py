@@ -92,6 +92,11 @@ class Bound(Data, frozen=True):
         """`memory.max of cgroup /lab is 2 GiB`."""
         return f"{self.name} is {units.size(self.limit)}"
 
+    @property
+    def left_said(self) -> str:
+        """The same, with what is left of it."""
+        return f"{self.said}, of which {units.size(max(self.left, 0))} is free"
+
 
 class Room(Data, frozen=True):
     """What the machine can still give the driver's process: bytes, and mappings (vm.max_map_count).

@@ -14,7 +14,6 @@ def check(what: str, room: Room, *, memory: int, addresses: int, private: int, s
     for bound, need in ((room.memory, memory), (room.addresses, addresses), (room.private, private)):
         if bound and need > bound.free:
             raise Unsupported(
-                f"{what} does not fit: {bound.said}, of which {units.size(max(bound.left, 0))} is free "
-                f"and {units.size(bound.kept)} is left alone",
+                f"{what} does not fit: {bound.left_said} and {units.size(bound.kept)} is left alone",
                 *(hint for hint in (smaller, bound.hint) if hint),
             )
