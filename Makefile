@@ -42,6 +42,11 @@ test-cluster: setup ## Run a fleet on a real Slurm and by ssh, on hosts that it 
 	@scripts/install-cluster $(CURDIR)/$(BIN)/python
 	@$(BIN)/pytest -m cluster tests/cluster
 
+.PHONY: test-groups
+test-groups: setup ## Run under real limits of memory, in control groups that it makes (as root)
+	@PYTHONPATH=tests $(BIN)/python tests/groups/group.py
+	@$(BIN)/pytest -m groups tests/groups
+
 .PHONY: test-perturb
 test-perturb: setup ## Run tests on lavapipe while the C library fills what is freed, and unmaps what it can
 	@MALLOC_PERTURB_=165 MALLOC_MMAP_THRESHOLD_=4096 $(BIN)/pytest -q -k "not selftest" \

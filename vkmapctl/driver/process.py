@@ -12,14 +12,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Literal
+
+from msgspec.structs import replace
 
 from vkmapctl.driver import loader_output
 from vkmapctl.driver.messages import Described, Refused, Reply, Request, pack, reply_of
-from vkmapctl.driver.protocol import Died, Interrupted, ReplyT
-from vkmapctl.errors import DriverDied, refusal
+from vkmapctl.driver.protocol import DeathKind, Died, Interrupted, ReplyT
+from vkmapctl.errors import DriverDied, KilledForMemory, refusal
 from vkmapctl.inside import current_call
 from vkmapctl.inside.fork import EXIT, PARENTS_SIGNALS, Channel, Started, start
+from vkmapctl.machine import memory
 from vkmapctl.text import clean_lines
 
 _LOOK_MS = 100  # how often it is looked at
@@ -81,6 +83,7 @@ class DriverProcess:
         self._heartbeat, self._on_tick = heartbeat, on_tick
         self._output, self._before = b"", 0
         self._closed = False
+        self._kills = memory.KillWatch()
         process = started or start(serve)
         self.pid, self._channel = process.pid, process.channel
         self._output_fd, self._calls = process.output, process.calls
@@ -97,15 +100,9 @@ class DriverProcess:
         try:
             described = self._next_reply(self._timeout)
         except Died as died:
-            error = DriverDied(
-                f"the driver {died.kind} while its devices were listed: {died.where}",
-                *died.output.splitlines()[-5:],
-                "VK_LOADER_DRIVERS_SELECT or VK_DRIVER_FILES can leave a broken driver out",
-            )
-            error.kind, error.how, error.call = died.kind, died.how, died.call
-            raise error from None
+            raise _not_listed(died) from None
         assert isinstance(described, Described), described
-        return described
+        return replace(described, taken=memory.taken_by(self.pid))
 
     def ask(self, request: Request, *, timeout: float | None = None) -> Iterator[Reply]:
         """Sends a request and yields the replies as they come; the caller knows which is the last.
@@ -216,13 +213,15 @@ class DriverProcess:
         self._take_output()
         return loader_output.without_noise(clean_lines(self._output[self._before :][-_LAST_WORDS:]))
 
-    def _died(self, kind: Literal["crashed", "hung"], how: str) -> Died:
+    def _died(self, kind: DeathKind, how: str) -> Died:
         return Died(kind, how, self._last_words(), current_call.last(self._calls))
 
     def _death(self, status: int | None) -> Died:
         """How the process ended, which has closed its pipe. status: of waitpid, None where it lives on."""
         if status is None:
             return self._died("hung", "it closed its pipe but did not end")
+        if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL and (why := self._kills.killed()):
+            return self._died("out-of-memory", why)
         if os.WIFSIGNALED(status):
             return self._died("crashed", f"killed by {_signal_name(os.WTERMSIG(status))}")
         return self._died("crashed", f"ended with status {os.waitstatus_to_exitcode(status)}")
@@ -255,6 +254,20 @@ class DriverProcess:
         self._closed = True
         os.close(self._output_fd)
         self._calls.close()
+
+
+def _not_listed(died: Died) -> DriverDied | KilledForMemory:
+    """The error of a process that died while its devices were listed."""
+    message, last = f"{died.what} while its devices were listed: {died.where}", died.output.splitlines()[-5:]
+    error: DriverDied | KilledForMemory
+    if died.kind == "out-of-memory":
+        error = KilledForMemory(message, *last, *(note.message for note in died.notes))
+    else:
+        leave_out = "VK_LOADER_DRIVERS_SELECT or VK_DRIVER_FILES can leave a broken driver out"
+        error = DriverDied(message, *last, leave_out)
+        error.kind = died.kind
+    error.how, error.call = died.how, died.call
+    return error
 
 
 def _signal_name(number: int) -> str:
