@@ -72,6 +72,10 @@ test-trixie: wheel ## Test the wheel in a Debian 13 root, with its validation la
 test-wheel: setup wheel ## Install the wheel without a compiler on each Python from 3.11 that is here, and test it
 	@scripts/test-wheel $(CURDIR)/$(BIN)/python $(VERSIONS)
 
+.PHONY: test-lowest
+test-lowest: setup wheel ## Test the wheel with the oldest version of each dependency that is allowed, on Python 3.11
+	@scripts/test-lowest $(CURDIR)/$(BIN)/python
+
 .PHONY: fuzz
 fuzz: $(VENV)/installed ## Fuzz the readers of files by coverage for FUZZ_SECONDS (60)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group fuzz
@@ -108,6 +112,18 @@ format: $(VENV)/installed ## Lay out Python and C as make lint wants it
 .PHONY: wheel
 wheel: $(VENV)/installed ## Build the sdist, and the abi3 wheel from it, into dist/
 	@$(BIN)/python -m build --outdir dist .
+
+.PHONY: deb
+deb: wheel ## Build a Debian package in a Debian 13 root, show what is in it, and try it there (as root)
+	@scripts/make-deb $(CURDIR)/$(BIN)/python
+
+.PHONY: image
+image: $(VENV)/installed ## Build the Containerfile as localhost/vkmapctl; BASE names another image of Debian 13
+	@scripts/make-image $(CURDIR)/$(BIN)/python $(BASE)
+
+.PHONY: test-image
+test-image: image ## Run the image: probe, verify, stress, a threshold, a recording
+	@scripts/test-image
 
 .PHONY: man
 man: $(VENV)/installed ## Make the manual page and the completion scripts of share/ from what --help says
