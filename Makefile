@@ -117,6 +117,11 @@ man: $(VENV)/installed ## Make the manual page and the completion scripts of sha
 pages: $(VENV)/installed ## Make a page of each saved run of docs/results, in build/pages
 	@$(BIN)/python scripts/make-pages
 
+.PHONY: docs
+docs: $(VENV)/installed ## Make the site of these pages in build/site, and check it
+	@scripts/install-docs $(CURDIR)/$(BIN)/python
+	@$(BIN)/python scripts/make-site
+
 .PHONY: setup
 setup: $(VENV)/installed ## Make .venv with vkmapctl in it, and see to a Vulkan driver
 	@scripts/install-driver $(BIN)/vkmapctl

@@ -2,8 +2,8 @@
 
 from functools import partial
 
-from vkmapctl.driver import listing as drivers
-from vkmapctl.driver.process import DriverProcess, Interrupts
+from vkmapctl.driver import listing
+from vkmapctl.driver.process import Interrupts
 from vkmapctl.errors import ExitCode, Unsupported
 from vkmapctl.inside.layer import LayerChoice
 from vkmapctl.machine import host
@@ -53,14 +53,9 @@ def plan(
 def _devices(selector: str | None, timeout: float | None, layer: LayerChoice | None) -> tuple[list[Device], Room]:
     """The devices, and what the machine can give the process that holds them."""
     with Interrupts().caught() as interrupts:
-        start = partial(
-            DriverProcess,
-            partial(serve, layer=layer),
-            timeout=timeout or patience.BASE_SECONDS,
-            interrupts=interrupts,
+        described = listing.listed(
+            partial(serve, layer=layer), timeout=timeout or patience.BASE_SECONDS, interrupts=interrupts
         )
-        driver, described = drivers.describe(start)
-        driver.close(0)
     return select(described.devices, selector), host.room(described.taken)
 
 

@@ -267,7 +267,7 @@ def world(tmp_path, monkeypatch):
     monkeypatch.setattr(Store, "__init__", store_confined_to(tmp_path))
     monkeypatch.setattr("vkmapctl.fleet.engines.named", no_engine)
     monkeypatch.setattr("vkmapctl.fleet.child.run", no_child)
-    for module in ("stress", "probe", "verify", "preview"):
+    for module in ("stress", "probe", "verify", "driver.listing"):
         monkeypatch.setattr(import_module(f"vkmapctl.{module}"), "DriverProcess", FakeDriver)
     monkeypatch.setattr("vkmapctl.inside.fork.start", lambda serve: None)
     some = {name: one for name, one in registry.load().items() if name in ("M1", "P1", "R1")}

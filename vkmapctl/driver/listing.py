@@ -4,15 +4,18 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import TypeVar
 
 from msgspec.structs import replace
 
 from vkmapctl.driver import layers, loader_output
 from vkmapctl.driver.messages import Described, LeftOut
+from vkmapctl.driver.process import DriverProcess, Interrupts
 from vkmapctl.driver.protocol import Driver
 from vkmapctl.errors import DriverDied, ExitCode, KilledForMemory, VkmapError
 from vkmapctl.inside import search_path
+from vkmapctl.inside.fork import Channel
 from vkmapctl.machine import host
 from vkmapctl.model.base import Note
 from vkmapctl.text import clean
@@ -47,6 +50,16 @@ def describe(start: Callable[[], DriverT], *, alone: bool = False) -> tuple[Driv
         driver, described = _listed(start)
         described = replace(described, left_out=left_out)
     return driver, replace(described, notes=(*_notes(start, driver.said(), described), *described.notes))
+
+
+def listed(serve: Callable[[Channel], None], *, timeout: float, interrupts: Interrupts) -> Described:
+    """The devices, by a process that is ended at once, so that nothing but their listing can fail.
+
+    Raises VkmapError as `describe` does, and Interrupted.
+    """
+    driver, described = describe(partial(DriverProcess, serve, timeout=timeout, interrupts=interrupts))
+    driver.close(0)
+    return described
 
 
 def missing(described: Described) -> list[str]:

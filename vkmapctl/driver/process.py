@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from types import FrameType
 
 from msgspec.structs import replace
 
@@ -31,17 +32,21 @@ _GRACE_SECONDS = 2.0
 
 
 class Interrupts:
-    """Turns SIGINT, SIGTERM and SIGHUP into a flag while the parent waits for the driver.
+    """Turns SIGINT, SIGTERM and SIGHUP into a flag while a process is waited for. by: the first one's name, or empty.
 
     What the caller has this process ignore, as nohup does, stays ignored, and so does a handler that is not Python's. A
     thread that is not the main one, of a program that uses the Python API, can take no signals.
     """
 
     def __init__(self) -> None:
-        self.pending = False
+        self.by = ""
 
-    def _note(self, *_: object) -> None:
-        self.pending = True
+    @property
+    def pending(self) -> bool:
+        return bool(self.by)
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        self.by = self.by or signal.Signals(number).name
 
     @contextmanager
     def caught(self) -> Iterator["Interrupts"]:

@@ -1,12 +1,22 @@
 """The machine that a run was made on, as far as it can change the figures."""
 
 import os
+import re
 import sys
 
 from vkmapctl.machine import memory, place
 from vkmapctl.model.device import Room
 from vkmapctl.model.documents import Facts
 from vkmapctl.text import clean
+
+# arm64's kernel tells numbers alone, implementer and part: the names of Linux' arch/arm64/include/asm/cputype.h.
+_ARM_CPUS = {
+    "0x41 0xd03": "Cortex-A53", "0x41 0xd05": "Cortex-A55", "0x41 0xd07": "Cortex-A57", "0x41 0xd08": "Cortex-A72",
+    "0x41 0xd0b": "Cortex-A76", "0x41 0xd0c": "Neoverse-N1", "0x41 0xd40": "Neoverse-V1", "0x41 0xd41": "Cortex-A78",
+    "0x41 0xd42": "Cortex-A78AE", "0x41 0xd49": "Neoverse-N2", "0x41 0xd4f": "Neoverse-V2", "0x41 0xd84": "Neoverse-V3",
+    "0x48 0xd01": "HiSilicon TSV110", "0x4e 0x004": "NVIDIA Carmel", "0x61 0x022": "Apple M1 Icestorm",
+    "0x61 0x023": "Apple M1 Firestorm", "0xc0 0xac3": "Ampere-1", "0xc0 0xac4": "Ampere-1A",
+}  # fmt: skip
 
 
 def _text(path: str) -> str:
@@ -27,7 +37,14 @@ def _cpu_model() -> str:
     except OSError:
         return os.uname().machine
     names = (line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "Model")))
-    return next(names, os.uname().machine)
+    return next(names, "") or _arm_cpus("\n".join(lines)) or os.uname().machine
+
+
+def _arm_cpus(cpuinfo: str) -> str:
+    """The kinds of cores of arm64's /proc/cpuinfo, as `Cortex-A53 + Cortex-A72`; empty where it names none."""
+    found = re.findall(r"^CPU implementer\s*: (\w+)$.*?^CPU part\s*: (\w+)$", cpuinfo, re.MULTILINE | re.DOTALL)
+    kinds = dict.fromkeys(f"{implementer} {part}" for implementer, part in found)
+    return " + ".join(_ARM_CPUS.get(kind, "implementer {} part {}".format(*kind.split())) for kind in kinds)
 
 
 def _virtualised() -> str | None:
@@ -38,7 +55,10 @@ def _virtualised() -> str | None:
         flags = _text("/proc/cpuinfo")
     except OSError:
         return None
-    return (_first_line("/sys/class/dmi/id/sys_vendor") or "yes") if " hypervisor" in flags else None
+    vendor = _first_line("/sys/class/dmi/id/sys_vendor")
+    if " hypervisor" not in flags and vendor != "QEMU":  # arm64 has no such flag
+        return None
+    return vendor or "yes"
 
 
 def memory_available() -> int:
