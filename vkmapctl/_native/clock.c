@@ -128,7 +128,6 @@ static int counter_is_synchronised(double ns_per_tick)
 struct vkm_clock vkm_clock_choose(uint32_t counter_is_trusted)
 {
     struct vkm_clock clock = {0, (uint64_t)1 << 32};
-<<<<<<< HEAD
 #ifdef COUNTER
     /* On a busy machine the visit of the CPUs takes so long that the rate's error is more than the skew allowed. */
     enum { TRIES = 6 };
