@@ -42,6 +42,11 @@ test-cluster: setup ## Run a fleet on a real Slurm and by ssh, on hosts that it 
 	@scripts/install-cluster $(CURDIR)/$(BIN)/python
 	@$(BIN)/pytest -m cluster tests/cluster
 
+.PHONY: test-groups
+test-groups: setup ## Run under real limits of memory, in control groups that it makes (as root)
+	@PYTHONPATH=tests $(BIN)/python tests/groups/group.py
+	@$(BIN)/pytest -m groups tests/groups
+
 .PHONY: test-perturb
 test-perturb: setup ## Run tests on lavapipe while the C library fills what is freed, and unmaps what it can
 	@MALLOC_PERTURB_=165 MALLOC_MMAP_THRESHOLD_=4096 $(BIN)/pytest -q -k "not selftest" \
@@ -115,6 +120,11 @@ man: $(VENV)/installed ## Make the manual page and the completion scripts of sha
 .PHONY: pages
 pages: $(VENV)/installed ## Make a page of each saved run of docs/results, in build/pages
 	@$(BIN)/python scripts/make-pages
+
+.PHONY: docs
+docs: $(VENV)/installed ## Make the site of these pages in build/site, and check it
+	@scripts/install-docs $(CURDIR)/$(BIN)/python
+	@$(BIN)/python scripts/make-site
 
 .PHONY: setup
 setup: $(VENV)/installed ## Make .venv with vkmapctl in it, and see to a Vulkan driver

@@ -8,6 +8,12 @@ import sysconfig
 
 from setuptools import Extension, setup
 
+if sys.platform != "linux":  # before anything is compiled; vkmapctl/errors.py says the same at the start
+    raise SystemExit(
+        f"Error: vkmapctl works on Linux alone, and this is {sys.platform}. "
+        "On Windows use WSL 2; for macOS, a Linux machine or a virtual one. See docs/install.md."
+    )
+
 stable_abi = not sysconfig.get_config_var("Py_GIL_DISABLED")
 NATIVE = "vkmapctl/_native"
 

@@ -527,11 +527,11 @@ class FaultWatch:
     """
 
     _MOST = 1 << 16  # faults that are taken at a time
-    _PAGES = 128  # of memory for each CPU, which kernel.perf_event_mlock_kb allows to anyone
+    _BYTES = 512 << 10  # of memory for each CPU, and a page: what kernel.perf_event_mlock_kb allows to anyone
 
     def __init__(self, pid: int, base_ns: int) -> None:
         error = ffi.new("int *")
-        self._watch = lib.vkm_faults_open(pid, self._PAGES, error)
+        self._watch = lib.vkm_faults_open(pid, self._BYTES, PAGE, error)
         if not self._watch:
             raise OSError(error[0], os.strerror(error[0]))
         self._base_ns = base_ns

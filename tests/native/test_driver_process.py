@@ -14,6 +14,7 @@ import time
 from contextlib import contextmanager, suppress
 
 import pytest
+from msgspec.structs import replace
 
 from vkmapctl.driver.messages import Calibrate, Described, Finish, Finished, Measured, Prove, Round, pack, request_of
 from vkmapctl.driver.process import DriverProcess, Interrupts
@@ -107,7 +108,9 @@ def test_messages_round_trip(started):
                 channel.send(pack(Measured((None, LOST))))
 
     one = started(serving(answer))
-    assert one.describe() == HELLO
+    described = one.describe()
+    assert replace(described, taken=(0, 0)) == HELLO
+    assert all(described.taken)  # of addresses and of private memory
     replies = one.ask(Prove(3))
     assert [next(replies) for _ in range(4)] == [
         *(Round((float(i), None)) for i in range(3)),
@@ -118,7 +121,7 @@ def test_messages_round_trip(started):
 
 def test_messages_larger_than_a_pipe(started):
     large = Described("x" * (1 << 20), (), (), ())
-    assert started(lambda channel: channel.send(pack(large))).describe() == large
+    assert started(lambda channel: channel.send(pack(large))).describe().loader == large.loader
 
 
 def test_what_the_process_counts_in_shared_memory_is_seen(started):

@@ -2,6 +2,7 @@
 
 import os
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -61,6 +62,25 @@ def test_siblings_of_this_machine_include_the_cpu():
 def test_a_gpu_that_is_not_there_is_near_nothing():
     assert host.near_gpu(None) == {"gpu_numa_node": None, "gpu_local_cpus": None}
     assert host.near_gpu("ffff:ff:1f.7") == {"gpu_numa_node": None, "gpu_local_cpus": None}
+
+
+@pytest.mark.parametrize(
+    ("machine", "sources", "trusted"),
+    [
+        ("x86_64", "tsc hpet acpi_pm \n", True),
+        ("x86_64", "hpet acpi_pm \n", False),
+        ("aarch64", "arch_sys_counter \n", True),
+        ("aarch64", "tsc hpet \n", False),  # of the machine that emulates it
+        ("aarch64", "", False),
+        ("riscv64", "riscv_clocksource \n", False),
+    ],
+)
+def test_a_counter_is_trusted_where_the_kernel_offers_it(machine, sources, trusted, monkeypatch, tmp_path):
+    monkeypatch.setattr(cpus, "_CLOCK_SOURCES", tmp_path / "available_clocksource")
+    assert not cpus.counter_is_trusted()  # there is no such file
+    cpus._CLOCK_SOURCES.write_text(sources)
+    monkeypatch.setattr(cpus.os, "uname", lambda: SimpleNamespace(machine=machine))
+    assert cpus.counter_is_trusted() is trusted
 
 
 def test_threads_that_cannot_all_be_started_are_given_up(monkeypatch):

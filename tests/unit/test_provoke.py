@@ -4,9 +4,11 @@ import ctypes
 import json
 import mmap
 import os
+import struct
 import threading
 
 import pytest
+from vkmapctl._loop import ffi, lib
 
 from vkmapctl.machine import addresses
 from vkmapctl.machine.addresses import NONE, READ_WRITE
@@ -78,3 +80,70 @@ def test_one_thread_is_refused_and_the_others_are_not(refusal: Refusal, ways: li
     with open(reader) as file:
         assert json.load(file) == [ways, []]
     os.waitpid(child, 0)
+
+
+# Of each machine's <asm/unistd.h> and of <linux/audit.h>: its architecture, and the numbers of mmap, mprotect, mremap
+# and of a call that is none of them.
+KNOWN = {
+    "x86_64": (0xC000003E, {"mmap": 9, "mprotect": 10, "mremap": 25, "madvise": 28}),
+    "aarch64": (0xC00000B7, {"mmap": 222, "mprotect": 226, "mremap": 216, "madvise": 233}),
+}
+WAYS = {
+    "map", "fixed", "fixed, if free", "inaccessible", "protect", "protect from all", "remap", "remap anywhere",
+}  # fmt: skip
+MOVE, MOVE_FIXED = 1, 3  # flags of mremap
+LOAD, EQUAL, ANY_BIT, RETURN = 0x20, 0x15, 0x45, 0x06  # BPF_LD | BPF_W | BPF_ABS, BPF_JMP | BPF_JEQ, ...
+ALLOWED, ENOMEM = 0x7FFF0000, 0x5000C
+
+
+def verdict(refusal: Refusal, arch: int, number: int, *arguments: int) -> int:
+    """What the filter says to a call, by the rules of the kernel's BPF (seccomp(2), struct seccomp_data)."""
+    room = ffi.new("unsigned char[]", 8 * lib.VKM_FILTER_MOST)
+    instructions = list(struct.iter_unpack("=HBBI", ffi.buffer(room, 8 * lib.vkm_refusal_filter(refusal, room))[:]))
+    data = struct.pack("=iIQ6Q", number, arch, 0, *(*arguments, 0, 0, 0, 0, 0, 0)[:6])
+    at = value = 0
+    while True:
+        code, then, otherwise, operand = instructions[at]
+        at += 1
+        if code == RETURN:
+            return operand
+        if code == LOAD:
+            (value,) = struct.unpack_from("=I", data, operand)
+        else:
+            holds = {EQUAL: value == operand, ANY_BIT: bool(value & operand)}[code]
+            at += then if holds else otherwise
+
+
+def answers(refusal: Refusal, arch: int) -> set[str]:
+    """What is refused, of calls by the numbers of this machine."""
+    numbers = KNOWN[os.uname().machine][1]
+    calls = {
+        "map": ("mmap", 0, PAGE, READ_WRITE, FLAGS, -1 % (1 << 64)),
+        "fixed": ("mmap", PAGE, PAGE, READ_WRITE, FLAGS | FIXED),
+        "fixed, if free": ("mmap", PAGE, PAGE, READ_WRITE, FLAGS | FIXED_NOREPLACE),
+        "inaccessible": ("mmap", 0, PAGE, NONE, FLAGS),
+        "protect": ("mprotect", PAGE, PAGE, READ_WRITE),
+        "protect from all": ("mprotect", PAGE, PAGE, NONE),
+        "remap": ("mremap", PAGE, PAGE, PAGE, MOVE_FIXED, PAGE),
+        "remap anywhere": ("mremap", PAGE, PAGE, PAGE, MOVE),
+        "advise": ("madvise", PAGE, PAGE, 0, 0x10),
+    }
+    given = {way: verdict(refusal, arch, numbers[name], *arguments) for way, (name, *arguments) in calls.items()}
+    assert set(given.values()) <= {ALLOWED, ENOMEM}
+    return {way for way, answer in given.items() if answer == ENOMEM}
+
+
+@pytest.mark.parametrize(
+    ("refusal", "ways"),
+    [
+        (Refusal.FIXED, {"fixed", "fixed, if free", "remap"}),
+        (Refusal.INACCESSIBLE, {"inaccessible", "protect from all"}),
+        (Refusal.ALL, WAYS),
+    ],
+    ids=lambda value: value.name if isinstance(value, Refusal) else "",
+)
+def test_the_filter_knows_the_numbers_of_this_machine(refusal: Refusal, ways: set[str]) -> None:
+    """Also where no kernel takes it, as under qemu-user. Calls of another architecture have other numbers."""
+    arch = KNOWN[os.uname().machine][0]
+    assert answers(refusal, arch) == ways
+    assert answers(refusal, 0x40000003) == set()

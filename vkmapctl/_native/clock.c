@@ -17,19 +17,53 @@ uint64_t vkm_clock_ns(const struct vkm_clock *clock)
     return vkm_ticks_to_ns(clock, vkm_ticks(clock));
 }
 
+int vkm_rates_agree(double ns_per_tick, uint64_t stated_hz)
+{
+    /* An NTP daemon lets CLOCK_MONOTONIC run up to 500 parts per million faster or slower. */
+    const double allowed = 0.001;
+    double ratio = ns_per_tick * (double)stated_hz / 1e9;
+    return ratio > 1 - allowed && ratio < 1 + allowed;
+}
+
 #if defined(VKM_HAS_TSC)
+#define COUNTER 1
+
+/* CPUID 8000_0007h EDX bit 8: the counter's rate does not change with frequency or sleep states. */
+static int counter_is_invariant(void)
+{
+    unsigned a, b, c, d;
+    return __get_cpuid(0x80000007, &a, &b, &c, &d) && (d & (1u << 8));
+}
+
+/* Nothing that could be relied on states another. */
+static int rate_is_right(double ns_per_tick)
+{
+    return ns_per_tick > 0;
+}
+#elif defined(__aarch64__)
+#define COUNTER 2
+
+/* The architecture's system counter has one rate in all states, and all CPUs read the same one. */
+static int counter_is_invariant(void)
+{
+    return 1;
+}
+
+/* CNTFRQ_EL0 states it, which firmware writes: where that is wrong, who knows what else is. */
+static int rate_is_right(double ns_per_tick)
+{
+    uint64_t hz;
+    __asm__ volatile("mrs %0, cntfrq_el0" : "=r"(hz));
+    return vkm_rates_agree(ns_per_tick, hz);
+}
+#endif
+
+#ifdef COUNTER
 static uint64_t monotonic_ns(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-/* CPUID 8000_0007h EDX bit 8: the counter's rate does not change with frequency or sleep states. */
-static int tsc_is_invariant(void)
-{
-    unsigned a, b, c, d;
-    return __get_cpuid(0x80000007, &a, &b, &c, &d) && (d & (1u << 8));
 }
 
 static int compare_double(const void *a, const void *b)
@@ -39,16 +73,16 @@ static int compare_double(const void *a, const void *b)
 }
 
 /* Median of short windows against CLOCK_MONOTONIC: one preempted window does not matter. */
-static double tsc_ns_per_tick(void)
+static double measured_ns_per_tick(void)
 {
     enum { WINDOWS = 7, WINDOW_NS = 2000000 };
     double ratio[WINDOWS];
     for (int i = 0; i < WINDOWS; i++) {
-        uint64_t t0 = monotonic_ns(), c0 = __rdtsc(), t1;
+        uint64_t t0 = monotonic_ns(), c0 = vkm_ticks_of(COUNTER), t1;
         do
             t1 = monotonic_ns();
         while (t1 - t0 < WINDOW_NS);
-        uint64_t c1 = __rdtsc();
+        uint64_t c1 = vkm_ticks_of(COUNTER);
         ratio[i] = c1 > c0 ? (double)(t1 - t0) / (double)(c1 - c0) : 0;
     }
     qsort(ratio, WINDOWS, sizeof ratio[0], compare_double);
@@ -56,7 +90,7 @@ static double tsc_ns_per_tick(void)
 }
 
 /* Visits each CPU this thread may use and compares the counter there with CLOCK_MONOTONIC. */
-static int tsc_is_synchronised(double ns_per_tick)
+static int counter_is_synchronised(double ns_per_tick)
 {
     const double allowed_ns = 2000;
     cpu_set_t all, one;
@@ -73,7 +107,7 @@ static int tsc_is_synchronised(double ns_per_tick)
             continue;
         double offset = 0, tightest = 1e18;
         for (int i = 0; i < 20; i++) {
-            uint64_t t0 = monotonic_ns(), c = __rdtsc(), t1 = monotonic_ns();
+            uint64_t t0 = monotonic_ns(), c = vkm_ticks_of(COUNTER), t1 = monotonic_ns();
             if ((double)(t1 - t0) < tightest) {
                 tightest = (double)(t1 - t0);
                 offset = (double)c * ns_per_tick - (double)t0;
@@ -94,22 +128,15 @@ static int tsc_is_synchronised(double ns_per_tick)
 struct vkm_clock vkm_clock_choose(uint32_t counter_is_trusted)
 {
     struct vkm_clock clock = {0, (uint64_t)1 << 32};
-#if defined(VKM_HAS_TSC)
+#ifdef COUNTER
     /* On a busy machine the visit of the CPUs takes so long that the rate's error is more than the skew allowed. */
     enum { TRIES = 6 };
-    for (int i = 0; counter_is_trusted && tsc_is_invariant() && !clock.kind && i < TRIES; i++) {
-        double ns_per_tick = tsc_ns_per_tick();
-        if (ns_per_tick > 0 && tsc_is_synchronised(ns_per_tick)) {
-            clock.kind = 1;
+    for (int i = 0; counter_is_trusted && counter_is_invariant() && !clock.kind && i < TRIES; i++) {
+        double ns_per_tick = measured_ns_per_tick();
+        if (rate_is_right(ns_per_tick) && counter_is_synchronised(ns_per_tick)) {
+            clock.kind = COUNTER;
             clock.mult = (uint64_t)(ns_per_tick * 4294967296.0 + 0.5);
         }
-    }
-#elif defined(__aarch64__)
-    uint64_t hz;
-    __asm__ volatile("mrs %0, cntfrq_el0" : "=r"(hz));
-    if (counter_is_trusted && hz > 0) {
-        clock.kind = 2;
-        clock.mult = (uint64_t)(1e9 / (double)hz * 4294967296.0 + 0.5);
     }
 #else
     (void)counter_is_trusted;

@@ -42,15 +42,15 @@ static int open_on(int pid, int cpu)
     return (int)syscall(SYS_perf_event_open, &wanted, pid, cpu, -1, PERF_FLAG_FD_CLOEXEC);
 }
 
-struct vkm_fault_watch *vkm_faults_open(int pid, uint32_t pages, int *error)
+struct vkm_fault_watch *vkm_faults_open(int pid, uint64_t bytes, uint64_t page_size, int *error)
 {
     int cpus = (int)sysconf(_SC_NPROCESSORS_CONF);
     struct vkm_fault_watch *watch = calloc(1, sizeof *watch + (size_t)cpus * sizeof watch->buffers[0]);
     *error = ENOMEM;
     if (!watch)
         return NULL;
-    watch->page = (size_t)sysconf(_SC_PAGESIZE);
-    watch->data = pages * watch->page;
+    watch->page = page_size;
+    watch->data = bytes;
     *error = ENODEV;
     for (int cpu = 0; cpu < cpus; cpu++) {
         int fd = open_on(pid, cpu);

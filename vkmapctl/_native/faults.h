@@ -11,9 +11,9 @@ struct vkm_page_fault {
 
 struct vkm_fault_watch;
 
-/* Watches a process, from the moment that it executes a program, and its children. pages: of memory for each CPU, a
- * power of two. NULL, and errno's value in *error, where the kernel does not allow it. */
-struct vkm_fault_watch *vkm_faults_open(int pid, uint32_t pages, int *error);
+/* Watches a process, from the moment that it executes a program, and its children. bytes: of memory for each CPU, a
+ * power of two and pages of the machine. NULL, and errno's value in *error, where the kernel does not allow it. */
+struct vkm_fault_watch *vkm_faults_open(int pid, uint64_t bytes, uint64_t page_size, int *error);
 /* Takes what was seen since, at most so many, with times in ns since base_ns, a moment of CLOCK_MONOTONIC. Adds to
  * *lost what the kernel found no room for. */
 uint64_t vkm_faults_take(struct vkm_fault_watch *watch, struct vkm_page_fault *faults, uint64_t most, uint64_t base_ns,

@@ -207,7 +207,11 @@ uint64_t vkm_touch_pages(unsigned char *bytes, uint64_t size, uint64_t page, uns
 /* Unmaps whatever a stopped program left mapped, and frees what it left allocated. */
 void vkm_unwind(struct vkm_program *program);
 
+/* The CPU's counter where it is right: its rate does not change, is what the machine states of it if it does, and all
+ * CPUs read the same. Else clock_gettime. */
 struct vkm_clock vkm_clock_choose(uint32_t counter_is_trusted);
+/* Whether a measured rate is the one that is stated, to a thousandth. */
+int vkm_rates_agree(double ns_per_tick, uint64_t stated_hz);
 uint64_t vkm_clock_ns(const struct vkm_clock *clock);
 /* Fills histogram with back-to-back reads of the clock. */
 void vkm_clock_floor(const struct vkm_clock *clock, struct vkm_histogram *histogram, uint32_t reads);
@@ -236,6 +240,10 @@ enum vkm_refusal {
 /* From now on the kernel refuses this thread, and those that it starts, these calls (ENOMEM): the ways that drivers
  * map and reserve in. Returns 0 where that cannot be arranged. */
 int vkm_refuse_maps(uint32_t refusal);
+/* The seccomp filter that does it, for tests where no kernel takes it: its instructions, 8 bytes each, of which there
+ * are at most VKM_FILTER_MOST. Returns how many. */
+enum { VKM_FILTER_MOST = 16 };
+uint32_t vkm_refusal_filter(uint32_t refusal, unsigned char *instructions);
 
 /* Drivers without a device (null_driver.c); a memory handle is the address of the host bytes that it maps to.
  * The null driver does nothing: the call floor. The faulty one is for the loop's own tests. */

@@ -6,6 +6,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -37,16 +38,15 @@
 #define LOAD_CALL LOAD(arch), IF_EQUAL(THIS_ARCH, 1, 0), ALLOW, LOAD(nr)
 
 #ifdef THIS_ARCH
-static int filter_calls(struct sock_filter *filter, unsigned short length)
+static unsigned short copied(struct sock_filter *to, const struct sock_filter *filter, size_t bytes)
 {
-    struct sock_fprog program = {length, filter};
-    return !prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) && !prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+    memcpy(to, filter, bytes);
+    return (unsigned short)(bytes / sizeof *filter);
 }
-#endif
 
-int vkm_refuse_maps(uint32_t refusal)
+/* Returns how many instructions there are, at most VKM_FILTER_MOST. */
+static unsigned short filter_for(uint32_t refusal, struct sock_filter *to)
 {
-#ifdef THIS_ARCH
     struct sock_filter fixed[] = {
         LOAD_CALL,
         IF_EQUAL(CALL_MMAP, 2, 0),
@@ -73,12 +73,31 @@ int vkm_refuse_maps(uint32_t refusal)
         LOAD_CALL, IF_EQUAL(CALL_MMAP, 3, 0), IF_EQUAL(SYS_mremap, 2, 0), IF_EQUAL(SYS_mprotect, 1, 0), ALLOW, REFUSE,
     };
     switch (refusal) {
-    case VKM_REFUSE_FIXED: return filter_calls(fixed, sizeof fixed / sizeof *fixed);
-    case VKM_REFUSE_INACCESSIBLE: return filter_calls(inaccessible, sizeof inaccessible / sizeof *inaccessible);
-    default: return filter_calls(all, sizeof all / sizeof *all);
+    case VKM_REFUSE_FIXED: return copied(to, fixed, sizeof fixed);
+    case VKM_REFUSE_INACCESSIBLE: return copied(to, inaccessible, sizeof inaccessible);
+    default: return copied(to, all, sizeof all);
     }
+}
 #else
-    (void)refusal;
+static unsigned short filter_for(uint32_t refusal, struct sock_filter *to)
+{
+    (void)refusal, (void)to;
     return 0;
+}
 #endif
+
+uint32_t vkm_refusal_filter(uint32_t refusal, unsigned char *instructions)
+{
+    struct sock_filter filter[VKM_FILTER_MOST];
+    const unsigned short length = filter_for(refusal, filter);
+    memcpy(instructions, filter, length * sizeof *filter);
+    return length;
+}
+
+int vkm_refuse_maps(uint32_t refusal)
+{
+    struct sock_filter filter[VKM_FILTER_MOST];
+    struct sock_fprog program = {filter_for(refusal, filter), filter};
+    return program.len && !prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) &&
+           !prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
 }

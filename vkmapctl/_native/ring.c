@@ -20,8 +20,10 @@ static uint64_t since(const struct vkm_ring *ring, const struct vkm_clock *clock
 
 int vkm_ring_is_sound(const struct vkm_ring *ring, uint64_t bytes)
 {
-    return bytes >= VKM_RING_HEAD && memcmp(ring->magic, VKM_RING_MAGIC, sizeof ring->magic) == 0 && ring->capacity &&
-           (bytes - VKM_RING_HEAD) / sizeof(struct vkm_event) >= ring->capacity;
+    if (bytes < VKM_RING_HEAD || memcmp(ring->magic, VKM_RING_MAGIC, sizeof ring->magic) != 0)
+        return 0;
+    __atomic_thread_fence(__ATOMIC_ACQUIRE); /* what was written before the magic is there */
+    return ring->capacity && (bytes - VKM_RING_HEAD) / sizeof(struct vkm_event) >= ring->capacity;
 }
 
 uint64_t vkm_ring_take(struct vkm_ring *ring, struct vkm_event *events, uint64_t most, uint64_t base_ns, int ended)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -38,7 +38,13 @@ class Group(click.Group):
     command_class = Command
 
 
-class Parsed(click.ParamType[Any]):
+if TYPE_CHECKING:
+    _AnyType = click.ParamType[Any]
+else:
+    _AnyType = click.ParamType  # which takes no type before click 8.4
+
+
+class Parsed(_AnyType):
     """A value made by a function that raises ValueError with the message to show."""
 
     def __init__(self, name: str, parse: Callable[[str], Any]) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Self, TypeVar
 
 from vkmapctl.errors import CallFailed, Unsupported
 from vkmapctl.inside.current_call import at
-from vkmapctl.inside.no_device import no_device
+from vkmapctl.inside.no_device import no_device, no_driver
 from vkmapctl.inside.versions import driver_version_text, version_text
 from vkmapctl.rules import (
     BUFFER_DEVICE_ADDRESS,
@@ -216,12 +216,7 @@ class Instance:
         at("vkCreateInstance")
         result = vk.lib.vkCreateInstance(info, ffi.NULL, handle)
         if result == vk.VK_ERROR_INCOMPATIBLE_DRIVER:
-            raise Unsupported(
-                "the Vulkan loader found no usable driver",
-                "install a driver: mesa-vulkan-drivers has one for every CPU, a GPU's own comes with its package",
-                "VK_DRIVER_FILES, VK_ICD_FILENAMES or VK_LOADER_DRIVERS_SELECT may hide it",
-                "VK_LOADER_DEBUG=all tells what the loader tried",
-            )
+            raise no_driver()
         check("vkCreateInstance", result)
         self.handle = handle[0]
         self._messages = messages

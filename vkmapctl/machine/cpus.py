@@ -5,6 +5,9 @@ import threading
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
+_CLOCK_SOURCES = Path("/sys/devices/system/clocksource/clocksource0/available_clocksource")
+_COUNTERS = {"x86_64": "tsc", "aarch64": "arch_sys_counter"}  # the kernel's names, by machine
+
 
 def parse_list(text: str) -> list[int]:
     """The kernel's list format: `0-2,8` is [0, 1, 2, 8]."""
@@ -79,7 +82,7 @@ def in_threads(count: int, run: Callable[[int], object], give_up: Callable[[], o
 def counter_is_trusted() -> bool:
     """Whether the kernel itself still offers the CPU's counter as a clock source (it drops a bad one)."""
     try:
-        sources = Path("/sys/devices/system/clocksource/clocksource0/available_clocksource").read_text().split()
+        sources = _CLOCK_SOURCES.read_text().split()
     except OSError:
         return False
-    return bool({"tsc", "arch_sys_counter"} & set(sources))
+    return _COUNTERS.get(os.uname().machine) in sources

@@ -1,11 +1,22 @@
 """The machine that a run was made on, as far as it can change the figures."""
 
 import os
+import re
 import sys
 
+from vkmapctl.machine import memory, place
 from vkmapctl.model.device import Room
 from vkmapctl.model.documents import Facts
 from vkmapctl.text import clean
+
+# arm64's kernel tells numbers alone, implementer and part: the names of Linux' arch/arm64/include/asm/cputype.h.
+_ARM_CPUS = {
+    "0x41 0xd03": "Cortex-A53", "0x41 0xd05": "Cortex-A55", "0x41 0xd07": "Cortex-A57", "0x41 0xd08": "Cortex-A72",
+    "0x41 0xd0b": "Cortex-A76", "0x41 0xd0c": "Neoverse-N1", "0x41 0xd40": "Neoverse-V1", "0x41 0xd41": "Cortex-A78",
+    "0x41 0xd42": "Cortex-A78AE", "0x41 0xd49": "Neoverse-N2", "0x41 0xd4f": "Neoverse-V2", "0x41 0xd84": "Neoverse-V3",
+    "0x48 0xd01": "HiSilicon TSV110", "0x4e 0x004": "NVIDIA Carmel", "0x61 0x022": "Apple M1 Icestorm",
+    "0x61 0x023": "Apple M1 Firestorm", "0xc0 0xac3": "Ampere-1", "0xc0 0xac4": "Ampere-1A",
+}  # fmt: skip
 
 
 def _text(path: str) -> str:
@@ -26,7 +37,14 @@ def _cpu_model() -> str:
     except OSError:
         return os.uname().machine
     names = (line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "Model")))
-    return next(names, os.uname().machine)
+    return next(names, "") or _arm_cpus("\n".join(lines)) or os.uname().machine
+
+
+def _arm_cpus(cpuinfo: str) -> str:
+    """The kinds of cores of arm64's /proc/cpuinfo, as `Cortex-A53 + Cortex-A72`; empty where it names none."""
+    found = re.findall(r"^CPU implementer\s*: (\w+)$.*?^CPU part\s*: (\w+)$", cpuinfo, re.MULTILINE | re.DOTALL)
+    kinds = dict.fromkeys(f"{implementer} {part}" for implementer, part in found)
+    return " + ".join(_ARM_CPUS.get(kind, "implementer {} part {}".format(*kind.split())) for kind in kinds)
 
 
 def _virtualised() -> str | None:
@@ -37,27 +55,15 @@ def _virtualised() -> str | None:
         flags = _text("/proc/cpuinfo")
     except OSError:
         return None
-    return (_first_line("/sys/class/dmi/id/sys_vendor") or "yes") if " hypervisor" in flags else None
-
-
-def _container() -> str | None:
-    """What kind of container this process is in, as far as the usual marks tell."""
-    for path, kind in (("/.dockerenv", "docker"), ("/run/.containerenv", "podman"), ("/.flatpak-info", "flatpak")):
-        if os.path.exists(path):
-            return kind
-    return os.environ.get("container")
+    vendor = _first_line("/sys/class/dmi/id/sys_vendor")
+    if " hypervisor" not in flags and vendor != "QEMU":  # arm64 has no such flag
+        return None
+    return vendor or "yes"
 
 
 def memory_available() -> int:
-    """Bytes that can be allocated without swapping: MemAvailable, or the cgroup's limit where that is less."""
-    available = 0
-    for line in _text("/proc/meminfo").splitlines():
-        if line.startswith("MemAvailable:"):
-            available = int(line.split()[1]) * 1024
-    limit, used = _first_line("/sys/fs/cgroup/memory.max"), _first_line("/sys/fs/cgroup/memory.current")
-    if limit and limit.isdecimal() and used and used.isdecimal():
-        available = min(available, int(limit) - int(used))
-    return available
+    """Bytes that can be allocated without swapping, by this machine and by its control groups."""
+    return memory.available().left
 
 
 def mappings() -> int:
@@ -71,9 +77,11 @@ def mappings_available() -> int:
     return int(_first_line("/proc/sys/vm/max_map_count") or 65530) - mappings()
 
 
-def room() -> Room:
-    """What a run can have of this machine."""
-    return Room(memory_available(), mappings_available())
+def room(taken: tuple[int, int] = (0, 0)) -> Room:
+    """What a run can have of this machine. taken: by its process already, as machine/memory.taken_by has it."""
+    cpus = len(os.sched_getaffinity(0))
+    addresses, private = memory.addresses(taken[0], cpus), memory.private(taken[1], cpus)
+    return Room(memory.available(), mappings_available(), addresses, private)
 
 
 def describe() -> Facts:
@@ -83,7 +91,7 @@ def describe() -> Facts:
         "hostname": os.uname().nodename,
         "machine_id": _first_line("/etc/machine-id"),
         "boot_id": _first_line("/proc/sys/kernel/random/boot_id"),
-        "container": _container(),
+        "container": place.container(os.environ),
         "kernel": os.uname().release,
         "machine": os.uname().machine,
         "python": sys.version.split()[0],
