@@ -68,6 +68,10 @@ test-tsan: ## Run the loop in several threads under ThreadSanitizer
 test-trixie: wheel ## Test the wheel in a Debian 13 root, with its validation layer (as root)
 	@scripts/test-trixie $(CURDIR)/$(BIN)/python
 
+.PHONY: test-i386
+test-i386: setup wheel ## Test in 32-bit processes, in a Debian 12 root for i386 (as root)
+	@scripts/test-i386 $(CURDIR)/$(BIN)/python
+
 .PHONY: test-wheel
 test-wheel: setup wheel ## Install the wheel without a compiler on each Python from 3.11 that is here, and test it
 	@scripts/test-wheel $(CURDIR)/$(BIN)/python $(VERSIONS)

@@ -166,6 +166,7 @@ def _refuse_missing_features(workload: Workload, device: Device) -> None:
         raise Unsupported(
             f"--placed needs the feature memoryMapPlaced, which is missing {where}",
             "maps at addresses that the driver chooses work here: leave --placed out",
+            "--emulate placed has a test layer place them, on a driver with VK_EXT_external_memory_host",
             hint,
         )
     if workload.reserve and not device.placed.memory_unmap_reserve:
