@@ -396,8 +396,8 @@ def _check_memory(job: Job, device: Device, room: Room) -> None:
                 f"{units.size(free)} free of {units.size(heap.size)}",
                 "choose a smaller --size, or another --memory-type",
             )
-    own = program_bytes(job)
-    if (need if in_host_memory else 0) + own > room.memory - MEMORY_RESERVE:
+    own, in_pages = program_bytes(job), page_ceil(need // count) * count  # a small object takes a whole page
+    if (in_pages if in_host_memory else 0) + own > room.memory - MEMORY_RESERVE:
         raise Unsupported(
             f"{what if in_host_memory else 'the run'}, with {units.size(own)} for its steps, "
             f"does not fit into this machine's memory: {units.size(max(room.memory, 0))} available, "
