@@ -16,7 +16,7 @@ C_FILES := $(wildcard vkmapctl/_native/*.[ch] benchmarks/*.[ch] tests/native/*.c
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: stress
 stress: setup ## Set up, then probe and stress 256 MiB on the best driver found
@@ -68,9 +68,21 @@ test-tsan: ## Run the loop in several threads under ThreadSanitizer
 test-trixie: wheel ## Test the wheel in a Debian 13 root, with its validation layer (as root)
 	@scripts/test-trixie $(CURDIR)/$(BIN)/python
 
+.PHONY: test-i386
+test-i386: setup wheel ## Test in 32-bit processes, in a Debian 12 root for i386 (as root)
+	@scripts/test-i386 $(CURDIR)/$(BIN)/python
+
+.PHONY: test-arm64
+test-arm64: $(VENV)/installed ## Test on arm64, in an emulated Debian 13 root (as root); FORM=short takes minutes
+	@scripts/test-arm64 $(CURDIR)/$(BIN)/python $(FORM)
+
 .PHONY: test-wheel
 test-wheel: setup wheel ## Install the wheel without a compiler on each Python from 3.11 that is here, and test it
 	@scripts/test-wheel $(CURDIR)/$(BIN)/python $(VERSIONS)
+
+.PHONY: test-lowest
+test-lowest: setup wheel ## Test the wheel with the oldest version of each dependency that is allowed, on Python 3.11
+	@scripts/test-lowest $(CURDIR)/$(BIN)/python
 
 .PHONY: fuzz
 fuzz: $(VENV)/installed ## Fuzz the readers of files by coverage for FUZZ_SECONDS (60)
@@ -108,6 +120,18 @@ format: $(VENV)/installed ## Lay out Python and C as make lint wants it
 .PHONY: wheel
 wheel: $(VENV)/installed ## Build the sdist, and the abi3 wheel from it, into dist/
 	@$(BIN)/python -m build --outdir dist .
+
+.PHONY: deb
+deb: wheel ## Build a Debian package in a Debian 13 root, show what is in it, and try it there (as root)
+	@scripts/make-deb $(CURDIR)/$(BIN)/python
+
+.PHONY: image
+image: $(VENV)/installed ## Build the Containerfile as localhost/vkmapctl; BASE names another image of Debian 13
+	@scripts/make-image $(CURDIR)/$(BIN)/python $(BASE)
+
+.PHONY: test-image
+test-image: image ## Run the image: probe, verify, stress, a threshold, a recording
+	@scripts/test-image
 
 .PHONY: man
 man: $(VENV)/installed ## Make the manual page and the completion scripts of share/ from what --help says

@@ -32,10 +32,22 @@ class Command(click.Command):
         return rest
 
 
+class NoCommand(click.UsageError):
+    """A group was named alone; the message is its help. click has an error of its own for that only since 8.2."""
+
+    def __init__(self, ctx: click.Context) -> None:
+        super().__init__(ctx.get_help(), ctx)
+
+
 class Group(click.Group):
-    """Commands of that kind."""
+    """Commands of that kind, which without any of them shows its help as an error."""
 
     command_class = Command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args and not ctx.resilient_parsing:
+            raise NoCommand(ctx)
+        return super().parse_args(ctx, args)
 
 
 if TYPE_CHECKING:
