@@ -239,6 +239,10 @@ int main(int count, char **arguments)
     map1 = (map1_fn *)(uintptr_t)proc(device, "vkMapMemory");
     map2 = (map2_fn *)(uintptr_t)proc(device, places ? "vkMapMemory2KHR" : "vkMapMemory2");
     unmap2 = (unmap2_fn *)(uintptr_t)proc(device, places ? "vkUnmapMemory2KHR" : "vkUnmapMemory2");
+    if (!map2 || !unmap2) {
+        fprintf(stderr, "no vkMapMemory2\n");
+        return 3;
+    }
     if (strcmp(arguments[1], "many"))
         full(places);
     else
