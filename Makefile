@@ -42,6 +42,11 @@ test-cluster: setup ## Run a fleet on a real Slurm and by ssh, on hosts that it 
 	@scripts/install-cluster $(CURDIR)/$(BIN)/python
 	@$(BIN)/pytest -m cluster tests/cluster
 
+.PHONY: test-groups
+test-groups: setup ## Run under real limits of memory, in control groups that it makes (as root)
+	@PYTHONPATH=tests $(BIN)/python tests/groups/group.py
+	@$(BIN)/pytest -m groups tests/groups
+
 .PHONY: test-perturb
 test-perturb: setup ## Run tests on lavapipe while the C library fills what is freed, and unmaps what it can
 	@MALLOC_PERTURB_=165 MALLOC_MMAP_THRESHOLD_=4096 $(BIN)/pytest -q -k "not selftest" \
@@ -67,9 +72,17 @@ test-trixie: wheel ## Test the wheel in a Debian 13 root, with its validation la
 test-arm64: $(VENV)/installed ## Test on arm64, in an emulated Debian 13 root (as root); FORM=short takes minutes
 	@scripts/test-arm64 $(CURDIR)/$(BIN)/python $(FORM)
 
+.PHONY: test-i386
+test-i386: setup wheel ## Test in 32-bit processes, in a Debian 12 root for i386 (as root)
+	@scripts/test-i386 $(CURDIR)/$(BIN)/python
+
 .PHONY: test-wheel
 test-wheel: setup wheel ## Install the wheel without a compiler on each Python from 3.11 that is here, and test it
 	@scripts/test-wheel $(CURDIR)/$(BIN)/python $(VERSIONS)
+
+.PHONY: test-lowest
+test-lowest: setup wheel ## Test the wheel with the oldest version of each dependency that is allowed, on Python 3.11
+	@scripts/test-lowest $(CURDIR)/$(BIN)/python
 
 .PHONY: fuzz
 fuzz: $(VENV)/installed ## Fuzz the readers of files by coverage for FUZZ_SECONDS (60)
@@ -108,6 +121,18 @@ format: $(VENV)/installed ## Lay out Python and C as make lint wants it
 wheel: $(VENV)/installed ## Build the sdist, and the abi3 wheel from it, into dist/
 	@$(BIN)/python -m build --outdir dist .
 
+.PHONY: deb
+deb: wheel ## Build a Debian package in a Debian 13 root, show what is in it, and try it there (as root)
+	@scripts/make-deb $(CURDIR)/$(BIN)/python
+
+.PHONY: image
+image: $(VENV)/installed ## Build the Containerfile as localhost/vkmapctl; BASE names another image of Debian 13
+	@scripts/make-image $(CURDIR)/$(BIN)/python $(BASE)
+
+.PHONY: test-image
+test-image: image ## Run the image: probe, verify, stress, a threshold, a recording
+	@scripts/test-image
+
 .PHONY: man
 man: $(VENV)/installed ## Make the manual page and the completion scripts of share/ from what --help says
 	@$(BIN)/python scripts/make-share
@@ -115,6 +140,11 @@ man: $(VENV)/installed ## Make the manual page and the completion scripts of sha
 .PHONY: pages
 pages: $(VENV)/installed ## Make a page of each saved run of docs/results, in build/pages
 	@$(BIN)/python scripts/make-pages
+
+.PHONY: docs
+docs: $(VENV)/installed ## Make the site of these pages in build/site, and check it
+	@scripts/install-docs $(CURDIR)/$(BIN)/python
+	@$(BIN)/python scripts/make-site
 
 .PHONY: setup
 setup: $(VENV)/installed ## Make .venv with vkmapctl in it, and see to a Vulkan driver

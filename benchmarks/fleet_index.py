@@ -14,6 +14,8 @@ import random
 import subprocess
 import sys
 import tempfile
+import zlib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -39,26 +41,34 @@ wall, cpu = time.monotonic() - wall, time.process_time() - cpu
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 print(json.dumps({"wall_s": round(wall, 2), "cpu_s": round(cpu, 2), "peak_mib": round(peak, 1), "result": result}))
 """
-_saved: dict[str, Any] = {}
+VARIANTS = 100  # of noise, drawn for each GPU
 
 
-def host_document(host: str, slot: int, noise: random.Random) -> bytes:
-    """The saved run as another GPU might have left it: 3 % of noise in each row."""
-    from vkmapctl.fleet.store import packed
+@cache
+def rows_of(variant: int) -> Any:
+    """A gzip stream as it stands after the saved run's rows with 3 % of noise, and before what is a GPU's own."""
+    saved = json.loads(SAVED.read_bytes())
+    noise = random.Random(variant)
+    for row in saved["results"]:
+        row["ns_per_pair"] *= noise.lognormvariate(0, 0.03)
+    shared = {key: value for key, value in saved.items() if key not in ("host", "devices")}
+    stream = zlib.compressobj(wbits=31)
+    return stream, stream.compress(json.dumps(shared, separators=(",", ":")).encode()[:-1])
 
-    if not _saved:
-        _saved.update(json.loads(SAVED.read_bytes()))
-    device = _saved["devices"][0]
-    device |= {"device_uuid": uuid(host, slot), "pci_address": pci(slot)}
-    _saved["host"]["hostname"] = host
-    kept = [row["ns_per_pair"] for row in _saved["results"]]
-    for row, ns in zip(_saved["results"], kept, strict=True):
-        row["ns_per_pair"] = ns * noise.lognormvariate(0, 0.03)
-    try:
-        return packed(json.dumps(_saved, separators=(",", ":")).encode())
-    finally:
-        for row, ns in zip(_saved["results"], kept, strict=True):
-            row["ns_per_pair"] = ns
+
+def host_document(host: str, slot: int, variant: int) -> bytes:
+    """The saved run as another GPU might have left it."""
+    saved = _saved()
+    own = {"host": saved["host"] | {"hostname": host},
+           "devices": [saved["devices"][0] | {"device_uuid": uuid(host, slot), "pci_address": pci(slot)}]}  # fmt: skip
+    stream, begun = rows_of(variant)
+    rest = stream.copy()
+    return begun + rest.compress(b"," + json.dumps(own, separators=(",", ":")).encode()[1:]) + rest.flush()
+
+
+@cache
+def _saved() -> dict[str, Any]:
+    return dict(json.loads(SAVED.read_bytes()))
 
 
 def uuid(host: str, slot: int) -> str:
@@ -83,7 +93,7 @@ def fill(folder: str, number: int, gpus: int) -> int:
     where.mkdir()
     size, seen = 0, []
     for slot in range(gpus):
-        data = host_document(host, slot, noise)
+        data = host_document(host, slot, noise.randrange(VARIANTS))
         size += len(data)
         name = f"{slot}-stress.json.gz"
         (where / name).write_bytes(data)

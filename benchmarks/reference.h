@@ -44,13 +44,14 @@ struct range_info { /* VkMappedMemoryRange */
     uint64_t memory, offset, size;
 };
 
-typedef int32_t allocate_fn(uint64_t device, const struct allocate_info *info, const void *allocator, uint64_t *memory);
-typedef void free_fn(uint64_t device, uint64_t memory, const void *allocator);
-typedef int32_t ranges_fn(uint64_t device, uint32_t count, const struct range_info *ranges);
-typedef int32_t map1_fn(uint64_t device, uint64_t memory, uint64_t offset, uint64_t size, uint32_t flags, void **data);
-typedef void unmap1_fn(uint64_t device, uint64_t memory);
-typedef int32_t map2_fn(uint64_t device, const struct map_info *info, void **data);
-typedef int32_t unmap2_fn(uint64_t device, const struct unmap_info *info);
+typedef int32_t allocate_fn(uintptr_t device, const struct allocate_info *info, const void *allocator,
+                            uint64_t *memory);
+typedef void free_fn(uintptr_t device, uint64_t memory, const void *allocator);
+typedef int32_t ranges_fn(uintptr_t device, uint32_t count, const struct range_info *ranges);
+typedef int32_t map1_fn(uintptr_t device, uint64_t memory, uint64_t offset, uint64_t size, uint32_t flags, void **data);
+typedef void unmap1_fn(uintptr_t device, uint64_t memory);
+typedef int32_t map2_fn(uintptr_t device, const struct map_info *info, void **data);
+typedef int32_t unmap2_fn(uintptr_t device, const struct unmap_info *info);
 
 /* ns for `pairs` maps and unmaps of the whole allocation, 0 if a call failed. */
 uint64_t reference_pairs1(map1_fn *map, unmap1_fn *unmap, uint64_t device, uint64_t memory, uint64_t pairs);

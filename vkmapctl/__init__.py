@@ -6,7 +6,7 @@ vkmapctl.api, and nothing of it is imported before it is asked for.
 
 import sys
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "CallFailed",
     "Device",

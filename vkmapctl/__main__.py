@@ -9,6 +9,13 @@ from contextlib import suppress
 
 def main() -> None:
     """Ends the process with the command's exit code."""
+    if sys.platform != "linux":  # before anything is imported that only Linux has
+        from vkmapctl.errors import of_system
+
+        refused = of_system(sys.platform)
+        assert refused is not None
+        print(f"Error: {refused.message}", *(f"Hint: {hint}" for hint in refused.hints), sep="\n", file=sys.stderr)
+        sys.exit(refused.exit_code)
     try:
         gc.disable()  # importing makes no garbage, and looking for it would take a twentieth of a probe
         _open_standard_streams()

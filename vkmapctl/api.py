@@ -40,7 +40,8 @@ def probe(
 
     device: index, part of the name, UUID prefix, driver name or `all`; all by default. require, expect_driver: what
     `missing` names where it is lacking. timeout: seconds without progress after which a driver counts as hung. emulate:
-    placed maps by the test layer; inject: one of its faults; validate: through the Khronos validation layer.
+    `placed` or `range`, maps that the test layer places; inject: one of its faults; validate: through the Khronos
+    validation layer.
     """
     report = _probe(
         selector=_selector(device),
@@ -69,8 +70,10 @@ def stress(
     """Throughput and latency of map and unmap.
 
     workload: a preset's name or a TOML file. options: what wins over it, by the keys of workload files, with values as
-    they have them: size=["64K", "1M"], duration="1s", fail_if="map.p99>50us". require, expect_driver: Unsupported is
-    raised where the device lacks them. together: every device alone, then all at once. The others are probe's.
+    they have them: `size=["64K", "1M"], duration="1s", fail_if="map.p99>50us"`. require, expect_driver: Unsupported is
+    raised where the device lacks them. together: every device alone, then all at once.
+
+    The others are probe's.
     """
     asked = workload_file.flags(options, "stress()")
     thresholds = asked.pop("fail_if", [])
@@ -104,7 +107,9 @@ def verify(
     """The driver against the specification, each check in a process of its own.
 
     checks: ids such as "M1", all by default. quirks: usage to try as well that the specification forbids.
-    known_failures: checks whose breaking does not fail the run. The others are stress's.
+    known_failures: checks whose breaking does not fail the run.
+
+    The others are stress's.
     """
     report = _verify(
         selector=_selector(device),

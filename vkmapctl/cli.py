@@ -12,6 +12,7 @@ import click
 
 from vkmapctl import __version__
 from vkmapctl.commands import console
+from vkmapctl.commands.params import Group, NoCommand
 from vkmapctl.errors import ExitCode, UsageProblem, VkmapError, of_exception
 
 COMMANDS = {
@@ -43,7 +44,7 @@ class Commands(Mapping[str, click.Command]):
         return len(COMMANDS)
 
 
-@click.group(commands=Commands(), context_settings=CONTEXT)
+@click.group(cls=Group, commands=Commands(), context_settings=CONTEXT)
 @click.version_option(__version__, prog_name="vkmapctl")
 def cli() -> None:
     """Inspect, verify and measure Vulkan memory mapping. Not sure where to begin? vkmapctl doctor
@@ -65,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         result = cli.main(args=arguments, prog_name="vkmapctl", standalone_mode=False)
         console.flush()
         return int(result or 0)
-    except click.exceptions.NoArgsIsHelpError as error:
+    except NoCommand as error:
         console.say(error.format_message())
         return ExitCode.USAGE
     except click.ClickException as error:

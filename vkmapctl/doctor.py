@@ -1,5 +1,6 @@
 """The parent of a doctor: a probe of every device, a short run on one, and what both mean for a person."""
 
+import os
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -8,10 +9,11 @@ from msgspec.structs import replace
 from vkmapctl.begun import begun
 from vkmapctl.errors import VkmapError
 from vkmapctl.figures import advice, outcomes
+from vkmapctl.inside import places
 from vkmapctl.inside.layer import LayerChoice
 from vkmapctl.model.base import Note
 from vkmapctl.model.device import Device, Probe
-from vkmapctl.model.documents import DoctorReport, Run
+from vkmapctl.model.documents import Answer, DoctorReport, Run
 from vkmapctl.model.measured import Row
 from vkmapctl.model.workload import Workload
 from vkmapctl.plans.selectors import select
@@ -96,7 +98,8 @@ def _with_answers(report: DoctorReport, found: Probe, run: Run | VkmapError) -> 
     else:
         rows, status = run.results, run.outcome
         in_path = tuple(note.message.split()[0] for note in run.warnings if note.code == "layer-in-path")
-    answers = advice.answers(found, rows, in_path)
+    here = (Answer(line.about, "-", line.text, places.PAGE) for line in places.lines(os.environ))
+    answers = (*advice.answers(found, rows, in_path), *here)
     usable = found.device is not None and any(one.usable for one in found.device.memory_types)
     outcome = outcomes.worst([report.outcome, "ok" if status == "unsupported" and usable else status])
     return replace(

@@ -4,6 +4,14 @@ import errno
 import os
 from typing import Literal
 
+_IN_WSL = "use WSL 2 (wsl --install): docs/install.md says what its drivers can do"
+_SYSTEMS = {
+    "win32": ("Windows", _IN_WSL),
+    "cygwin": ("Windows (Cygwin)", _IN_WSL),
+    "msys": ("Windows (MSYS2)", _IN_WSL),
+    "darwin": ("macOS", "use a Linux machine, or a virtual one with a driver for the CPU (mesa-vulkan-drivers)"),
+}
+
 
 class ExitCode:
     """What the process returns; part of the command line's contract. Plain integers, which cost no import."""
@@ -62,12 +70,26 @@ def refusal(message: str, hints: tuple[str, ...], exit_code: int, call: str = ""
     return kind(message, *hints, exit_code=exit_code)
 
 
+class KilledForMemory(Unsupported):
+    """The kernel killed the process that holds the driver, for lack of memory: how, and in which call if known."""
+
+    how = call = ""
+
+
 class DriverDied(VkmapError):
     """The process that holds the driver crashed or hung, as `kind` says: how, and in which call if that is known."""
 
     exit_code = ExitCode.DRIVER_DIED
     kind: Literal["crashed", "hung"] = "crashed"
     how = call = ""
+
+
+def of_system(platform: str) -> Unsupported | None:
+    """Why nothing can be done on this kind of system (as sys.platform names it); None on Linux."""
+    if platform == "linux":
+        return None
+    name, instead = _SYSTEMS.get(platform, (platform, "use a Linux machine, or a virtual one that is given the GPU"))
+    return Unsupported(f"vkmapctl works on Linux alone, and this is {name}", instead)
 
 
 def of_exception(error: Exception) -> VkmapError:

@@ -2,13 +2,13 @@
 
 from functools import partial
 
-from vkmapctl.driver import listing as drivers
-from vkmapctl.driver.process import DriverProcess, Interrupts
+from vkmapctl.driver import listing
+from vkmapctl.driver.process import Interrupts
 from vkmapctl.errors import ExitCode, Unsupported
 from vkmapctl.inside.layer import LayerChoice
 from vkmapctl.machine import host
 from vkmapctl.model.case import labels
-from vkmapctl.model.device import Device
+from vkmapctl.model.device import Device, Room
 from vkmapctl.model.documents import SCHEMA, PlannedRow, PlanReport, Refusal
 from vkmapctl.model.workload import Job, Plan, Workload
 from vkmapctl.plans import patience, workload
@@ -22,8 +22,7 @@ def plan(
     wanted: Workload, *, selector: str | None = None, timeout: float | None = None, layer: LayerChoice | None = None
 ) -> PlanReport:
     """Raises VkmapError where there is no driver, or where what is asked for makes no sense on a device."""
-    devices = _devices(selector, timeout, layer)
-    room = host.room()
+    devices, room = _devices(selector, timeout, layer)
     plans: list[Plan] = []
     refused: list[Refusal] = []
     for device in devices:
@@ -51,17 +50,13 @@ def plan(
     )
 
 
-def _devices(selector: str | None, timeout: float | None, layer: LayerChoice | None) -> list[Device]:
+def _devices(selector: str | None, timeout: float | None, layer: LayerChoice | None) -> tuple[list[Device], Room]:
+    """The devices, and what the machine can give the process that holds them."""
     with Interrupts().caught() as interrupts:
-        start = partial(
-            DriverProcess,
-            partial(serve, layer=layer),
-            timeout=timeout or patience.BASE_SECONDS,
-            interrupts=interrupts,
+        described = listing.listed(
+            partial(serve, layer=layer), timeout=timeout or patience.BASE_SECONDS, interrupts=interrupts
         )
-        driver, described = drivers.describe(start)
-        driver.close(0)
-    return select(described.devices, selector)
+    return select(described.devices, selector), host.room(described.taken)
 
 
 def _row(job: Job) -> PlannedRow:

@@ -9,7 +9,7 @@ from vkmapctl.begun import begun
 from vkmapctl.driver import layers
 from vkmapctl.driver import listing as drivers
 from vkmapctl.driver.process import DriverProcess, Interrupts
-from vkmapctl.driver.protocol import DIED_AT_END, Died, Driver, Interrupted
+from vkmapctl.driver.protocol import DIED_AT_END, KILLED, Died, Driver, Interrupted
 from vkmapctl.driver.proving import prove, with_pointer_types
 from vkmapctl.errors import VkmapError
 from vkmapctl.figures import outcomes
@@ -139,7 +139,8 @@ class Proving:
         types = probe.device.host_import.memory_types if probe.device and probe.device.host_import else None
         probe = replace(probe, device=with_pointer_types(device, types))
         self._spent = probe.status != "ok"
-        if self._spent and probe.status != "interrupted":
+        killed = any(note.code == KILLED for note in probe.notes)
+        if self._spent and not killed and probe.status != "interrupted":
             probe = replace(probe, reason=probe.reason + self._blame([device]))
         return probe
 
@@ -153,7 +154,8 @@ class Proving:
             self.notes.append(Note("interrupted", "whether the driver ends well was not waited for"))
             return "interrupted"
         except Died as died:
-            self.notes.append(Note(DIED_AT_END, died.at_end + self._blame(self._proved)))
+            blame = "" if died.kind == "out-of-memory" else self._blame(self._proved)
+            self.notes += [Note(DIED_AT_END, died.at_end + blame), *died.notes]
             return died.kind
         return "ok"
 

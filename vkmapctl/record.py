@@ -30,6 +30,7 @@ _SHARED = "/dev/shm"
 _SHARED_ROOM = 256 << 20  # bytes that must be free there
 _PACKAGE = os.path.dirname(__file__)
 _LAYER, _FOLDER = os.path.join(_PACKAGE, "_record.abi3.so"), os.path.join(_PACKAGE, "layer")
+_LAYER_32 = os.path.join(_PACKAGE, "_record_32.abi3.so")  # of a 64-bit vkmapctl, where its compiler could make it
 _IDLE_SECONDS, _BUSY_SECONDS = 0.01, 0.002
 _BUSY = 0.02  # of a ring's room
 _LOOKS_SECONDS = 0.03  # between looks at what the program has loaded, as long as nothing has come
@@ -177,7 +178,9 @@ class Record:
             processes=processes,
             faults_missing=self._faults_missing,
             loader=next((path for path in sorted(self._loaded) if _LOADER.search(path)), ""),
-            layers=tuple(one for one in layers.names(self._loaded) if one != layers.RECORDING),
+            layers=tuple(
+                one for one in layers.names(self._loaded) if one not in (layers.RECORDING, layers.RECORDING_32)
+            ),
             outcome="ok" if recorded else "unsupported",
             exit_code=ExitCode.OK if recorded else ExitCode.UNSUPPORTED,
             reason="" if recorded else self._why_nothing(shared),
@@ -197,11 +200,12 @@ class Record:
             return "it made a Vulkan device and no call that is recorded"
         if seen:
             return "it made a Vulkan instance, and no device"
-        if programs.is_32_bit(path):
-            return f"{name} is a 32-bit program, and the recording layer is built for 64 bits"
+        bits = programs.bits(path)
+        if bits not in (None, programs.OWN_BITS) and not (bits == 32 and os.path.exists(_LAYER_32)):
+            return f"{name} is a {bits}-bit program, and this vkmapctl was built without a recording layer for those"
         if programs.is_privileged(path):
             return f"{name} is set-uid or has capabilities: the Vulkan loader then ignores the environment"
-        if any(one.endswith(os.path.basename(_LAYER)) for one in self._loaded):
+        if any(one.endswith((os.path.basename(_LAYER), os.path.basename(_LAYER_32))) for one in self._loaded):
             return "the layer was loaded and could not write: a sandbox keeps it from the recorder's folder"
         if loader:
             return f"the Vulkan loader did not take the layer: {self._why_not_taken()}"
@@ -267,13 +271,17 @@ def _begin_of(data: memoryview, offset: int) -> int:
 
 
 def layer_environment(environment: Mapping[str, str], shared: Path) -> dict[str, str]:
-    """What a program's environment has beside its own, so that the loader takes the layer for it and its children."""
+    """What a program's environment has beside its own, so that the loader takes the layer for it and its children.
+
+    Both layers are named where there are two: a loader passes over one whose library its process cannot have.
+    """
+    names = f"{layers.RECORDING}:{layers.RECORDING_32}" if os.path.exists(_LAYER_32) else layers.RECORDING
     clock = Clock(cpus.counter_is_trusted())
     added = {
         "VKMAPCTL_RECORD": str(shared),
         "VKMAPCTL_RECORD_CLOCK": f"{clock.raw.kind}:{clock.raw.mult}",
         "VKMAPCTL_RECORD_EVENTS": str(RING_EVENTS),
-        "VK_INSTANCE_LAYERS": _joined(layers.RECORDING, environment.get("VK_INSTANCE_LAYERS")),
+        "VK_INSTANCE_LAYERS": _joined(names, environment.get("VK_INSTANCE_LAYERS")),
         "VK_ADD_LAYER_PATH": _joined(_FOLDER, environment.get("VK_ADD_LAYER_PATH")),
     }
     if environment.get("VK_LAYER_PATH"):  # it replaces all other folders

@@ -24,7 +24,7 @@ from vkmapctl.driver.messages import (
 )
 from vkmapctl.driver.protocol import DIED_AT_END, Died, Driver, Interrupted
 from vkmapctl.driver.proving import proved
-from vkmapctl.errors import CallFailed, DriverDied, ExitCode, VkmapError
+from vkmapctl.errors import CallFailed, DriverDied, ExitCode, KilledForMemory, VkmapError
 from vkmapctl.figures import stats, trust
 from vkmapctl.figures.rows import measured_row
 from vkmapctl.model.base import Note, Status
@@ -180,6 +180,7 @@ class Runner:
             causes = yield from self._ask(group, rounds, notes, gpu, alone=alone)
         except Died as died:
             causes = [self._cause_of_death(job, slot, died) for job, slot in zip(group, self._slots, strict=False)]
+            notes += died.notes
             self.close(grace=0)
         except Interrupted:
             self._let_pass_end()
@@ -208,7 +209,7 @@ class Runner:
             return "ok", validation_notes(said)
         except Died as died:
             self.close(grace=0)
-            return died.kind, [Note(DIED_AT_END, died.at_end)]
+            return died.kind, [Note(DIED_AT_END, died.at_end), *died.notes]
         finally:
             self.close()
 
@@ -323,6 +324,8 @@ def _refusal(error: VkmapError) -> Cause:
     """The cause that an error of the driver's process is, or its death while the devices were listed again."""
     if isinstance(error, DriverDied):
         return Cause(error.kind, call=error.call, text=error.how or error.message)
+    if isinstance(error, KilledForMemory):
+        return Cause("out-of-memory", call=error.call, text=error.how)
     if isinstance(error, CallFailed):
         return Cause("call-failed", call=error.call, result=error.result, text=error.message)
     return Cause("unsupported" if error.exit_code == ExitCode.UNSUPPORTED else "refused", text=error.message)

@@ -95,6 +95,7 @@ class Stress:
         self._possible: list[tuple[int, Workload]] = []  # the parts that plans were made of, and of which device
         self._missed: list[str] = []
         self._left_out: tuple[LeftOut, ...] = ()
+        self._taken = (0, 0)  # of the memory of the driver's process
         self._layers: list[layers.Layer] = []
         self._blaming = layers.Blaming(layer.names if layer else (), injects=bool(layer and layer.fault))
         self._ended: Status = "ok"
@@ -156,7 +157,7 @@ class Stress:
     def _begin(self) -> list[Plan]:
         """The plans, once the devices are known and everything that is true of the whole run is noted."""
         described = self._runner.start()
-        self._left_out = described.left_out
+        self._left_out, self._taken = described.left_out, described.taken
         self._layers = layers.active(described.files)
         active = tuple(one.name for one in self._layers)
         injected = layers.injected(self._run.injected, active)
@@ -202,7 +203,7 @@ class Stress:
             )
             if len(devices) != len(chosen):
                 raise Unsupported(f"{len(devices)} devices and not {len(chosen)}", "name one with --device")
-            room = host.room()
+            room = host.room(described.taken)
             for plan, (position, part) in zip(plans, self._possible, strict=True):
                 jobs, notes = beside(plan, workload.resolve(part, devices[position], room))
                 self._other_jobs |= jobs
@@ -219,17 +220,17 @@ class Stress:
         try:
             self._update(floor=self._runner.calibrate())
         except Died as died:
-            blame = self._blame(died.kind, self._calibrates).text
+            blame = "" if died.kind == "out-of-memory" else self._blame(died.kind, self._calibrates).text
             told = f"{died.told}; {blame}" if blame else died.told
-            self._note(Note("died", f"the driver {died.kind} before anything was measured: {told}"))
-            why = f"the driver {died.kind} before"
+            self._note(Note("died", f"{died.what} before anything was measured: {told}"), *died.notes)
+            why = f"{died.what} before"
             rows = [not_run_row(job, why) for plan in plans for job in plan.jobs]
             self._update(results=(*self._run.results, *rows))
             raise
 
     def _plans(self, chosen: Sequence[Device]) -> list[Plan]:
         """Of each part for each device. Where others can run, one that is unsupported becomes a row that says so."""
-        room = host.room()
+        room = host.room(self._taken)
         plans: list[Plan] = []
         refused: list[Row] = []
         for position, device in enumerate(chosen):
@@ -290,7 +291,9 @@ class Stress:
         ended, notes = self._runner.end()
         if ended != "ok":
             self._ended = ended
-            blame = self._blame(ended, lambda: all(self._holds(plan.groups[0]) for plan in plans)).text
+            blame = ""
+            if ended != "out-of-memory":
+                blame = self._blame(ended, lambda: all(self._holds(plan.groups[0]) for plan in plans)).text
             notes = [replace(one, message=f"{one.message}; {blame}") if blame else one for one in notes]
         self._note(*notes)
         if self._other:
@@ -406,8 +409,8 @@ def _together(plans: Sequence[Plan], device: Device, count: int) -> list[tuple[J
 
 
 def _broke(row: Row) -> bool:
-    """Whether the row did not end well, and not for want of a feature or of time."""
-    return row.status in _BROKEN and row.cause is not None
+    """Whether the row did not end well, and not for want of a feature, of time or of the process's memory."""
+    return row.status in _BROKEN and row.cause is not None and row.cause.kind != "out-of-memory"
 
 
 def _with_blame(row: Row, blame: layers.Blame) -> Row:

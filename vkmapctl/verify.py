@@ -16,9 +16,9 @@ from vkmapctl.driver import layers
 from vkmapctl.driver import listing as drivers
 from vkmapctl.driver.messages import Described, Finish, Finished, Tried, Try
 from vkmapctl.driver.process import DriverProcess, Interrupts
-from vkmapctl.driver.protocol import DIED_AT_END, Died, Interrupted
+from vkmapctl.driver.protocol import DIED_AT_END, KILLED, Died, Interrupted
 from vkmapctl.driver.proving import prove, proved
-from vkmapctl.errors import DriverDied, ExitCode, UsageProblem, VkmapError
+from vkmapctl.errors import DriverDied, ExitCode, KilledForMemory, UsageProblem, VkmapError
 from vkmapctl.figures import outcomes
 from vkmapctl.inside.layer import LayerChoice
 from vkmapctl.model.base import Note, Status, Verdict
@@ -65,6 +65,7 @@ class Attempts:
         self._start = partial(DriverProcess, partial(serve, layer=layer), interrupts=interrupts)
         self._blaming = layers.Blaming(layer.names if layer else (), injects=self._injects)
         self.timeout = timeout
+        self.notes: list[Note] = []  # of processes that were killed for memory
 
     def describe(self) -> Described:
         """The devices. Raises VkmapError where there are none or the driver dies."""
@@ -87,6 +88,9 @@ class Attempts:
         died = self._end(devices, active)
         if died is None:
             return "ok", ""
+        if died.kind == "out-of-memory":
+            self.notes += died.notes
+            return died.kind, died.at_end
         text = self._blaming.blame(active, lambda: self._end(devices, []) is None, hung=died.kind == "hung").text
         return died.kind, f"{died.at_end}; {text}" if text else died.at_end
 
@@ -111,9 +115,11 @@ class Attempts:
         """One check on one memory type, however the driver behaves. timeout: seconds, where not as for all."""
         begin = time.monotonic()
         files: list[str] = []
+        noted = len(self.notes)
         verdict = self._verdict(one, device, memory_type, timeout or self.timeout, files)
         blame = layers.NOBODY
-        if verdict.status in BROKEN:
+        killed = len(self.notes) > noted  # for memory, which no layer can help
+        if verdict.status in BROKEN and not killed:
             patient = min(timeout or self.timeout, SECONDS_AFTER_HANG) if verdict.status == "hung" else self.timeout
             active = layers.active(files) if files else layers.expected(os.environ)
 
@@ -142,7 +148,11 @@ class Attempts:
                 said += child.answer(Finish(), Finished).validation
             return _validated(one, tried.verdict, said)
         except Died as died:
+            self.notes += died.notes
             return Verdict(died.kind, died.told)
+        except KilledForMemory as error:
+            self.notes.append(Note(KILLED, error.hints[-1]))
+            return Verdict("out-of-memory", error.message)
         except DriverDied as error:
             return Verdict(error.kind, error.message)
         except VkmapError as error:
@@ -314,7 +324,8 @@ def verify(
     if outcome in ("ok", "unsupported") and selector in (None, "all"):  # a driver that was left out could be meant
         outcome = outcomes.worst([outcome, *(one.status for one in described.left_out)])
     blamed = layers.fault_notes([row.at_fault for row in report.results if row.status in (*BROKEN, "known")])
-    report = replace(report, warnings=(*report.warnings, *_unexpected_passes(expected, report), *blamed))
+    noted = (*_unexpected_passes(expected, report), *blamed, *dict.fromkeys(attempts.notes))
+    report = replace(report, warnings=(*report.warnings, *noted))
     report = replace(report, outcome=outcome, exit_code=outcomes.EXIT[outcome])
     save(report)
     return report

@@ -28,7 +28,7 @@ def test_every_host_answers(fleet: Fleet, words: str) -> None:
     assert {host: one["hostname"] for host, one in envelopes.items()} == {host: host for host in HOSTS}
     assert len({one["boot_id"] for one in envelopes.values()}) == len(HOSTS)
     assert len({one["job"] for one in envelopes.values()}) == 1, "one srun over all of them"
-    assert queue(fleet) == ""
+    wait_for(lambda: queue(fleet) == "", "Slurm to be done with it")
 
 
 def test_each_fault_is_told_of_its_host_alone(fleet: Fleet, tmp_path) -> None:
@@ -36,7 +36,7 @@ def test_each_fault_is_told_of_its_host_alone(fleet: Fleet, tmp_path) -> None:
     site.without_driver("gpu2")
     for host in ("gpu3", "gpu4", "gpu5"):
         site.only(host, MORE="--duration 10m")
-    site.only("gpu6", **broken(tmp_path, "vkMapMemory*@30=hang"))
+    site.only("gpu6", **broken(tmp_path, "vkMapMemory*=hang"))
     site.only("gpu7", **broken(tmp_path, "vkMapMemory*@30=crash"))
     with fleet.running(f"{STRESS} --timeout 8s", "slurm", "--run", "faults", "--timeout", "10m") as running:
         wait_for(lambda: all(fleet.begun("faults", host) for host in ("gpu3", "gpu4", "gpu5")), "hosts at work")
@@ -115,7 +115,8 @@ def test_a_sweep_that_is_stopped(fleet: Fleet) -> None:
         out, _ = running.communicate(timeout=120)
     assert running.returncode == 130
     ledger = json.loads(out)
-    assert fates(ledger) == dict.fromkeys(HOSTS, ("interrupted", "stopped by SIGTERM"))
+    assert {state for state, _ in fates(ledger).values()} == {"interrupted"}
+    assert all(why.endswith("stopped by SIGTERM") for _, why in fates(ledger).values())  # some before they had begun
     assert ledger["ended"]["reason"] == "stopped by SIGINT"
     wait_for(lambda: queue(fleet) == "", "its job taken from Slurm")
 

@@ -96,3 +96,13 @@ def test_pictures_are_current(tmp_path: Path) -> None:
     assert [path.name for path in kept] == sorted(path.name for path in tmp_path.glob("*.svg"))
     for picture in kept:
         assert words(picture) == words(tmp_path / picture.name), f"{picture.name}: run scripts/make-pictures"
+
+
+@pytest.mark.parametrize("platform", ["win32", "darwin"])
+def test_installing_on_another_system_stops_before_anything_is_compiled(platform: str) -> None:
+    code = f"import runpy, setuptools, sys; sys.platform = {platform!r}; runpy.run_path('setup.py')"
+    done = run(sys.executable, "-c", code)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("Error: vkmapctl works on Linux alone")
+    assert "WSL 2" in line

@@ -7,7 +7,10 @@ import pytest
 from pages import FENCE, PAGES, ROOT, name, prose
 
 LINK = re.compile(r"\]\(([^)\s]+)\)")
-MORE_PAGES = [*PAGES, ROOT / "CHANGELOG.md", ROOT / "docs/results/README.md"]
+MORE_PAGES = [
+    *PAGES,
+    *(ROOT / page for page in ("CHANGELOG.md", "CODE_OF_CONDUCT.md", "SECURITY.md", "docs/results/README.md")),
+]
 
 
 def anchors(page: Path) -> set[str]:

@@ -19,6 +19,13 @@ OF_OTHER_PROGRAMS = {
     "--no-growth": "benchmarks/run.py",
     "--no-kill": "srun",
     "--kill-on-bad-exit": "srun",
+    "--mem": "srun",
+    "--memory": "docker",
+    "--gpus": "docker",
+    "--group-add": "docker and podman",
+    "--host": "flatpak-spawn",
+    "--nvproxy": "runsc",
+    "--nvproxy-allowed-driver-capabilities": "runsc",
 }
 
 

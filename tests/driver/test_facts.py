@@ -76,6 +76,16 @@ def test_a_budget_that_cannot_be_is_not_believed(tmp_path, budget, believed, wor
     assert vkmapctl("stress", *short, driver=icd(tmp_path, breaks)).code == 0
 
 
+def test_a_usage_below_nothing_is_not_believed(tmp_path):
+    """Mesa 25.0.7's lavapipe with 32 bits: it takes the machine's free memory from a heap that is smaller."""
+    breaks = f"memoryHeaps[0].size={2 * GIB} heapBudget[0]={2 * GIB} heapUsage[0]={2**64 - 20 * GIB}"
+    result, document = probed(tmp_path, breaks)
+    assert (result.code, document["devices"][0]["device"]["heaps"][0]["usage"]) == (0, None)
+    assert [note["code"] for note in document["warnings"]] == ["heap-usage"]
+    short = ("--size", "4K", "--duration", "50ms", "--warmup", "0s", "--quiet")
+    assert vkmapctl("stress", *short, driver=icd(tmp_path, breaks)).code == 0
+
+
 # --- memory types that need a feature -------------------------------------------------------------
 
 

@@ -124,13 +124,18 @@ def command_of(pid):
         return ""
 
 
+def stresses(pid):
+    """The runs that a `fleet here` has begun; what lists its devices is forked, and has its own command line."""
+    return [one for one in children(pid) if "stress" in command_of(one) and "\0here\0" not in command_of(one)]
+
+
 def begun_here(store, *words):
     """`fleet here`, once its stress is at work."""
     process = subprocess.Popen(
         [sys.executable, "-m", "vkmapctl", "fleet", "here", str(store), "--run", "one", "--host", HOST, "--", *words],
         env=environment(LAVAPIPE), stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    wait_for(lambda: any("stress" in command_of(pid) for pid in children(process.pid)))
+    wait_for(lambda: stresses(process.pid))
     return process
 
 
@@ -149,7 +154,7 @@ def test_an_engine_that_ends_the_host_in_the_middle(fleet):
 
 def test_a_host_that_is_killed_in_the_middle_leaves_no_process_behind(fleet):
     process = begun_here(fleet, *LONG)
-    (stress,) = [pid for pid in children(process.pid) if "stress" in command_of(pid)]
+    (stress,) = stresses(process.pid)
     process.kill()
     process.communicate(timeout=60)
     wait_for(lambda: "stress" not in command_of(stress))

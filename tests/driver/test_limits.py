@@ -1,5 +1,6 @@
 """What the caller or the machine does not give: files, threads, a null device; and much that nobody asked for."""
 
+import json
 import os
 import resource
 import subprocess
@@ -56,6 +57,24 @@ def test_a_caller_with_more_than_a_thousand_open_files(command):
             os.set_inheritable(os.dup(0), True)
 
     done = vkmapctl(*command, before=many, keep_files=True)
+    assert (done.returncode, errors(done)) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("limit", "name", "value", "by"),
+    [(resource.RLIMIT_AS, "RLIMIT_AS", 768 << 20, "ulimit -v"), (resource.RLIMIT_DATA, "RLIMIT_DATA", 96 << 20, "-d")],
+)
+def test_a_limit_of_the_process_that_leaves_the_driver_too_little(limit, name, value, by):
+    """It would crash, or give pointers to nothing: lavapipe does not look whether its mmap failed."""
+    command = ("stress", "--size", "64K", "--duration", "50ms", "--quiet")
+    done = vkmapctl(*command, before=lambda: resource.setrlimit(limit, (value, value)))
+    assert (done.returncode, len(errors(done))) == (3, 1), done.stderr
+    assert f"{name} of the driver's process is {value >> 20} MiB" in errors(done)[0]
+    assert by in done.stderr
+    noted = json.loads(vkmapctl("probe", "--json", before=lambda: resource.setrlimit(limit, (value, value))).stdout)
+    assert f"{name} of the driver's process is {value >> 20} MiB" in noted["warnings"][0]["message"]
+    enough = 64 << 30
+    done = vkmapctl(*command, before=lambda: resource.setrlimit(limit, (enough, enough)))
     assert (done.returncode, errors(done)) == (0, [])
 
 

@@ -29,6 +29,8 @@
     X(write, "nt", write_all((int)n[0], step->text, step->length)) \
     X(fill, "nn", fill((int)n[0], n[1])) \
     X(close, "n", close((int)n[0])) \
+    /* bytes that are taken for ever, and written so that they are there */ \
+    X(eat, "n", eat((size_t)n[0])) \
     /* what follows is done by a process of its own, which then ends, or by a thread */ \
     X(fork, "", in_process(step + 1, call)) \
     X(thread, "", in_thread(step + 1, call)) \
@@ -68,6 +70,13 @@ static void fill(int fd, uint64_t size)
     for (; size >= 64; size -= 64)
         write_all(fd, line, 64);
     write_all(fd, line, (size_t)size);
+}
+
+static void eat(size_t size)
+{
+    volatile char *bytes = malloc(size);
+    for (size_t i = 0; bytes && i < size; i += 4096)
+        bytes[i] = 1;
 }
 
 /* VkMemoryAllocateInfo::allocationSize, behind sType and pNext */

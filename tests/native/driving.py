@@ -89,12 +89,12 @@ class Scripted:
         self.calls = []
         self._at_call = at_call
         self._held = {
-            "map1": ffi.callback("int32_t(uint64_t, uint64_t, uint64_t, uint64_t, uint32_t, void **)", self._map1),
-            "unmap1": ffi.callback("void(uint64_t, uint64_t)", self._unmap1),
-            "map2": ffi.callback("int32_t(uint64_t, void *, void **)", self._map2),
-            "unmap2": ffi.callback("int32_t(uint64_t, void *)", self._unmap2),
-            "flush": ffi.callback("int32_t(uint64_t, uint32_t, void *)", lambda *a: self._range("flush", *a)),
-            "invalidate": ffi.callback("int32_t(uint64_t, uint32_t, void *)", lambda *a: self._range("invalidate", *a)),
+            "map1": ffi.callback("int32_t(void *, uint64_t, uint64_t, uint64_t, uint32_t, void **)", self._map1),
+            "unmap1": ffi.callback("void(void *, uint64_t)", self._unmap1),
+            "map2": ffi.callback("int32_t(void *, void *, void **)", self._map2),
+            "unmap2": ffi.callback("int32_t(void *, void *)", self._unmap2),
+            "flush": ffi.callback("int32_t(void *, uint32_t, void *)", lambda *a: self._range("flush", *a)),
+            "invalidate": ffi.callback("int32_t(void *, uint32_t, void *)", lambda *a: self._range("invalidate", *a)),
         }
 
     def functions(self, version):
@@ -105,7 +105,7 @@ class Scripted:
         return [call.name for call in self.calls]
 
     def _note(self, device, call):
-        assert device == 7
+        assert int(ffi.cast("uintptr_t", device)) == 7
         self.calls.append(call)
         return self._at_call(call) or 0
 

@@ -5,6 +5,7 @@ import platform
 import re
 import shutil
 import subprocess
+import sys
 from functools import cache
 
 import pytest
@@ -142,7 +143,8 @@ ARM = {
     "load4": r"ldr\s+w", "store4": r"str\s+w", "load8": r"ldr\s+x", "store8": r"str\s+x",
     "load16": r"ldr\s+q", "store16": r"str\s+q", "stream_load32": r"ldnp\s+q", "stream_store32": r"stnp\s+q",
 }  # fmt: skip
-INSTRUCTIONS = ARM if platform.machine() == "aarch64" else X86
+I386 = X86 | {"load8": r"\smovq\s+\S*\(%\w+\),%xmm", "store8": r"\smovq\s+%xmm\d+,\S*\(%"}
+INSTRUCTIONS = ARM if platform.machine() == "aarch64" else I386 if sys.maxsize < 1 << 32 else X86
 IN_ORDER, STRIDED, RANDOM = 8 + 1, 4 + 1, 1 + 1  # accesses that the three walks have in their loops
 
 

@@ -438,7 +438,7 @@ def test_a_release_without_a_reservation_does_nothing(memory):
 
 
 def test_a_release_that_the_kernel_refuses():
-    assert run(reserving(1 << 60, release_first=False), one_thread(), iterations=1) is Fault.RELEASE_FAILED
+    assert run(reserving(addresses.END - PAGE, release_first=False), one_thread(), iterations=1) is Fault.RELEASE_FAILED
 
 
 @pytest.mark.parametrize("version", [1, 2])

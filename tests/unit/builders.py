@@ -3,7 +3,18 @@
 from msgspec.structs import replace
 
 from vkmapctl.model.case import labels
-from vkmapctl.model.device import Device, EntryPoint, Limits, MemoryHeap, MemoryType, Placed, Probe, Proof
+from vkmapctl.model.device import (
+    Bound,
+    Device,
+    EntryPoint,
+    Limits,
+    MemoryHeap,
+    MemoryType,
+    Placed,
+    Probe,
+    Proof,
+    Room,
+)
 from vkmapctl.model.documents import (
     SCHEMA,
     CheckRow,
@@ -25,6 +36,11 @@ NO_MAP2 = {}
 KHR_ONLY = {"VK_KHR_map_memory2": 1}
 HOST = {"cpu_model": "Example CPU @ 3.00GHz", "kernel": "6.1.0-example"}
 TOOL = Tool("vkmapctl", "0.1.0", ("stress",))
+
+
+def a_room(memory=64 * GIB, mappings=65530, **limits) -> Room:
+    """A machine with so many bytes available, of which 256 MiB is left alone. limits: addresses, private."""
+    return Room(Bound("this machine's memory", 128 * GIB, memory, 256 * MIB), mappings, **limits)
 
 
 def a_device(**changes) -> Device:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import click
 import pytest
+from builders import a_room
 from damage import DOCUMENTS, edited_json, saved_runs, words, workload_files
 from everywhere import made_of
 from fake_driver import FakeDriver
@@ -266,13 +267,13 @@ def world(tmp_path, monkeypatch):
     monkeypatch.setattr(Store, "__init__", store_confined_to(tmp_path))
     monkeypatch.setattr("vkmapctl.fleet.engines.named", no_engine)
     monkeypatch.setattr("vkmapctl.fleet.child.run", no_child)
-    for module in ("stress", "probe", "verify", "preview"):
+    for module in ("stress", "probe", "verify", "driver.listing"):
         monkeypatch.setattr(import_module(f"vkmapctl.{module}"), "DriverProcess", FakeDriver)
     monkeypatch.setattr("vkmapctl.inside.fork.start", lambda serve: None)
     some = {name: one for name, one in registry.load().items() if name in ("M1", "P1", "R1")}
     monkeypatch.setattr("vkmapctl.checks.registry.REGISTRY", some)
     monkeypatch.setattr("vkmapctl.commands.console.print_view", seldom(console.print_view))
-    monkeypatch.setattr("vkmapctl.machine.host.memory_available", lambda: 32 << 30)
+    monkeypatch.setattr("vkmapctl.machine.memory.available", lambda: a_room(32 << 30).memory)
     monkeypatch.chdir(tmp_path)
     return World(tmp_path)
 

@@ -10,6 +10,7 @@ from fleets import Fleet
 from msgspec.structs import replace
 
 from vkmapctl import hostlist
+from vkmapctl.driver.process import Interrupts
 from vkmapctl.errors import Unsupported
 from vkmapctl.fleet import child, engines, slurm
 from vkmapctl.fleet.sweep import planned, sweep
@@ -175,7 +176,7 @@ def test_ssh_to_a_host_that_hangs_ends_by_itself(fleet, on_path, program, monkey
 
 def test_what_a_host_runs_is_one_word_a_word(fleet):
     run = planned(fleet.store.roster(), ("stress", "my workload.toml"), "ssh", {})
-    job = engines.Job(Path("store"), run, ("vkmapctl",), 90.0, 1.0, child.Stop(), lambda: True)
+    job = engines.Job(Path("store"), run, ("vkmapctl",), 90.0, 1.0, Interrupts(), lambda: True)
     assert job.words("gpu01") == [
         "vkmapctl", "fleet", "here", os.path.abspath("store"), "--run", run.id, "--engine", "ssh", "--host", "gpu01",
         "--gpus", "1", "--timeout", "90s", "--", "stress", "my workload.toml",
@@ -192,14 +193,14 @@ def never(_):
 
 def test_the_last_lines_of_standard_error_are_kept_and_cleaned():
     script = "for i in $(seq 100); do echo line $i >&2; done; printf '\\033[31mred' >&2; exit 3"
-    ended = child.run(["sh", "-c", script], child.Stop(), give_up=never)
+    ended = child.run(["sh", "-c", script], Interrupts(), give_up=never)
     assert ended.status == 3
     assert ended.lines == (*(f"line {n}" for n in range(82, 101)), "?[31mred")
 
 
 def test_a_flood_without_a_line_costs_no_memory():
     script = "import sys\nfor _ in range(2000): sys.stderr.write('x' * 10_000)"
-    ended = child.run([sys.executable, "-c", script], child.Stop(), give_up=never)
+    ended = child.run([sys.executable, "-c", script], Interrupts(), give_up=never)
     assert len(ended.lines) == 20
     assert all(len(line) <= 1000 for line in ended.lines)
 
@@ -207,13 +208,13 @@ def test_a_flood_without_a_line_costs_no_memory():
 def test_what_does_not_end_when_it_is_asked_to_is_killed_with_all_it_started():
     script = "trap '' TERM; sleep 1000 & echo begun >&2; wait; wait"
     ended = child.run(
-        ["sh", "-c", script], child.Stop(), give_up=lambda s: "enough" if s > 0.5 else "", grace=0.5, apart=True
+        ["sh", "-c", script], Interrupts(), give_up=lambda s: "enough" if s > 0.5 else "", grace=0.5, apart=True
     )
     assert (ended.status, ended.cut) == (-9, "enough")
 
 
 @pytest.mark.parametrize("apart", [False, True])
 def test_a_process_that_is_left_behind_does_not_hold_it_up(apart):
-    ended = child.run(["sh", "-c", "sleep 5 & exit 0"], child.Stop(), give_up=never, apart=apart)
+    ended = child.run(["sh", "-c", "sleep 5 & exit 0"], Interrupts(), give_up=never, apart=apart)
     assert (ended.status, ended.cut) == (0, "")
     assert ended.seconds < 4

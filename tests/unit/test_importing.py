@@ -1,11 +1,11 @@
 """Objects imported from host memory: what is refused, which memory types are taken, and the steps that it becomes."""
 
 import pytest
-from builders import GIB, KIB, NON_COHERENT, a_device, a_gpu, a_job
+from builders import GIB, KIB, NON_COHERENT, a_device, a_gpu, a_job, a_room
 from msgspec.structs import replace
 
 from vkmapctl.errors import Unsupported, UsageProblem
-from vkmapctl.model.device import HostImport, MemoryHeap, Room
+from vkmapctl.model.device import HostImport, MemoryHeap
 from vkmapctl.model.loop import LoopStep, Op
 from vkmapctl.model.script import Allocate, First, Flush, Free, Import, Map, Unmap
 from vkmapctl.model.workload import Workload
@@ -20,7 +20,7 @@ STEPS = (Import(), First(), Free())
 
 def planned(device=GPU, **wanted):
     wanted = {"imported": "host", "sizes": (64 * KIB,)} | wanted
-    return resolve(Workload(**wanted), device, Room(64 * GIB, 65530))
+    return resolve(Workload(**wanted), device, a_room())
 
 
 def types(plan):
@@ -86,7 +86,7 @@ def test_where_no_driver_was_asked_each_range_is_asked_for_later():
 
 def test_imported_memory_is_the_machines():
     with pytest.raises(Unsupported, match="this machine's memory"):
-        resolve(Workload(imported="host", sizes=(2 * GIB,)), GPU, Room(GIB, 65530))
+        resolve(Workload(imported="host", sizes=(2 * GIB,)), GPU, a_room(GIB))
 
 
 def test_one_api_is_measured_since_nothing_is_mapped():

@@ -1,11 +1,11 @@
 """Kinds of allocation: what is refused, with the reason."""
 
 import pytest
-from builders import GIB, a_device
+from builders import a_device, a_room
 from msgspec.structs import replace
 
 from vkmapctl.errors import Unsupported, UsageProblem
-from vkmapctl.model.device import HostImport, Room
+from vkmapctl.model.device import HostImport
 from vkmapctl.model.script import Allocate, Free, Map, Release, Repeat, Reserve, Unmap
 from vkmapctl.model.workload import Workload
 from vkmapctl.plans.workload import resolve
@@ -14,7 +14,7 @@ ALL = a_device(allocations=("plain", "dedicated", "export", "device-address"), h
 
 
 def planned(device=ALL, **wanted):
-    return resolve(Workload(**{"sizes": (4096,)} | wanted), device, Room(64 * GIB, 65530))
+    return resolve(Workload(**{"sizes": (4096,)} | wanted), device, a_room())
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ TWO_SIZES = ("stress", "--size", "4K", "--size", "8K", "--duration", "50ms")
 @pytest.fixture
 def fake(monkeypatch):
     """Commands on a driver of answers."""
-    for module in ("stress", "probe", "verify", "preview"):
+    for module in ("stress", "probe", "verify", "driver.listing"):
         monkeypatch.setattr(import_module(f"vkmapctl.{module}"), "DriverProcess", FakeDriver)
     monkeypatch.setattr("vkmapctl.inside.fork.start", lambda serve: None)
     monkeypatch.delenv("VKMAPCTL_TRACEBACK", raising=False)

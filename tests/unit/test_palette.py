@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
+import vkmapctl
 from vkmapctl.reports import charts
 
-STYLE = (Path(__file__).parents[2] / "vkmapctl/templates/base.html").read_text()
+STYLE = (Path(vkmapctl.__file__).parent / "templates/base.html").read_text()
 SEEN_BY = {
     "all cones": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
     "protanopia": (

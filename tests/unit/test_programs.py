@@ -93,8 +93,9 @@ def test_a_file_that_is_no_program_is_refused_by_what_the_kernel_says(tmp_path) 
 def test_32_bit_and_privileged_programs_are_known_by_their_files(tmp_path, monkeypatch) -> None:
     path = tmp_path / "program"
     path.write_bytes(b"\x7fELF\x01")
-    assert programs.is_32_bit(str(path))
-    assert not programs.is_32_bit(sys.executable)
+    assert programs.bits(str(path)) == 32
+    assert programs.bits(sys.executable) == programs.OWN_BITS
+    assert programs.bits(__file__) is None
     path.chmod(0o4755)
     monkeypatch.setattr(os, "getuid", lambda: 1000)
     assert programs.is_privileged(str(path))

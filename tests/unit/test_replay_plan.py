@@ -1,10 +1,10 @@
 """A trace on a device: which of its types and functions stand for the recorded ones, and the steps that C runs."""
 
 import pytest
-from builders import GIB, KHR_ONLY, MIB, NO_MAP2, a_device, a_gpu
+from builders import GIB, KHR_ONLY, MIB, NO_MAP2, a_device, a_gpu, a_room
 
 from vkmapctl.errors import Unsupported, UsageProblem
-from vkmapctl.model.device import HostImport, MemoryHeap, MemoryType, Placed, Room
+from vkmapctl.model.device import HostImport, MemoryHeap, MemoryType, Placed
 from vkmapctl.model.loop import Op, ReplayFlag, ReplayStep
 from vkmapctl.model.trace import (
     Allocate,
@@ -29,7 +29,7 @@ from vkmapctl.plans.gates import parse_threshold
 from vkmapctl.plans.replay import WHOLE, Chained, chained, imported, laid_out
 from vkmapctl.plans.workload import resolve
 
-ROOM = Room(64 * GIB, 65530)
+ROOM = a_room()
 CACHED = ("De", "Vi", "Co", "Ca")
 
 
@@ -190,8 +190,8 @@ def test_it_takes_what_is_allocated_at_one_time():
 
 
 def test_the_machines_memory_is_what_a_software_device_takes():
-    with pytest.raises(Unsupported, match="2 GiB of this machine's memory"):
-        planned(a_trace((Allocate(0, 2 * GIB),)), room=Room(2 * GIB, 65530))
+    with pytest.raises(Unsupported, match="2 GiB of the host's memory, which does not fit: this machine's memory is"):
+        planned(a_trace((Allocate(0, 2 * GIB),)), room=a_room(2 * GIB))
 
 
 def test_each_heap_has_its_own_room():

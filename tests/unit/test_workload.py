@@ -1,12 +1,12 @@
 """What was asked for, resolved against devices, or refused with the reason."""
 
 import pytest
-from builders import FULLY_PLACED, GIB, KHR_ONLY, KIB, MIB, NON_COHERENT, a_device, a_gpu
+from builders import FULLY_PLACED, GIB, KHR_ONLY, KIB, MIB, NON_COHERENT, a_device, a_gpu, a_room
 from msgspec.structs import replace
 
 from vkmapctl.errors import Unsupported, UsageProblem
 from vkmapctl.model.case import labels
-from vkmapctl.model.device import Limits, MemoryHeap, MemoryType, Placed, Room
+from vkmapctl.model.device import Limits, MemoryHeap, MemoryType, Placed
 from vkmapctl.model.script import Map, Read, Repeat, Unmap, Verify, Write
 from vkmapctl.model.workload import Workload
 from vkmapctl.plans.program import cycles_of
@@ -23,7 +23,7 @@ COARSE_PLACED = a_device(placed=Placed(True, True, True, 65536))
 
 
 def planned(device=V14, *, memory=64 * GIB, mappings=65530, **wanted):
-    return resolve(Workload(**wanted), device, Room(memory, mappings))
+    return resolve(Workload(**wanted), device, a_room(memory, mappings))
 
 
 def jobs(plan):

@@ -11,8 +11,6 @@
 #define RANDOM_STEP 0x9e3779b97f4a7c15u
 enum { LANES = 4 }; /* generators side by side: one alone takes the four cycles that its product needs */
 
-__extension__ typedef unsigned __int128 wide;
-
 struct places {
     uint64_t lane[LANES];
 };
@@ -29,7 +27,13 @@ static struct places places_from(uint64_t key)
 static inline __attribute__((always_inline)) uint64_t next_place(uint64_t *lane, uint64_t count)
 {
     *lane = *lane * RANDOM_FACTOR + RANDOM_STEP;
+#if defined(__SIZEOF_INT128__)
+    __extension__ typedef unsigned __int128 wide;
     return (uint64_t)((wide)*lane * count >> 64);
+#else
+    const uint32_t places = (uint32_t)count; /* of a range in 32 bits of addresses */
+    return (*lane >> 32) * places >> 32;
+#endif
 }
 
 /* The bytes of a range and its accesses: `body` is aligned, and `count` accesses long. */
@@ -89,12 +93,31 @@ struct range {
 #define LOAD1(at) (void)*(const volatile uint8_t *)(at)
 #define LOAD2(at) (void)*(const volatile uint16_t *)(at)
 #define LOAD4(at) (void)*(const volatile uint32_t *)(at)
-#define LOAD8(at) (void)*(const volatile uint64_t *)(at)
 #define STORE1(at) *(volatile uint8_t *)(at) = (uint8_t)value
 #define STORE2(at) *(volatile uint16_t *)(at) = (uint16_t)value
 #define STORE4(at) *(volatile uint32_t *)(at) = (uint32_t)value
-#define STORE8(at) *(volatile uint64_t *)(at) = value
 #define VALUE const uint64_t value = range->value * ALL_BYTES
+
+#if defined(__SSE2__)
+#include <immintrin.h>
+
+#define LOADED(type, instruction, at) \
+    do { \
+        type loaded; \
+        __asm__ volatile(instruction " %1, %0" : "=v"(loaded) : "m"(*(const type *)(at))); \
+    } while (0)
+#define STORED(type, instruction, at) __asm__ volatile(instruction " %1, %0" : "=m"(*(type *)(at)) : "v"(value))
+#endif
+
+#if defined(__i386__) /* whose registers for whole numbers have 4 bytes */
+#define LOAD8(at) LOADED(double, "movq", at)
+#define STORE8(at) STORED(uint64_t, "movq", at)
+#define VALUE8 const __m128i value = _mm_set1_epi8((char)range->value)
+#else
+#define LOAD8(at) (void)*(const volatile uint64_t *)(at)
+#define STORE8(at) *(volatile uint64_t *)(at) = value
+#define VALUE8 VALUE
+#endif
 
 WALK(load1, , 1, LOAD1, NOTHING, NOTHING)
 WALK(load2, , 2, LOAD2, NOTHING, NOTHING)
@@ -103,7 +126,7 @@ WALK(load8, , 8, LOAD8, NOTHING, NOTHING)
 WALK(store1, , 1, STORE1, VALUE, NOTHING)
 WALK(store2, , 2, STORE2, VALUE, NOTHING)
 WALK(store4, , 4, STORE4, VALUE, NOTHING)
-WALK(store8, , 8, STORE8, VALUE, NOTHING)
+WALK(store8, , 8, STORE8, VALUE8, NOTHING)
 
 /* Bytes of any place, up to the width of a vector: what stands before and after the aligned ones. */
 static void load_bytes(unsigned char *at, uint64_t size)
@@ -120,21 +143,12 @@ static void store_bytes(unsigned char *at, uint64_t size, unsigned char value)
 
 typedef uint64_t vector16 __attribute__((vector_size(16)));
 
-#if defined(__x86_64__)
-
-#include <immintrin.h>
+#if defined(__SSE2__)
 
 #define AVX __attribute__((target("avx")))
 #define AVX2 __attribute__((target("avx2")))
 #define AVX512 __attribute__((target("avx512f")))
 #define SSE41 __attribute__((target("sse4.1")))
-
-#define LOADED(type, instruction, at) \
-    do { \
-        type loaded; \
-        __asm__ volatile(instruction " %1, %0" : "=v"(loaded) : "m"(*(const type *)(at))); \
-    } while (0)
-#define STORED(type, instruction, at) __asm__ volatile(instruction " %1, %0" : "=m"(*(type *)(at)) : "v"(value))
 
 #define LOAD16(at) LOADED(__m128i, "movdqa", at)
 #define LOAD32(at) LOADED(__m256i, "vmovdqa", at)
@@ -209,7 +223,7 @@ static const struct way {
     {2, 2, load2, store2, NULL},
     {4, 4, load4, store4, NULL},
     {8, 8, load8, store8, NULL},
-#if defined(__x86_64__)
+#if defined(__SSE2__)
     {16, 16, load16, store16, NULL},
     {32, 32, load32, store32, has_avx2},
     {64, 64, load64, store64, has_avx512},

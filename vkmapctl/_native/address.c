@@ -11,6 +11,8 @@
 
 static uint64_t map_nothing(uint64_t address, uint64_t length, int fixed)
 {
+    if (address > UINTPTR_MAX || length > SIZE_MAX) /* more than this process can have */
+        return 0;
     void *found = mmap((void *)(uintptr_t)address, length, PROT_NONE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | fixed, -1, 0);
     return found == MAP_FAILED ? 0 : (uint64_t)(uintptr_t)found;
@@ -28,7 +30,7 @@ uint64_t vkm_reserve_range(uint64_t address, uint64_t length)
 
 int vkm_release_range(uint64_t address, uint64_t length)
 {
-    return munmap((void *)(uintptr_t)address, length);
+    return address > UINTPTR_MAX || length > SIZE_MAX ? -1 : munmap((void *)(uintptr_t)address, length);
 }
 
 int vkm_range_is_reserved(uint64_t address, uint64_t length)
@@ -54,8 +56,9 @@ int vkm_range_shows_a_file(uint64_t address, uint64_t length)
     size_t room = 0;
     int found = 0;
     while (maps && !found && getline(&line, &room, maps) > 0) {
-        unsigned long begin, end, inode;
-        if (sscanf(line, "%lx-%lx %*s %*s %*s %lu", &begin, &end, &inode) == 3)
+        unsigned long begin, end;
+        unsigned long long inode;
+        if (sscanf(line, "%lx-%lx %*s %*s %*s %llu", &begin, &end, &inode) == 3)
             found = inode && begin < address + length && end > address;
     }
     free(line);

@@ -1,5 +1,7 @@
 """Builds vkmapctl._loop (cffi API mode): loop.h is both the C header and the declarations for Python."""
 
+import platform
+import sys
 from pathlib import Path
 
 from cffi import FFI
@@ -13,6 +15,8 @@ HEADERS = ["loop.h", "replay.h", "clock.h", "pattern.h", "access.h", "vk_numbers
 DECLARED = ("loop.h", "replay.h", "pattern.h", "access.h", "ring.h", "faults.h")  # for Python
 
 
+# On i386 accesses of 64 bits take it, and every CPU that could run a 64-bit kernel has it.
+SSE2 = ["-msse2", "-mfpmath=sse"] if sys.maxsize < 1 << 32 and platform.machine() in ("i386", "i686", "x86_64") else []
 DEFINES = ("#define VKM_BINS", "#define VKM_SHIFT", "#define VKM_RING_HEAD", "#define VKM_UNDER_WAY")
 
 
@@ -35,5 +39,5 @@ ffibuilder.set_source(
     depends=[f"{HERE}/{name}" for name in HEADERS],
     include_dirs=[HERE],
     # A loop of a few ns takes one more where it straddles what the CPU fetches at once.
-    extra_compile_args=["-std=c11", "-O3", "-falign-loops=32", "-Wall", "-Wextra"],
+    extra_compile_args=["-std=c11", "-O3", "-falign-loops=32", "-Wall", "-Wextra", *SSE2],
 )

@@ -6,11 +6,11 @@
 #include <string.h>
 #include <time.h>
 
-#if defined(__x86_64__)
+#include "clock.h"
+
+#if defined(VKM_HAS_TSC)
 #include <cpuid.h>
 #endif
-
-#include "clock.h"
 
 uint64_t vkm_clock_ns(const struct vkm_clock *clock)
 {
@@ -25,7 +25,7 @@ int vkm_rates_agree(double ns_per_tick, uint64_t stated_hz)
     return ratio > 1 - allowed && ratio < 1 + allowed;
 }
 
-#if defined(__x86_64__)
+#if defined(VKM_HAS_TSC)
 #define COUNTER 1
 
 /* CPUID 8000_0007h EDX bit 8: the counter's rate does not change with frequency or sleep states. */

@@ -6,17 +6,18 @@
 
 #include <time.h>
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) || defined(__i386__)
+#define VKM_HAS_TSC
 #include <x86intrin.h>
 #endif
 
 /* For a caller that keeps the kind at hand, so that the timed region reads no memory for it. */
 static inline uint64_t vkm_ticks_of(uint32_t kind)
 {
-#if defined(__x86_64__)
+#if defined(VKM_HAS_TSC)
     if (kind == 1) {
         /* The fence keeps a call of a few ns from being reordered around the read. */
-        _mm_lfence();
+        __asm__ volatile("lfence" : : : "memory");
         return __rdtsc();
     }
 #elif defined(__aarch64__)
@@ -36,7 +37,7 @@ static inline uint64_t vkm_ticks_of(uint32_t kind)
  * overlap it. */
 static inline uint64_t vkm_ticks_unfenced(uint32_t kind)
 {
-#if defined(__x86_64__)
+#if defined(VKM_HAS_TSC)
     if (__builtin_expect(kind == 1, 1))
         return __rdtsc();
 #elif defined(__aarch64__)
@@ -61,11 +62,19 @@ static inline uint64_t vkm_ticks(const struct vkm_clock *clock)
     return vkm_ticks_of(clock->kind);
 }
 
+#if defined(__SIZEOF_INT128__)
 __extension__ typedef unsigned __int128 vkm_uint128;
 
 static inline uint64_t vkm_ticks_to_ns(const struct vkm_clock *clock, uint64_t ticks)
 {
     return (uint64_t)((vkm_uint128)ticks * clock->mult >> 32);
 }
+#else
+static inline uint64_t vkm_ticks_to_ns(const struct vkm_clock *clock, uint64_t ticks)
+{
+    const uint64_t high = ticks >> 32, low = (uint32_t)ticks;
+    return high * clock->mult + low * (clock->mult >> 32) + (low * (uint32_t)clock->mult >> 32);
+}
+#endif
 
 #endif

@@ -22,7 +22,7 @@ struct memory {
 
 static struct memory **bucket_of(struct memory_table *table, VkDeviceMemory handle)
 {
-    uint64_t hash = (uint64_t)(uintptr_t)handle * UINT64_C(0x9E3779B97F4A7C15);
+    uint64_t hash = handle * UINT64_C(0x9E3779B97F4A7C15);
     return &table->buckets[hash >> 52];
 }
 
@@ -131,7 +131,8 @@ static VkResult allocate(const struct device *device, const VkMemoryAllocateInfo
     if (!device->emulated || !chain_allows_import(info->pNext))
         return device->next.AllocateMemory(device->handle, info, allocator, &memory->handle);
 
-    if (!backing_create(&memory->backing, round_up(info->allocationSize, device->import_alignment)))
+    if (info->allocationSize > SIZE_MAX - device->import_alignment ||
+        !backing_create(&memory->backing, round_up(info->allocationSize, device->import_alignment)))
         return VK_ERROR_OUT_OF_DEVICE_MEMORY;
     memory->emulated = driver_allows_import(device, info->memoryTypeIndex, memory->backing.view);
     VkResult result = memory->emulated ? import_backing(device, info, allocator, memory)

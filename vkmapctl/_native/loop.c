@@ -18,13 +18,13 @@
 #define PIECE_BYTES 262144 /* accesses of one width look at it after so many bytes, then after twice as many, … */
 #define LONGEST_ACCESS_NS 100000000
 
-typedef int32_t map1_fn(uint64_t device, uint64_t memory, uint64_t offset, uint64_t size, uint32_t flags, void **data);
-typedef void unmap1_fn(uint64_t device, uint64_t memory);
-typedef int32_t map2_fn(uint64_t device, const void *info, void **data);
-typedef int32_t unmap2_fn(uint64_t device, const void *info);
-typedef int32_t allocate_fn(uint64_t device, const void *info, const void *allocator, uint64_t *memory);
-typedef void free_fn(uint64_t device, uint64_t memory, const void *allocator);
-typedef int32_t ranges_fn(uint64_t device, uint32_t count, const void *ranges);
+typedef int32_t map1_fn(uintptr_t device, uint64_t memory, uint64_t offset, uint64_t size, uint32_t flags, void **data);
+typedef void unmap1_fn(uintptr_t device, uint64_t memory);
+typedef int32_t map2_fn(uintptr_t device, const void *info, void **data);
+typedef int32_t unmap2_fn(uintptr_t device, const void *info);
+typedef int32_t allocate_fn(uintptr_t device, const void *info, const void *allocator, uint64_t *memory);
+typedef void free_fn(uintptr_t device, uint64_t memory, const void *allocator);
+typedef int32_t ranges_fn(uintptr_t device, uint32_t count, const void *ranges);
 
 /* One vkm_run: what its steps share. */
 struct runner {
@@ -711,11 +711,11 @@ void vkm_unwind(struct vkm_program *program)
     for (uint32_t i = 0; i < program->object_count; i++) {
         struct vkm_object *object = &program->objects[i];
         if (object->pointer && !object->imported) {
-            uint64_t unmap_info[4] = {MEMORY_UNMAP_INFO, 0, 0, object->memory};
+            struct unmap_info unmap_info = {.type = MEMORY_UNMAP_INFO, .memory = object->memory};
             if (program->version == 1)
                 ((unmap1_fn *)(uintptr_t)program->unmap)(program->device, object->memory);
             else
-                ((unmap2_fn *)(uintptr_t)program->unmap)(program->device, unmap_info);
+                ((unmap2_fn *)(uintptr_t)program->unmap)(program->device, &unmap_info);
             object->pointer = 0;
         }
         vkm_object_free(program, object);

@@ -6,17 +6,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "vk_numbers.h"
+
 #define MAP_FAILED_RESULT (-5)  /* VK_ERROR_MEMORY_MAP_FAILED */
 #define DEVICE_LOST (-4)        /* VK_ERROR_DEVICE_LOST */
 #define OUT_OF_HOST_MEMORY (-1) /* VK_ERROR_OUT_OF_HOST_MEMORY */
-
-/* The fields of VkMemoryMapInfo and VkMemoryUnmapInfo that matter here; layout as in prepare.c. */
-struct map_info {
-    uint32_t type;
-    const void *next;
-    uint32_t flags;
-    uint64_t memory, offset, size;
-};
 
 static uint32_t injected_fault;
 static uint64_t calls_until_fault;
@@ -60,81 +54,74 @@ static int32_t maybe_faulty_map(uint64_t memory, uint64_t offset, void **data)
     return result;
 }
 
-static int32_t faulty_map1(uint64_t device, uint64_t memory, uint64_t offset, uint64_t size, uint32_t flags,
+static int32_t faulty_map1(uintptr_t device, uint64_t memory, uint64_t offset, uint64_t size, uint32_t flags,
                            void **data)
 {
     (void)device, (void)size, (void)flags;
     return maybe_faulty_map(memory, offset, data);
 }
 
-static int32_t faulty_map2(uint64_t device, const struct map_info *info, void **data)
+static int32_t faulty_map2(uintptr_t device, const struct map_info *info, void **data)
 {
     (void)device;
     return maybe_faulty_map(info->memory, info->offset, data);
 }
 
-static int32_t faulty_unmap2(uint64_t device, const void *info)
+static int32_t faulty_unmap2(uintptr_t device, const void *info)
 {
     (void)device, (void)info;
     return injected_fault == VKM_NULL_UNMAP_FAILS && fault_now() ? MAP_FAILED_RESULT : 0;
 }
 
-static int32_t null_map(uint64_t device, uint64_t memory, uint64_t offset, uint64_t size, uint32_t flags, void **data)
+static int32_t null_map(uintptr_t device, uint64_t memory, uint64_t offset, uint64_t size, uint32_t flags, void **data)
 {
     (void)device, (void)size, (void)flags;
     *data = (void *)(uintptr_t)(memory + offset);
     return 0;
 }
 
-static void null_unmap(uint64_t device, uint64_t memory)
+static void null_unmap(uintptr_t device, uint64_t memory)
 {
     (void)device, (void)memory;
 }
 
-static int32_t null_map2(uint64_t device, const struct map_info *info, void **data)
+static int32_t null_map2(uintptr_t device, const struct map_info *info, void **data)
 {
     (void)device;
     *data = (void *)(uintptr_t)(info->memory + info->offset);
     return 0;
 }
 
-static int32_t null_unmap2(uint64_t device, const void *info)
+static int32_t null_unmap2(uintptr_t device, const void *info)
 {
     (void)device, (void)info;
     return 0;
 }
 
-static int32_t null_ranges(uint64_t device, uint32_t count, const void *ranges)
+static int32_t null_ranges(uintptr_t device, uint32_t count, const void *ranges)
 {
     (void)device, (void)count, (void)ranges;
     return 0;
 }
 
-/* The fields of VkMemoryAllocateInfo that matter here. */
-struct allocate_info {
-    uint32_t type;
-    const void *next;
-    uint64_t size;
-};
-
-static int32_t malloc_allocate(uint64_t device, const struct allocate_info *info, const void *allocator,
+static int32_t malloc_allocate(uintptr_t device, const struct allocate_info *info, const void *allocator,
                                uint64_t *memory)
 {
     (void)device, (void)allocator;
     void *bytes = NULL;
-    if (posix_memalign(&bytes, (size_t)sysconf(_SC_PAGESIZE), (size_t)info->size))
+    if (info->size > SIZE_MAX || posix_memalign(&bytes, (size_t)sysconf(_SC_PAGESIZE), (size_t)info->size))
         return OUT_OF_HOST_MEMORY;
     *memory = (uint64_t)(uintptr_t)bytes;
     return 0;
 }
 
-static void malloc_free(uint64_t device, uint64_t memory, const void *allocator)
+static void malloc_free(uintptr_t device, uint64_t memory, const void *allocator)
 {
     (void)device, (void)allocator;
     free((void *)(uintptr_t)memory);
 }
 
-static int32_t null_submit(uint64_t queue, uint32_t count, const struct vkm_null_copy *copies, uint64_t fence)
+static int32_t null_submit(uintptr_t queue, uint32_t count, const struct vkm_null_copy *copies, uint64_t fence)
 {
     (void)queue, (void)fence;
     for (uint32_t i = 0; i < count; i++)
@@ -142,19 +129,19 @@ static int32_t null_submit(uint64_t queue, uint32_t count, const struct vkm_null
     return 0;
 }
 
-static int32_t null_wait(uint64_t device, uint32_t count, const uint64_t *fences, uint32_t all, uint64_t timeout)
+static int32_t null_wait(uintptr_t device, uint32_t count, const uint64_t *fences, uint32_t all, uint64_t timeout)
 {
     (void)device, (void)count, (void)fences, (void)all, (void)timeout;
     return 0;
 }
 
-static int32_t null_reset(uint64_t device, uint32_t count, const uint64_t *fences)
+static int32_t null_reset(uintptr_t device, uint32_t count, const uint64_t *fences)
 {
     (void)device, (void)count, (void)fences;
     return 0;
 }
 
-static int32_t faulty_submit(uint64_t queue, uint32_t count, const struct vkm_null_copy *copies, uint64_t fence)
+static int32_t faulty_submit(uintptr_t queue, uint32_t count, const struct vkm_null_copy *copies, uint64_t fence)
 {
     int mine = injected_fault == VKM_NULL_SUBMIT_FAILS || injected_fault == VKM_NULL_COPIES_NOTHING;
     switch (mine ? fault_now() : VKM_NULL_NONE) {
@@ -164,7 +151,7 @@ static int32_t faulty_submit(uint64_t queue, uint32_t count, const struct vkm_nu
     }
 }
 
-static int32_t faulty_wait(uint64_t device, uint32_t count, const uint64_t *fences, uint32_t all, uint64_t timeout)
+static int32_t faulty_wait(uintptr_t device, uint32_t count, const uint64_t *fences, uint32_t all, uint64_t timeout)
 {
     if (injected_fault == VKM_NULL_WAIT_FAILS && fault_now())
         return DEVICE_LOST;

@@ -7,8 +7,8 @@
 #include "loop.h"
 #include "vk_numbers.h"
 
-typedef int32_t allocate_fn(uint64_t device, const void *info, const void *allocator, uint64_t *memory);
-typedef void free_fn(uint64_t device, uint64_t memory, const void *allocator);
+typedef int32_t allocate_fn(uintptr_t device, const void *info, const void *allocator, uint64_t *memory);
+typedef void free_fn(uintptr_t device, uint64_t memory, const void *allocator);
 
 static int allocate(struct vkm_program *program, uint32_t i, struct vkm_stats *stats, const struct vkm_clock *timed)
 {

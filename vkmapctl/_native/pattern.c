@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#if defined(__x86_64__)
+#if defined(__SSE2__)
 #include <emmintrin.h>
 #endif
 
@@ -10,7 +10,7 @@
 #define BLOCK_WORDS 4096
 
 /* The wheel is built for the oldest CPU of its architecture; these loops exist once more for what came later. */
-#if defined(__x86_64__) && defined(__gnu_linux__) && defined(__has_attribute)
+#if defined(__SSE2__) && defined(__gnu_linux__) && defined(__has_attribute)
 /* ThreadSanitizer is not set up yet when the choice between clones is made. */
 #if __has_attribute(target_clones) && !defined(__SANITIZE_THREAD__)
 #define WIDE_VECTORS __attribute__((target_clones("default", "avx2")))
@@ -80,7 +80,7 @@ WIDE_VECTORS static void write_words(unsigned char *bytes, uint64_t words, uint6
 /* bytes must be a multiple of 8. */
 static void stream_words(unsigned char *bytes, uint64_t words, uint64_t value)
 {
-#if defined(__x86_64__)
+#if defined(__SSE2__)
     for (; words && ((uintptr_t)bytes & 15); words--, bytes += 8, value += VKM_PATTERN_STEP)
         memcpy(bytes, &value, 8);
     __m128i pair = _mm_set_epi64x((long long)(value + VKM_PATTERN_STEP), (long long)value);

@@ -6,73 +6,94 @@
 
 #include "vk_numbers.h"
 
-static void prepare_map(const struct vkm_step *step, uint64_t memory, uint64_t *words)
+/* What the words of a struct vkm_call are, by its step. */
+union prepared {
+    struct {
+        struct map_info info;
+        struct placed_info placed;
+    } map;
+    struct unmap_info unmap;
+    struct memory_range range;
+    struct {
+        struct allocate_info info;
+        struct import_info import;
+    } allocation;
+};
+_Static_assert(sizeof(union prepared) <= sizeof(struct vkm_call), "a call has no room for what it passes");
+
+static union prepared *prepared(const struct vkm_program *program, uint32_t i)
 {
-    words[0] = MEMORY_MAP_INFO;
-    words[1] = step->flags & MAP_PLACED ? (uint64_t)(uintptr_t)(words + 6) : 0;
-    words[2] = step->flags;
-    words[3] = memory;
-    words[4] = step->offset;
-    words[5] = step->whole ? WHOLE_SIZE : step->size;
-    words[6] = MEMORY_MAP_PLACED_INFO;
-    words[8] = step->address;
+    return (union prepared *)(void *)&program->calls[i];
 }
 
-static void prepare_unmap(const struct vkm_step *step, uint64_t memory, uint64_t *words)
+static void prepare_map(const struct vkm_step *step, uint64_t memory, union prepared *call)
 {
-    words[0] = MEMORY_UNMAP_INFO;
-    words[2] = step->flags;
-    words[3] = memory;
+    call->map.info = (struct map_info){
+        .type = MEMORY_MAP_INFO,
+        .next = step->flags & MAP_PLACED ? &call->map.placed : NULL,
+        .flags = step->flags,
+        .memory = memory,
+        .offset = step->offset,
+        .size = step->whole ? WHOLE_SIZE : step->size,
+    };
+    call->map.placed = (struct placed_info){.type = MEMORY_MAP_PLACED_INFO,
+                                            .address = (void *)(uintptr_t)step->address};
 }
 
-static void prepare_range(const struct vkm_step *step, uint64_t memory, uint64_t *words)
+static void prepare_range(const struct vkm_step *step, uint64_t memory, union prepared *call)
 {
-    words[0] = MAPPED_MEMORY_RANGE;
-    words[2] = memory;
-    words[3] = step->offset;
-    words[4] = step->whole ? WHOLE_SIZE : step->size;
+    call->range = (struct memory_range){
+        .type = MAPPED_MEMORY_RANGE,
+        .memory = memory,
+        .offset = step->offset,
+        .size = step->whole ? WHOLE_SIZE : step->size,
+    };
 }
 
 /* VkMemoryAllocateInfo, and for an import VkImportMemoryHostPointerInfoEXT behind it. */
-static void prepare_allocation(const struct vkm_program *program, const struct vkm_step *step, uint64_t *words)
+static void prepare_allocation(const struct vkm_program *program, const struct vkm_step *step, union prepared *call)
 {
-    words[0] = MEMORY_ALLOCATE_INFO;
-    words[1] = program->objects[step->object].allocate_next;
-    words[2] = step->size;
-    words[3] = program->memory_type;
+    call->allocation.info = (struct allocate_info){
+        .type = MEMORY_ALLOCATE_INFO,
+        .next = (const void *)(uintptr_t)program->objects[step->object].allocate_next,
+        .size = step->size,
+        .memory_type = program->memory_type,
+    };
     if (step->op != VKM_IMPORT)
         return;
-    words[1] = (uint64_t)(uintptr_t)(words + 4);
-    words[4] = IMPORT_MEMORY_HOST_POINTER_INFO;
-    words[6] = EXTERNAL_MEMORY_HOST_ALLOCATION;
-    words[7] = step->address;
+    call->allocation.info.next = &call->allocation.import;
+    call->allocation.import = (struct import_info){
+        .type = IMPORT_MEMORY_HOST_POINTER_INFO,
+        .handle_type = EXTERNAL_MEMORY_HOST_ALLOCATION,
+        .pointer = (void *)(uintptr_t)step->address,
+    };
 }
 
 static void prepare_step(struct vkm_program *program, uint32_t i)
 {
     const struct vkm_step *step = &program->steps[i];
     uint64_t memory = program->objects[step->object].memory;
-    uint64_t *words = program->calls[i].words;
-    memset(words, 0, sizeof program->calls[i].words);
+    union prepared *call = prepared(program, i);
+    memset(&program->calls[i], 0, sizeof program->calls[i]);
     if (step->op == VKM_MAP)
-        prepare_map(step, memory, words);
+        prepare_map(step, memory, call);
     else if (step->op == VKM_UNMAP)
-        prepare_unmap(step, memory, words);
+        call->unmap = (struct unmap_info){.type = MEMORY_UNMAP_INFO, .flags = step->flags, .memory = memory};
     else if (step->op == VKM_FLUSH || step->op == VKM_INVALIDATE || step->op == VKM_TO_HOST ||
              step->op == VKM_TO_DEVICE)
-        prepare_range(step, memory, words);
+        prepare_range(step, memory, call);
     else if (step->op == VKM_ALLOCATE || step->op == VKM_IMPORT)
-        prepare_allocation(program, step, words);
+        prepare_allocation(program, step, call);
 }
 
 /* Where a step's call names the object's memory, NULL where it does not. */
 static uint64_t *memory_of(const struct vkm_program *program, uint32_t i)
 {
     switch (program->steps[i].op) {
-    case VKM_MAP:
-    case VKM_UNMAP: return &program->calls[i].words[3];
+    case VKM_MAP: return &prepared(program, i)->map.info.memory;
+    case VKM_UNMAP: return &prepared(program, i)->unmap.memory;
     case VKM_FLUSH:
-    case VKM_INVALIDATE: return &program->calls[i].words[2];
+    case VKM_INVALIDATE: return &prepared(program, i)->range.memory;
     default: return NULL;
     }
 }

@@ -13,8 +13,16 @@
 
 #if defined(__x86_64__)
 #define THIS_ARCH AUDIT_ARCH_X86_64
+#elif defined(__i386__)
+#define THIS_ARCH AUDIT_ARCH_I386
 #elif defined(__aarch64__)
 #define THIS_ARCH AUDIT_ARCH_AARCH64
+#endif
+
+#if defined(SYS_mmap2) /* in place of an mmap whose arguments are in memory, where no filter sees them */
+#define CALL_MMAP SYS_mmap2
+#else
+#define CALL_MMAP SYS_mmap
 #endif
 
 #ifndef MAP_FIXED_NOREPLACE
@@ -41,7 +49,7 @@ static unsigned short filter_for(uint32_t refusal, struct sock_filter *to)
 {
     struct sock_filter fixed[] = {
         LOAD_CALL,
-        IF_EQUAL(SYS_mmap, 2, 0),
+        IF_EQUAL(CALL_MMAP, 2, 0),
         IF_EQUAL(SYS_mremap, 3, 0),
         ALLOW,
         LOAD(args[3]), /* of mmap: flags */
@@ -53,7 +61,7 @@ static unsigned short filter_for(uint32_t refusal, struct sock_filter *to)
     };
     struct sock_filter inaccessible[] = {
         LOAD_CALL,
-        IF_EQUAL(SYS_mmap, 2, 0),
+        IF_EQUAL(CALL_MMAP, 2, 0),
         IF_EQUAL(SYS_mprotect, 1, 0),
         ALLOW,
         LOAD(args[2]), /* of both: the protection */
@@ -62,7 +70,7 @@ static unsigned short filter_for(uint32_t refusal, struct sock_filter *to)
         REFUSE,
     };
     struct sock_filter all[] = {
-        LOAD_CALL, IF_EQUAL(SYS_mmap, 3, 0), IF_EQUAL(SYS_mremap, 2, 0), IF_EQUAL(SYS_mprotect, 1, 0), ALLOW, REFUSE,
+        LOAD_CALL, IF_EQUAL(CALL_MMAP, 3, 0), IF_EQUAL(SYS_mremap, 2, 0), IF_EQUAL(SYS_mprotect, 1, 0), ALLOW, REFUSE,
     };
     switch (refusal) {
     case VKM_REFUSE_FIXED: return copied(to, fixed, sizeof fixed);

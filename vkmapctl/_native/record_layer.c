@@ -9,6 +9,7 @@
  * The library is never unloaded (-z nodelete) and runs nothing when a thread or the process ends: what it has written
  * is the recorder's already. */
 #define _GNU_SOURCE
+#define _FILE_OFFSET_BITS 64
 #include "clock.h"
 #include "layer_entry.h"
 #include "ring.h"
@@ -17,6 +18,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +28,16 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+/* The recorder, which may have wider pointers, reads this very layout. */
+_Static_assert(sizeof(struct vkm_event) == 64 && sizeof(struct vkm_under_way) == 32 &&
+                   offsetof(struct vkm_ring, clock_mult) == 32 && offsetof(struct vkm_ring, head) == 120 &&
+                   offsetof(struct vkm_ring, tail) == 184 && offsetof(struct vkm_ring, under_way) == 248 &&
+                   sizeof(struct vkm_ring) == 3448,
+               "the ring has another layout");
+
+#ifndef LAYER_NAME /* for 32-bit programs under a 64-bit recorder it has another */
 #define LAYER_NAME "VK_LAYER_VKMAPCTL_record"
+#endif
 #define GAP_NS 20000
 #define SPARE \
     1024 /* events that threads may claim at the same moment, between their look at the room and their claim */
@@ -72,12 +83,21 @@ static void path_of(char *path, size_t size, const char *suffix)
     snprintf(path, size, "%s/%ld.%s", stream.folder, (long)getpid(), suffix);
 }
 
-/* As it stands in PID.devices, one after the other. */
+/* As it stands in PID.devices, one after the other, whatever the width of this process's pointers. */
 struct described {
     uint32_t placed, reserve;
-    uint64_t properties[824 / 8]; /* VkPhysicalDeviceProperties */
-    VkPhysicalDeviceMemoryProperties memory;
+    uint64_t properties[824 / 8]; /* VkPhysicalDeviceProperties: alike everywhere as far as its name */
+    uint32_t type_count;
+    struct {
+        uint32_t flags, heap;
+    } types[32];
+    uint32_t heap_count;
+    struct {
+        uint64_t size;
+        uint32_t flags, unused;
+    } heaps[16];
 };
+_Static_assert(sizeof(struct described) == 1352, "the recorder reads descriptions of this size");
 
 static void write_described(const struct described *described)
 {
@@ -544,7 +564,15 @@ static void describe(const struct instance *instance, VkPhysicalDevice physical,
                      struct described *found)
 {
     instance->to.GetPhysicalDeviceProperties(physical, found->properties);
-    instance->to.GetPhysicalDeviceMemoryProperties(physical, &found->memory);
+    VkPhysicalDeviceMemoryProperties memory;
+    instance->to.GetPhysicalDeviceMemoryProperties(physical, &memory);
+    found->type_count = memory.memoryTypeCount;
+    memcpy(found->types, memory.memoryTypes, sizeof found->types);
+    found->heap_count = memory.memoryHeapCount;
+    for (unsigned i = 0; i < sizeof found->heaps / sizeof *found->heaps; i++) {
+        found->heaps[i].size = memory.memoryHeaps[i].size;
+        found->heaps[i].flags = memory.memoryHeaps[i].flags;
+    }
     for (const VkBaseOutStructure *one = info->pNext; one; one = one->pNext)
         if (one->sType == VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAP_MEMORY_PLACED_FEATURES_EXT) {
             const VkPhysicalDeviceMapMemoryPlacedFeaturesEXT *features = (const void *)one;
@@ -603,11 +631,6 @@ static void hook_DestroyDevice(VkDevice handle, const VkAllocationCallbacks *all
 
 /* Memory */
 
-static uint64_t number_of(VkDeviceMemory memory)
-{
-    return (uint64_t)(uintptr_t)memory;
-}
-
 static unsigned marks_of(const VkMemoryAllocateInfo *info, uint64_t *pointer)
 {
     unsigned marks = 0;
@@ -643,7 +666,7 @@ static VkResult hook_AllocateMemory(VkDevice handle, const VkMemoryAllocateInfo 
                   .marks = (uint8_t)marks,
                   .device = device->number,
                   .result = result,
-                  .object = result == VK_SUCCESS ? number_of(*memory) : 0,
+                  .object = result == VK_SUCCESS ? *memory : 0,
                   .offset = info->memoryTypeIndex,
                   .size = info->allocationSize,
                   .pointer = pointer,
@@ -654,7 +677,7 @@ static VkResult hook_AllocateMemory(VkDevice handle, const VkMemoryAllocateInfo 
 static void hook_FreeMemory(VkDevice handle, VkDeviceMemory memory, const VkAllocationCallbacks *allocator)
 {
     const struct device *device = device_of(handle);
-    struct call call = giving(VKM_CALLED_FREE, device->number, number_of(memory), 0);
+    struct call call = giving(VKM_CALLED_FREE, device->number, memory, 0);
     device->to.FreeMemory(handle, memory, allocator);
     given(call, VK_SUCCESS);
 }
@@ -667,7 +690,7 @@ static inline void end_map(struct call call, enum vkm_called called, const struc
                   .marks = info->flags & VK_MEMORY_MAP_PLACED_BIT_EXT ? VKM_MARK_PLACED : 0,
                   .device = device->number,
                   .result = result,
-                  .object = number_of(info->memory),
+                  .object = info->memory,
                   .offset = info->offset,
                   .size = info->size,
                   .pointer = result == VK_SUCCESS ? (uint64_t)(uintptr_t)*pointer : 0,
@@ -678,7 +701,7 @@ static VkResult hook_MapMemory(VkDevice handle, VkDeviceMemory memory, VkDeviceS
                                VkFlags flags, void **pointer)
 {
     const struct device *device = device_of(handle);
-    struct call call = begin(VKM_CALLED_MAP, device->number, number_of(memory));
+    struct call call = begin(VKM_CALLED_MAP, device->number, memory);
     VkResult result = device->to.MapMemory(handle, memory, offset, size, flags, pointer);
     VkMemoryMapInfo info = {.memory = memory, .offset = offset, .size = size};
     end_map(call, VKM_CALLED_MAP, device, result, &info, pointer);
@@ -688,7 +711,7 @@ static VkResult hook_MapMemory(VkDevice handle, VkDeviceMemory memory, VkDeviceS
 static VkResult map2(enum vkm_called called, const struct device *device, PFN_vkMapMemory2 map, VkDevice handle,
                      const VkMemoryMapInfo *info, void **pointer)
 {
-    struct call call = begin(called, device->number, number_of(info->memory));
+    struct call call = begin(called, device->number, info->memory);
     VkResult result = map(handle, info, pointer);
     end_map(call, called, device, result, info, pointer);
     return result;
@@ -709,7 +732,7 @@ static VkResult hook_MapMemory2KHR(VkDevice handle, const VkMemoryMapInfo *info,
 static void hook_UnmapMemory(VkDevice handle, VkDeviceMemory memory)
 {
     const struct device *device = device_of(handle);
-    struct call call = giving(VKM_CALLED_UNMAP, device->number, number_of(memory), 0);
+    struct call call = giving(VKM_CALLED_UNMAP, device->number, memory, 0);
     device->to.UnmapMemory(handle, memory);
     given(call, VK_SUCCESS);
 }
@@ -718,7 +741,7 @@ static VkResult unmap2(enum vkm_called called, const struct device *device, PFN_
                        const VkMemoryUnmapInfo *info)
 {
     unsigned marks = info->flags & VK_MEMORY_UNMAP_RESERVE_BIT_EXT ? VKM_MARK_RESERVE : 0;
-    struct call call = giving(called, device->number, number_of(info->memory), marks);
+    struct call call = giving(called, device->number, info->memory, marks);
     VkResult result = unmap(handle, info);
     given(call, result);
     return result;
@@ -739,7 +762,7 @@ static VkResult hook_UnmapMemory2KHR(VkDevice handle, const VkMemoryUnmapInfo *i
 static VkResult over_ranges(enum vkm_called called, const struct device *device, PFN_vkFlushMappedMemoryRanges function,
                             VkDevice handle, uint32_t count, const VkMappedMemoryRange *ranges)
 {
-    struct call call = begin(called, device->number, count ? number_of(ranges[0].memory) : 0);
+    struct call call = begin(called, device->number, count ? ranges[0].memory : 0);
     VkResult result = function(handle, count, ranges);
     for (uint32_t i = 0; call.begin && i < count; i++) {
         struct vkm_event event = {
@@ -748,7 +771,7 @@ static VkResult over_ranges(enum vkm_called called, const struct device *device,
             .device = device->number,
             .result = result,
             .begin = call.thread->last_end,
-            .object = number_of(ranges[i].memory),
+            .object = ranges[i].memory,
             .offset = ranges[i].offset,
             .size = ranges[i].size,
         };

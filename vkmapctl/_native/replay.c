@@ -15,13 +15,13 @@
 #define SPIN_NS 20000 /* less than a sleep and a wake take */
 #define LONGEST_NAP_NS 10000000
 
-typedef int32_t map1_fn(uint64_t device, uint64_t memory, uint64_t offset, uint64_t size, uint32_t flags, void **data);
-typedef void unmap1_fn(uint64_t device, uint64_t memory);
-typedef int32_t map2_fn(uint64_t device, const void *info, void **data);
-typedef int32_t unmap2_fn(uint64_t device, const void *info);
-typedef int32_t allocate_fn(uint64_t device, const void *info, const void *allocator, uint64_t *memory);
-typedef void free_fn(uint64_t device, uint64_t memory, const void *allocator);
-typedef int32_t ranges_fn(uint64_t device, uint32_t count, const void *ranges);
+typedef int32_t map1_fn(uintptr_t device, uint64_t memory, uint64_t offset, uint64_t size, uint32_t flags, void **data);
+typedef void unmap1_fn(uintptr_t device, uint64_t memory);
+typedef int32_t map2_fn(uintptr_t device, const void *info, void **data);
+typedef int32_t unmap2_fn(uintptr_t device, const void *info);
+typedef int32_t allocate_fn(uintptr_t device, const void *info, const void *allocator, uint64_t *memory);
+typedef void free_fn(uintptr_t device, uint64_t memory, const void *allocator);
+typedef int32_t ranges_fn(uintptr_t device, uint32_t count, const void *ranges);
 
 #define FUNCTION(type, address) ((type *)(uintptr_t)(address))
 
@@ -112,15 +112,16 @@ static void allocate_step(struct replayer *r, const struct vkm_replay_step *step
         skip(r);
         return;
     }
-    uint64_t import[4] = {IMPORT_MEMORY_HOST_POINTER_INFO, 0, EXTERNAL_MEMORY_HOST_ALLOCATION, step->address};
+    void *const address = (void *)(uintptr_t)step->address;
     const int imports = step->op == VKM_IMPORT;
-    uint64_t info[4] = {MEMORY_ALLOCATE_INFO, imports ? (uint64_t)(uintptr_t)import : step->address, step->size,
-                        step->memory_type};
+    const struct import_info import = {IMPORT_MEMORY_HOST_POINTER_INFO, NULL, EXTERNAL_MEMORY_HOST_ALLOCATION, address};
+    const struct allocate_info info = {MEMORY_ALLOCATE_INFO, imports ? &import : address, step->size,
+                                       step->memory_type};
     allocate_fn *const function = FUNCTION(allocate_fn, r->replay->allocate);
     const uint64_t device = r->replay->device;
     const uint32_t kind = r->clock->kind;
     uint64_t memory = 0, t0 = vkm_ticks_of(kind);
-    int32_t result = function(device, info, NULL, &memory);
+    int32_t result = function(device, &info, NULL, &memory);
     uint64_t ticks = vkm_ticks_of(kind) - t0;
     if (stands(r, step, imports ? VKM_TIMED_IMPORT : VKM_TIMED_ALLOCATE, result, ticks)) {
         object->memory = memory;
@@ -219,8 +220,8 @@ static int32_t call_unmap(const struct vkm_replay *replay, uint32_t api, uint64_
         FUNCTION(unmap1_fn, replay->unmap[VKM_V1])(replay->device, memory);
         return 0;
     }
-    uint64_t info[4] = {MEMORY_UNMAP_INFO, 0, flags, memory};
-    return FUNCTION(unmap2_fn, replay->unmap[api])(replay->device, info);
+    const struct unmap_info info = {MEMORY_UNMAP_INFO, NULL, flags, memory};
+    return FUNCTION(unmap2_fn, replay->unmap[api])(replay->device, &info);
 }
 
 /* After a placed map that failed, went elsewhere, or was undone since the recording's had failed. */
@@ -270,9 +271,10 @@ static void map_step(struct replayer *r, const struct vkm_replay_step *step, str
         return;
     }
     const uint64_t device = replay->device, memory = object->memory, offset = step->offset, passed = step->size;
-    uint64_t placed[3] = {MEMORY_MAP_PLACED_INFO, 0, place ? place->begin + step->address : 0};
-    uint64_t info[6] = {
-        MEMORY_MAP_INFO, place ? (uint64_t)(uintptr_t)placed : 0, place ? MAP_PLACED : 0, memory, offset, passed};
+    const struct placed_info placed = {MEMORY_MAP_PLACED_INFO, NULL,
+                                       place ? (void *)(uintptr_t)(place->begin + step->address) : NULL};
+    const struct map_info info = {MEMORY_MAP_INFO, place ? &placed : NULL, place ? MAP_PLACED : 0, memory, offset,
+                                  passed};
     const uint64_t function = replay->map[step->api];
     const uint32_t kind = r->clock->kind, api = step->api;
     void *data = NULL;
@@ -281,7 +283,7 @@ static void map_step(struct replayer *r, const struct vkm_replay_step *step, str
     if (api == VKM_V1)
         result = FUNCTION(map1_fn, function)(device, memory, offset, passed, 0, &data);
     else
-        result = FUNCTION(map2_fn, function)(device, info, &data);
+        result = FUNCTION(map2_fn, function)(device, &info, &data);
     uint64_t ticks = vkm_ticks_of(kind) - t0;
     if (stands(r, step, VKM_TIMED_MAP, result, ticks)) {
         mapped(r, step, object, place, (uint64_t)(uintptr_t)data, size);
@@ -301,13 +303,13 @@ static void unmap_step(struct replayer *r, const struct vkm_replay_step *step, s
     }
     const uint32_t flags = step->flags & VKM_RESERVE ? UNMAP_RESERVE : 0, kind = r->clock->kind, api = step->api;
     const uint64_t function = r->replay->unmap[api], device = r->replay->device, memory = object->memory;
-    uint64_t info[4] = {MEMORY_UNMAP_INFO, 0, flags, memory};
+    const struct unmap_info info = {MEMORY_UNMAP_INFO, NULL, flags, memory};
     int32_t result = 0;
     uint64_t t0 = vkm_ticks_of(kind);
     if (api == VKM_V1)
         FUNCTION(unmap1_fn, function)(device, memory);
     else
-        result = FUNCTION(unmap2_fn, function)(device, info);
+        result = FUNCTION(unmap2_fn, function)(device, &info);
     uint64_t ticks = vkm_ticks_of(kind) - t0;
     stands(r, step, VKM_TIMED_UNMAP, result, ticks);
     if (!result) /* one that failed in the recording cannot be undone: the object is mapped there, and not here */
@@ -336,17 +338,13 @@ static void free_step(struct replayer *r, const struct vkm_replay_step *step, st
 
 /* --- bytes -------------------------------------------------------------------------------------- */
 
-/* The range as Vulkan has it; 0 where its object is not mapped. A trace in which another thread frees it before the
- * call is over breaks Vulkan's rules by itself. */
-static int range_of(struct vkm_replay *replay, const struct vkm_replay_range *range, uint64_t *words)
+/* Fills the range as Vulkan has it; 0 where its object is not mapped. A trace in which another thread frees it before
+ * the call is over breaks Vulkan's rules by itself. */
+static int range_of(struct vkm_replay *replay, const struct vkm_replay_range *range, struct memory_range *to)
 {
     struct vkm_replay_object *object = &replay->objects[range->object];
     lock(&object->busy);
-    words[0] = MAPPED_MEMORY_RANGE;
-    words[1] = 0;
-    words[2] = object->memory;
-    words[3] = range->offset;
-    words[4] = range->size;
+    *to = (struct memory_range){MAPPED_MEMORY_RANGE, NULL, object->memory, range->offset, range->size};
     int is_mapped = object->pointer != 0;
     unlock(&object->busy);
     return is_mapped;
@@ -355,9 +353,9 @@ static int range_of(struct vkm_replay *replay, const struct vkm_replay_range *ra
 static void range_step(struct replayer *r, const struct vkm_replay_step *step)
 {
     const int flush = step->op == VKM_FLUSH;
-    uint64_t *words = r->thread->scratch;
+    struct memory_range *ranges = (struct memory_range *)(void *)r->thread->scratch;
     for (uint32_t i = 0; i < step->count; i++)
-        if (!range_of(r->replay, &r->replay->ranges[step->other + i], words + 5 * i)) {
+        if (!range_of(r->replay, &r->replay->ranges[step->other + i], ranges + i)) {
             skip(r);
             return;
         }
@@ -365,7 +363,7 @@ static void range_step(struct replayer *r, const struct vkm_replay_step *step)
     const uint64_t device = r->replay->device;
     const uint32_t kind = r->clock->kind, count = step->count;
     uint64_t t0 = vkm_ticks_of(kind);
-    int32_t result = function(device, count, words);
+    int32_t result = function(device, count, ranges);
     uint64_t ticks = vkm_ticks_of(kind) - t0;
     stands(r, step, flush ? VKM_TIMED_FLUSH : VKM_TIMED_INVALIDATE, result, ticks);
 }

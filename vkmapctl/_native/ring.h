@@ -65,8 +65,8 @@ struct vkm_under_way {
 #define VKM_UNDER_WAY 100
 
 /* The beginning of the file, on any page size; what changes often has cache lines of its own. Capacity in events.
- * clock_kind, clock_mult: struct vkm_clock. start_ticks and start_ns are one moment, by that clock and by
- * CLOCK_MONOTONIC. */
+ * Programs of 32 bits have the same layout: every field stands at a multiple of its size. clock_kind, clock_mult:
+ * struct vkm_clock. start_ticks and start_ns are one moment, by that clock and by CLOCK_MONOTONIC. */
 struct vkm_ring {
     char magic[8];
     uint32_t capacity, pid, parent, forked;

@@ -10,10 +10,10 @@
 
 #define FOREVER UINT64_MAX /* a device that hangs is the parent's to notice, as in any other call */
 
-typedef int32_t submit_fn(uint64_t queue, uint32_t count, const void *infos, uint64_t fence);
-typedef int32_t wait_fn(uint64_t device, uint32_t count, const uint64_t *fences, uint32_t all, uint64_t timeout);
-typedef int32_t reset_fn(uint64_t device, uint32_t count, const uint64_t *fences);
-typedef int32_t ranges_fn(uint64_t device, uint32_t count, const void *ranges);
+typedef int32_t submit_fn(uintptr_t queue, uint32_t count, const void *infos, uint64_t fence);
+typedef int32_t wait_fn(uintptr_t device, uint32_t count, const uint64_t *fences, uint32_t all, uint64_t timeout);
+typedef int32_t reset_fn(uintptr_t device, uint32_t count, const uint64_t *fences);
+typedef int32_t ranges_fn(uintptr_t device, uint32_t count, const void *ranges);
 
 /* Threads share one queue, which is theirs to guard (chapter Threading Behavior). */
 static uint32_t queue_is_taken;

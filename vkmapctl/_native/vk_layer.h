@@ -17,8 +17,10 @@ typedef struct VkInstance_T *VkInstance;
 typedef struct VkPhysicalDevice_T *VkPhysicalDevice;
 typedef struct VkDevice_T *VkDevice;
 typedef struct VkQueue_T *VkQueue;
-typedef struct VkDeviceMemory_T *VkDeviceMemory;
-typedef struct VkFence_T *VkFence;
+/* Not dispatchable: 64 bits wide on every system. Where pointers are as wide, Vulkan has them as pointers, which are
+ * passed alike. */
+typedef uint64_t VkDeviceMemory;
+typedef uint64_t VkFence;
 typedef struct VkAllocationCallbacks VkAllocationCallbacks;
 typedef struct VkSubmitInfo VkSubmitInfo; /* stands for VkSubmitInfo2 as well: the layer only hands it on */
 
@@ -92,7 +94,8 @@ typedef struct VkPhysicalDeviceMemoryProperties {
     } memoryHeaps[16];
 } VkPhysicalDeviceMemoryProperties;
 
-/* VkPhysicalDeviceProperties is 824 bytes; the layer reads only the chain behind it. */
+/* VkPhysicalDeviceProperties is 824 bytes, and less where pointers are of 32 bits; of VkPhysicalDeviceProperties2 only
+ * the chain is read. */
 typedef struct VkPhysicalDeviceProperties2 {
     VkStructureType sType;
     void *pNext;

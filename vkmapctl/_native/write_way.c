@@ -7,7 +7,7 @@
 #define LONG_NS 50000000         /* a write that takes so long is tried once */
 enum { TURNS = 3 };
 
-#if defined(__x86_64__)
+#if defined(__SSE2__)
 
 static uint64_t written_in(const struct vkm_clock *clock, unsigned char *bytes, uint64_t offset, uint64_t size,
                            uint64_t key, uint32_t way)

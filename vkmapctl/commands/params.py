@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -32,13 +32,31 @@ class Command(click.Command):
         return rest
 
 
+class NoCommand(click.UsageError):
+    """A group was named alone; the message is its help. click has an error of its own for that only since 8.2."""
+
+    def __init__(self, ctx: click.Context) -> None:
+        super().__init__(ctx.get_help(), ctx)
+
+
 class Group(click.Group):
-    """Commands of that kind."""
+    """Commands of that kind, which without any of them shows its help as an error."""
 
     command_class = Command
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args and not ctx.resilient_parsing:
+            raise NoCommand(ctx)
+        return super().parse_args(ctx, args)
 
-class Parsed(click.ParamType[Any]):
+
+if TYPE_CHECKING:
+    _AnyType = click.ParamType[Any]
+else:
+    _AnyType = click.ParamType  # which takes no type before click 8.4
+
+
+class Parsed(_AnyType):
     """A value made by a function that raises ValueError with the message to show."""
 
     def __init__(self, name: str, parse: Callable[[str], Any]) -> None:

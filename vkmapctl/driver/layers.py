@@ -38,7 +38,7 @@ _LINKED = {
     for form in (word, f"{{{word}}}")
 }
 _OWN_NAMES = "VK_LAYER_VKMAPCTL"
-RECORDING = "VK_LAYER_VKMAPCTL_record"
+RECORDING, RECORDING_32 = "VK_LAYER_VKMAPCTL_record", "VK_LAYER_VKMAPCTL_record_32"
 _OWN = os.path.join(os.path.dirname(os.path.dirname(__file__)), "layer")  # see inside/layer
 _SURE = 3  # times that a layer was found guilty; then one try without it is enough
 
@@ -307,7 +307,7 @@ def advice(layer: Layer) -> str:
     """How to run without it."""
     if layer.disable:
         return f"{layer.disable[0]}={layer.disable[1] or 1} disables it"
-    if layer.name == RECORDING:
+    if layer.name in (RECORDING, RECORDING_32):
         return "this program is being recorded"
     if layer.name.startswith(_OWN_NAMES):
         return "it is this project's own, asked for by --emulate or --inject"

@@ -4,21 +4,26 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import TypeVar
 
 from msgspec.structs import replace
 
 from vkmapctl.driver import layers, loader_output
 from vkmapctl.driver.messages import Described, LeftOut
+from vkmapctl.driver.process import DriverProcess, Interrupts
 from vkmapctl.driver.protocol import Driver
-from vkmapctl.errors import DriverDied, ExitCode, VkmapError
+from vkmapctl.errors import DriverDied, ExitCode, KilledForMemory, VkmapError
 from vkmapctl.inside import search_path
+from vkmapctl.inside.fork import Channel
+from vkmapctl.machine import host
 from vkmapctl.model.base import Note
 from vkmapctl.text import clean
 
 DriverT = TypeVar("DriverT", bound=Driver)
 
 BROKEN, SKIPPED, LOADER_SAID = "driver-left-out", "driver-skipped", "loader-said"
+LITTLE_MEMORY = "little-memory"
 _CHOICES = ("VK_DRIVER_FILES", "VK_ICD_FILENAMES")  # the newer name wins; older loaders know the other alone
 _DRIVERS_FAULT = (ExitCode.UNSUPPORTED, ExitCode.FAILED, ExitCode.DRIVER_DIED)
 _MOST_SAID = 20
@@ -34,7 +39,7 @@ def describe(start: Callable[[], DriverT], *, alone: bool = False) -> tuple[Driv
     try:
         driver, described = _listed(start)
     except VkmapError as error:
-        if alone or error.exit_code not in _DRIVERS_FAULT:
+        if alone or isinstance(error, KilledForMemory) or error.exit_code not in _DRIVERS_FAULT:
             raise
         blame = layers.blame(layers.expected(os.environ), lambda: _failure(start) is None)
         left_out = () if blame.layers else _leave_out_broken(start)
@@ -47,13 +52,27 @@ def describe(start: Callable[[], DriverT], *, alone: bool = False) -> tuple[Driv
     return driver, replace(described, notes=(*_notes(start, driver.said(), described), *described.notes))
 
 
+def listed(serve: Callable[[Channel], None], *, timeout: float, interrupts: Interrupts) -> Described:
+    """The devices, by a process that is ended at once, so that nothing but their listing can fail.
+
+    Raises VkmapError as `describe` does, and Interrupted.
+    """
+    driver, described = describe(partial(DriverProcess, serve, timeout=timeout, interrupts=interrupts))
+    driver.close(0)
+    return described
+
+
 def missing(described: Described) -> list[str]:
     """Which drivers are not among the devices, and why."""
     return [note.message for note in described.notes if note.code in (BROKEN, SKIPPED)]
 
 
 def _notes(start: Callable[[], Driver], said: str, described: Described) -> Iterator[Note]:
-    """Which drivers are missing, and what the loader complains of."""
+    """Which drivers are missing, what the loader complains of, and which limit leaves a driver hardly any memory."""
+    room = host.room(described.taken)
+    for bound in (room.memory, room.addresses, room.private):
+        if bound and not bound.free:
+            yield Note(LITTLE_MEMORY, f"{bound.left_said}: a driver may fail for want of it alone")
     for one in described.left_out:
         yield Note(BROKEN, f"{one.manifest}: {one.reason}")
     if loader_output.skips_a_driver(said):

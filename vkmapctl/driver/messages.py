@@ -66,7 +66,8 @@ class LeftOut(Data, frozen=True):
 class Described(Data, frozen=True, tag=True):
     """Every device: what the process says first, unasked. files: those mapped into it, by which layers are known.
 
-    validation, here and below: new messages of the validation layer, as `VUID: text`. left_out: filled in the parent.
+    validation, here and below: new messages of the validation layer, as `VUID: text`. left_out: filled in the parent,
+    and so is taken, what the process has by then: bytes of addresses, and of private writable memory.
     """
 
     loader: str
@@ -75,6 +76,7 @@ class Described(Data, frozen=True, tag=True):
     notes: tuple[Note, ...]
     validation: tuple[str, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
+    taken: tuple[int, int] = (0, 0)
 
 
 class Proved(Data, frozen=True, tag=True):

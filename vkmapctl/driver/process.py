@@ -11,14 +11,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Literal
+from types import FrameType
+
+from msgspec.structs import replace
 
 from vkmapctl.driver import loader_output
 from vkmapctl.driver.messages import Described, Refused, Reply, Request, pack, reply_of
-from vkmapctl.driver.protocol import Died, Interrupted, ReplyT
-from vkmapctl.errors import DriverDied, refusal
+from vkmapctl.driver.protocol import DeathKind, Died, Interrupted, ReplyT
+from vkmapctl.errors import DriverDied, KilledForMemory, refusal
 from vkmapctl.inside import current_call
 from vkmapctl.inside.fork import EXIT, PARENTS_SIGNALS, Channel, Started, start
+from vkmapctl.machine import memory
 from vkmapctl.text import clean_lines
 
 _LOOK_MS = 100  # how often it is looked at
@@ -29,17 +32,21 @@ _GRACE_SECONDS = 2.0
 
 
 class Interrupts:
-    """Turns SIGINT, SIGTERM and SIGHUP into a flag while the parent waits for the driver.
+    """Turns SIGINT, SIGTERM and SIGHUP into a flag while a process is waited for. by: the first one's name, or empty.
 
     What the caller has this process ignore, as nohup does, stays ignored, and so does a handler that is not Python's. A
     thread that is not the main one, of a program that uses the Python API, can take no signals.
     """
 
     def __init__(self) -> None:
-        self.pending = False
+        self.by = ""
 
-    def _note(self, *_: object) -> None:
-        self.pending = True
+    @property
+    def pending(self) -> bool:
+        return bool(self.by)
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        self.by = self.by or signal.Signals(number).name
 
     @contextmanager
     def caught(self) -> Iterator["Interrupts"]:
@@ -76,6 +83,7 @@ class DriverProcess:
         self._heartbeat, self._on_tick = heartbeat, on_tick
         self._output, self._before = b"", 0
         self._closed = False
+        self._kills = memory.KillWatch()
         process = started or start(serve)
         self.pid, self._channel = process.pid, process.channel
         self._output_fd, self._calls = process.output, process.calls
@@ -92,15 +100,9 @@ class DriverProcess:
         try:
             described = self._next_reply(self._timeout)
         except Died as died:
-            error = DriverDied(
-                f"the driver {died.kind} while its devices were listed: {died.where}",
-                *died.output.splitlines()[-5:],
-                "VK_LOADER_DRIVERS_SELECT or VK_DRIVER_FILES can leave a broken driver out",
-            )
-            error.kind, error.how, error.call = died.kind, died.how, died.call
-            raise error from None
+            raise _not_listed(died) from None
         assert isinstance(described, Described), described
-        return described
+        return replace(described, taken=memory.taken_by(self.pid))
 
     def ask(self, request: Request, *, timeout: float | None = None) -> Iterator[Reply]:
         """Sends a request and yields the replies as they come; the caller knows which is the last.
@@ -211,13 +213,15 @@ class DriverProcess:
         self._take_output()
         return loader_output.without_noise(clean_lines(self._output[self._before :][-_LAST_WORDS:]))
 
-    def _died(self, kind: Literal["crashed", "hung"], how: str) -> Died:
+    def _died(self, kind: DeathKind, how: str) -> Died:
         return Died(kind, how, self._last_words(), current_call.last(self._calls))
 
     def _death(self, status: int | None) -> Died:
         """How the process ended, which has closed its pipe. status: of waitpid, None where it lives on."""
         if status is None:
             return self._died("hung", "it closed its pipe but did not end")
+        if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL and (why := self._kills.killed()):
+            return self._died("out-of-memory", why)
         if os.WIFSIGNALED(status):
             return self._died("crashed", f"killed by {_signal_name(os.WTERMSIG(status))}")
         return self._died("crashed", f"ended with status {os.waitstatus_to_exitcode(status)}")
@@ -250,6 +254,20 @@ class DriverProcess:
         self._closed = True
         os.close(self._output_fd)
         self._calls.close()
+
+
+def _not_listed(died: Died) -> DriverDied | KilledForMemory:
+    """The error of a process that died while its devices were listed."""
+    message, last = f"{died.what} while its devices were listed: {died.where}", died.output.splitlines()[-5:]
+    error: DriverDied | KilledForMemory
+    if died.kind == "out-of-memory":
+        error = KilledForMemory(message, *last, *(note.message for note in died.notes))
+    else:
+        leave_out = "VK_LOADER_DRIVERS_SELECT or VK_DRIVER_FILES can leave a broken driver out"
+        error = DriverDied(message, *last, leave_out)
+        error.kind = died.kind
+    error.how, error.call = died.how, died.call
+    return error
 
 
 def _signal_name(number: int) -> str:

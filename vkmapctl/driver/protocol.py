@@ -7,18 +7,26 @@ from collections.abc import Iterator
 from typing import Literal, Protocol, TypeVar
 
 from vkmapctl.driver.messages import Described, Reply, Request
+from vkmapctl.model.base import Note
 
 ReplyT = TypeVar("ReplyT", bound=Reply)
 DIED_AT_END = "died-at-end"  # of the warning that tells Died.at_end
+KILLED = "killed-for-memory"  # of the warning that tells Died.advice
+DeathKind = Literal["crashed", "hung", "out-of-memory"]
+_WHAT = {
+    "crashed": "the driver crashed",
+    "hung": "the driver hung",
+    "out-of-memory": "the driver's process ended",  # which is no fault of the driver's
+}
 
 
 class Died(Exception):
-    """The process ended by itself, or made no progress.
+    """The process ended by itself, made no progress, or was killed by the kernel for memory.
 
-    kind: `crashed` or `hung`; output: what it printed last; call: what it was doing, if that is known.
+    kind: `crashed`, `hung` or `out-of-memory`; output: what it printed last; call: what it was doing, if that is known.
     """
 
-    def __init__(self, kind: Literal["crashed", "hung"], how: str, output: str, call: str = "") -> None:
+    def __init__(self, kind: DeathKind, how: str, output: str, call: str = "") -> None:
         super().__init__(how)
         self.kind, self.how, self.output, self.call = kind, how, output, call
 
@@ -28,9 +36,21 @@ class Died(Exception):
         return f"{self.how} in {self.call}" if self.call else self.how
 
     @property
+    def what(self) -> str:
+        """`the driver crashed`."""
+        return _WHAT[self.kind]
+
+    @property
     def at_end(self) -> str:
         """What is told of a driver that died in its own end."""
-        return f"the driver {self.kind} when it was to end: {self.where}"
+        return f"{self.what} when it was to end: {self.where}"
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """What to do about it, of a process that was killed for memory."""
+        if self.kind != "out-of-memory":
+            return ()
+        return (Note(KILLED, f"{self.how}: give it more, or let it take less; it says nothing about the driver"),)
 
     @property
     def said(self) -> str:

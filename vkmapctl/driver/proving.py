@@ -3,8 +3,8 @@
 from msgspec.structs import replace
 
 from vkmapctl.driver.messages import Prove, Proved
-from vkmapctl.driver.protocol import Died, Driver, Interrupted
-from vkmapctl.errors import DriverDied, ExitCode, VkmapError
+from vkmapctl.driver.protocol import KILLED, Died, Driver, Interrupted
+from vkmapctl.errors import DriverDied, ExitCode, KilledForMemory, VkmapError
 from vkmapctl.figures import outcomes
 from vkmapctl.figures.proved import probe_of
 from vkmapctl.model.base import Note
@@ -12,10 +12,12 @@ from vkmapctl.model.device import Device, Probe
 
 
 def proved(driver: Driver, device: Device) -> Probe:
-    """The same for whoever cannot go on without: raises DriverDied, or Interrupted."""
+    """The same for whoever cannot go on without: raises DriverDied, KilledForMemory, or Interrupted."""
     found = prove(driver, device)
     if found.status == "interrupted":
         raise Interrupted
+    if any(note.code == KILLED for note in found.notes):
+        raise KilledForMemory(found.reason, *(note.message for note in found.notes))
     if found.status in ("crashed", "hung"):
         died = DriverDied(found.reason, *(note.message for note in found.notes))
         died.kind = "crashed" if found.status == "crashed" else "hung"
@@ -44,6 +46,6 @@ def prove(driver: Driver, device: Device) -> Probe:
     except Interrupted:
         return Probe(device=device, status="interrupted", reason="stopped by the user")
     except Died as died:
-        reason = f"the driver {died.kind} in the live proof: {died.where}"
+        reason = f"{died.what} in the live proof: {died.where}"
         said = tuple(Note("driver-said", line) for line in died.output.splitlines()[-5:])
-        return Probe(device=device, status=died.kind, reason=reason, notes=said)
+        return Probe(device=device, status=died.kind, reason=reason, notes=(*said, *died.notes))

@@ -9,7 +9,7 @@ from vkmapctl.model.device import MemoryHeap, MemoryType
 from vkmapctl.model.recording import RecordedDevice
 from vkmapctl.text import clean
 
-# struct described of record_layer.c: features, VkPhysicalDeviceProperties, VkPhysicalDeviceMemoryProperties
+# struct described of record_layer.c: features, VkPhysicalDeviceProperties, memory types and heaps
 _DEVICE = struct.Struct("<II IIIII256s548x I256s I256s")
 _DEVICE_LOCAL_HEAP = 1
 _NVIDIA, _FIRST_OF_NVIDIA = 0x10DE, 300  # Mesa drives NVIDIA's GPUs too, and its versions are still small

@@ -44,7 +44,7 @@ def _seen(cause: Cause) -> str:
     if cause.mismatch:
         wrong = cause.mismatch
         return f"byte {wrong.offset} of the allocation is {wrong.found:#04x}, written was {wrong.expected:#04x}"
-    if cause.kind in ("crashed", "hung"):
+    if cause.kind in ("crashed", "hung", "out-of-memory"):
         said = f"; it said: {cause.said}" if cause.said else ""
         return f"{cause.text} in {cause.call or 'setting up or ending the job'}{_where(cause)}{said}"
     return _TEXTS.get(cause.kind, cause.text)

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from vkmapctl.errors import CallFailed, DriverDied, ExitCode, VkmapError
+from vkmapctl.errors import CallFailed, DriverDied, ExitCode, KilledForMemory, VkmapError
 from vkmapctl.model.base import Note, Status
 from vkmapctl.model.documents import Document
 from vkmapctl.model.measured import Cause
@@ -34,6 +34,7 @@ _RESULTS: dict[str, Status] = {
 _KINDS: dict[str, Status] = {
     "crashed": "crashed",
     "hung": "hung",
+    "out-of-memory": "out-of-memory",
     "interrupted": "interrupted",
     "cut-short": "not-run",
     "not-run": "not-run",
@@ -49,6 +50,8 @@ def of_result(name: str) -> Status:
 
 def of_error(error: VkmapError) -> Status:
     """The status of a row that ended with an error of ours."""
+    if isinstance(error, KilledForMemory):
+        return "out-of-memory"
     if error.exit_code == ExitCode.UNSUPPORTED:
         return "unsupported"
     if error.exit_code == ExitCode.INTERRUPTED:
@@ -61,12 +64,13 @@ def of_error(error: VkmapError) -> Status:
 def of_cause(cause: Cause | None, *, measured: bool = False) -> Status:
     """The status of a row that ended so.
 
-    measured: after some of it was measured. Memory that runs out while the same objects come and go is a failure.
+    measured: after some of it was measured. That a call finds no memory while the same objects come and go is a
+    failure. That the kernel kills the process for memory is none: others may have taken what its group may have.
     """
     if cause is None:
         return "ok"
     status = _KINDS.get(cause.kind) or of_result(cause.result)
-    return "failed" if measured and status == "out-of-memory" else status
+    return "failed" if measured and cause.result and status == "out-of-memory" else status
 
 
 def worst(statuses: Iterable[str]) -> Status:

@@ -7,11 +7,11 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from types import FrameType
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import IO, NamedTuple
 
+from vkmapctl.driver.process import Interrupts
 from vkmapctl.text import clean
 
 GRACE_SECONDS = 15.0  # from being asked to end until it is killed: a run that is stopped saves what it has
@@ -19,29 +19,6 @@ _ITSELF_SECONDS = 1.0  # a signal to all processes of a job has reached the chil
 _PR_SET_PDEATHSIG = 1
 _LINES = 20
 _LONGEST_LINE = 1 << 16
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-class Stop:
-    """Turns SIGINT, SIGTERM and SIGHUP into a flag; what is ignored, as under nohup, stays so."""
-
-    def __init__(self) -> None:
-        self.by = ""  # the signal's name
-
-    def _note(self, number: int, _frame: FrameType | None) -> None:
-        self.by = self.by or signal.Signals(number).name
-
-    @contextmanager
-    def caught(self) -> Iterator["Stop"]:
-        before = {number: signal.getsignal(number) for number in _SIGNALS}
-        before = {number: handler for number, handler in before.items() if handler not in (None, signal.SIG_IGN)}
-        for number in before:
-            signal.signal(number, self._note)
-        try:
-            yield self
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 class Ended(NamedTuple):
@@ -55,7 +32,7 @@ class Ended(NamedTuple):
 
 def run(
     command: Sequence[str],
-    stop: Stop,
+    stop: Interrupts,
     *,
     give_up: Callable[[float], str],
     end: Callable[[], None] = lambda: None,

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vkmapctl import hostlist
+from vkmapctl.driver.process import Interrupts
 from vkmapctl.errors import Unsupported
-from vkmapctl.fleet import child
 from vkmapctl.model.fleet import EngineEnd, FleetRun
 
 HOST_GRACE_SECONDS = 60.0  # beyond a host's own time, in which it ends its command and writes its envelope
@@ -32,7 +32,7 @@ class Job(NamedTuple):
     program: tuple[str, ...]
     seconds: float
     wait_seconds: float
-    stop: child.Stop
+    stop: Interrupts
     begun: Callable[[], bool]
     tick: Callable[[], None] = lambda: None
     fetch: bool = False

@@ -15,19 +15,22 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from vkmapctl.driver import listing
+from vkmapctl.driver.process import Interrupts
+from vkmapctl.driver.protocol import Interrupted
 from vkmapctl.errors import ExitCode, UsageProblem, VkmapError, of_exception
 from vkmapctl.fleet import child, store
 from vkmapctl.fleet.store import Store
+from vkmapctl.inside import server
 from vkmapctl.machine import host as machine
 from vkmapctl.model.device import Device
-from vkmapctl.model.documents import ProbeReport, to_json
+from vkmapctl.model.documents import to_json
 from vkmapctl.model.fleet import Envelope, SeenGpu
+from vkmapctl.plans import patience
 from vkmapctl.plans.selectors import twins
-from vkmapctl.saved.files import load
 
 KINDS = ("probe", "stress", "verify")  # commands that a fleet runs: of one GPU each, and saved
 PROGRAM = (sys.executable, "-P", "-m", "vkmapctl")
-LIST_SECONDS = 300.0  # for a probe of all GPUs, of a driver that hangs on each
 _RESERVED = 1 << 16  # bytes of the store kept for the envelope, so that a disk that fills up does not silence the host
 _JOBS = ("PBS_JOBID", "LSB_JOBID", "FLUX_JOB_ID", "JOB_ID")
 _WORST = (
@@ -72,7 +75,7 @@ def answer(part: Part, to: Store, version: str) -> Envelope:
     except OSError as error:
         raise UsageProblem(f"cannot write to {to.path}: {error.strerror or error}") from None
     scratch = None
-    with child.Stop().caught() as stop:
+    with Interrupts().caught() as stop:
         try:
             scratch = tempfile.mkdtemp(prefix="vkmapctl-fleet-")
             envelope = _Work(part, folder, Path(scratch), stop).done(envelope)
@@ -119,27 +122,26 @@ def _job() -> str:
 class _Work:
     """The command on each GPU. scratch: a folder of the host's own."""
 
-    def __init__(self, part: Part, folder: Path, scratch: Path, stop: child.Stop) -> None:
+    def __init__(self, part: Part, folder: Path, scratch: Path, stop: Interrupts) -> None:
         self._part, self._folder, self._scratch, self._stop = part, folder, scratch, stop
         self._until = time.monotonic() + part.seconds
 
     def done(self, envelope: Envelope) -> Envelope:
         """The envelope of this host, but for its end."""
-        listing = self._scratch / "listing.json"
-        ended = self._run(["probe", "--quiet", "--save", str(listing)], LIST_SECONDS)
-        devices, why = _devices(listing)
-        cut = ended.cut or (not devices and self._over())  # a signal to all of a job's processes ends it by itself
-        if cut or not devices:
-            code = ExitCode.INTERRUPTED if cut else ended.status if ended.status > 0 else ExitCode.UNSUPPORTED
-            reason = cut or why or _last(ended.lines) or "no GPU can be listed"
-            return replace(envelope, exit_code=code, reason=reason, lines=ended.lines)
+        try:
+            devices = listing.listed(
+                server.serve, timeout=min(patience.BASE_SECONDS, self._part.seconds), interrupts=self._stop
+            ).devices
+        except Interrupted:
+            return replace(envelope, exit_code=ExitCode.INTERRUPTED, reason=self._over())
+        except VkmapError as error:
+            return replace(envelope, exit_code=error.exit_code, reason=error.message, lines=error.hints)
         gpus = places(devices, software=self._part.software)
         if not gpus:
             names = ", ".join(dict.fromkeys(device.name for device in devices))
             return replace(
-                envelope, exit_code=ExitCode.UNSUPPORTED, lines=ended.lines,
-                reason=f"there is no GPU, only a software driver: {names}",
-            )  # fmt: skip
+                envelope, exit_code=ExitCode.UNSUPPORTED, reason=f"there is no GPU, only a software driver: {names}"
+            )
         seen = tuple(self._one(slot, device, devices) for slot, device in enumerate(gpus))
         return replace(envelope, seen=seen, exit_code=_worst(seen), reason=self._over())
 
@@ -158,10 +160,12 @@ class _Work:
         kind = self._part.command[0]
         saved = self._scratch / f"{slot}-{kind}.json"
         command = [*self._part.command, "--quiet", "--device", _selector(device, devices), "--save", str(saved)]
-        ended = self._run(command, self._part.seconds)
-        code = ended.status if ended.status >= 0 and not ended.cut else None
-        gpu = replace(gpu, exit_code=code, seconds=round(ended.seconds, 3), reason=ended.cut, lines=ended.lines)
-        if ended.status < 0 and not ended.cut:
+        ended = child.run([*PROGRAM, *command], self._stop, give_up=self._give_up)
+        by_signal = ended.status < 0 or ended.status == ExitCode.INTERRUPTED  # which may have reached it first
+        cut = ended.cut or (self._over() if by_signal else "")
+        code = ended.status if ended.status >= 0 and not cut else None
+        gpu = replace(gpu, exit_code=code, seconds=round(ended.seconds, 3), reason=cut, lines=ended.lines)
+        if ended.status < 0 and not cut:
             gpu = replace(gpu, reason=f"vkmapctl was killed by signal {-ended.status}")
         return self._keep(gpu, saved)
 
@@ -180,14 +184,8 @@ class _Work:
             with suppress(OSError):
                 saved.unlink(missing_ok=True)
 
-    def _run(self, command: Sequence[str], seconds: float) -> child.Ended:
-        until = min(self._until, time.monotonic() + seconds)
-        allowed = min(self._part.seconds, seconds)
-
-        def give_up(_: float) -> str:
-            return f"not done within {allowed:g} s" if time.monotonic() > until else ""
-
-        return child.run([*PROGRAM, *command], self._stop, give_up=give_up)
+    def _give_up(self, _seconds: float) -> str:
+        return f"not done within {self._part.seconds:g} s" if time.monotonic() > self._until else ""
 
     def _over(self) -> str:
         """Why nothing more is begun, or nothing."""
@@ -196,17 +194,6 @@ class _Work:
         if time.monotonic() > self._until:
             return f"the host's time of {self._part.seconds:g} s was up"
         return ""
-
-
-def _devices(listing: Path) -> tuple[list[Device], str]:
-    """The devices of a saved probe, or why there are none."""
-    try:
-        found = load(listing)
-    except VkmapError as error:
-        return [], "" if not listing.exists() else error.message
-    if not isinstance(found, ProbeReport):
-        return [], ""
-    return [probe.device for probe in found.devices if probe.device], found.reason
 
 
 def places(devices: Sequence[Device], *, software: bool) -> list[Device]:

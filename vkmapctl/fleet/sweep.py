@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from vkmapctl import hostlist
+from vkmapctl.driver.process import Interrupts
 from vkmapctl.errors import UsageProblem
-from vkmapctl.fleet import child, engines, ledger, store
+from vkmapctl.fleet import engines, ledger, store
 from vkmapctl.fleet.index import Index
 from vkmapctl.fleet.store import Store
 from vkmapctl.model.fleet import FleetRun, Ledger, Roster
@@ -62,7 +63,7 @@ def sweep(
     engine = engines.named(run.engine)
     to.begin(run)
     answered = _Answered(to, run, progress)
-    with child.Stop().caught() as stop:
+    with Interrupts().caught() as stop:
         job = engines.Job(
             to.path, run, program, seconds, wait_seconds, stop, begun=answered.any, tick=answered.look, fetch=fetch
         )

@@ -15,6 +15,7 @@ from vkmapctl.inside.vkapi import (
     PlacedFeatures,
     check,
     heaps_now,
+    number_of,
     pointer_to,
     vk,
 )
@@ -144,7 +145,7 @@ class OpenDevice:
         memory = vk.ffi.new("VkDeviceMemory *")
         at("vkAllocateMemory")
         check("vkAllocateMemory", vk.lib.vkAllocateMemory(self.handle, info, vk.ffi.NULL, memory))
-        return int(vk.ffi.cast("uintptr_t", memory[0]))
+        return number_of(memory[0])
 
     def pointer_types(self, address: int) -> list[int]:
         """The memory types that take a pointer to this process's own memory; none where the driver refuses it.

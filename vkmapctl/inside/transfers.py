@@ -7,7 +7,7 @@ from typing import Any, Self
 from vkmapctl.inside import vkapi
 from vkmapctl.inside.device import OpenDevice
 from vkmapctl.inside.queues import Place
-from vkmapctl.inside.vkapi import check
+from vkmapctl.inside.vkapi import check, number_of
 
 vk: Any = vkapi.vk  # the binding itself stays vkapi's import
 FOREVER_NS = (1 << 64) - 1
@@ -175,7 +175,7 @@ class Submission:
     @property
     def fence_handle(self) -> int:
         """The VkFence as an integer."""
-        return int(vk.ffi.cast("uintptr_t", self._fence[0]))
+        return number_of(self._fence[0])
 
     def submit(self) -> None:
         """vkQueueSubmit. Raises CallFailed."""

@@ -13,7 +13,7 @@ from typing import Any, Self, TypeVar
 
 from vkmapctl.errors import CallFailed, Unsupported
 from vkmapctl.inside.current_call import at
-from vkmapctl.inside.no_device import no_device
+from vkmapctl.inside.no_device import no_device, no_driver
 from vkmapctl.inside.versions import driver_version_text, version_text
 from vkmapctl.rules import (
     BUFFER_DEVICE_ADDRESS,
@@ -77,7 +77,17 @@ def _whole_package() -> Any:
     return vulkan
 
 
-vk = _binding()
+def _fitting(binding: Any) -> Any:
+    """The binding, if its handles are as wide as Vulkan's. Raises Unsupported."""
+    if binding.ffi.sizeof("VkDeviceMemory") != 8:
+        raise Unsupported(
+            "the vulkan package declares every handle as a pointer, and in this 32-bit process most have 64 bits",
+            "docs/32-bit.md: scripts/mend-vulkan of vkmapctl's source puts its declarations right, once",
+        )
+    return binding
+
+
+vk = _fitting(_binding())
 
 
 def unload() -> None:
@@ -129,6 +139,11 @@ class _PlacedProperties(ctypes.Structure):
 def result_name(result: int) -> str:
     """`VK_ERROR_MEMORY_MAP_FAILED` for -5; the number for one that the binding does not know."""
     return _RESULTS.get(result, f"VkResult {result}")
+
+
+def number_of(handle: Any) -> int:
+    """A handle that is not dispatchable, as an integer; where pointers have 32 bits it is one already."""
+    return int(vk.ffi.cast("uint64_t", handle))
 
 
 def check(call: str, result: int) -> None:
@@ -201,12 +216,7 @@ class Instance:
         at("vkCreateInstance")
         result = vk.lib.vkCreateInstance(info, ffi.NULL, handle)
         if result == vk.VK_ERROR_INCOMPATIBLE_DRIVER:
-            raise Unsupported(
-                "the Vulkan loader found no usable driver",
-                "install a driver: mesa-vulkan-drivers has one for every CPU, a GPU's own comes with its package",
-                "VK_DRIVER_FILES, VK_ICD_FILENAMES or VK_LOADER_DRIVERS_SELECT may hide it",
-                "VK_LOADER_DEBUG=all tells what the loader tried",
-            )
+            raise no_driver()
         check("vkCreateInstance", result)
         self.handle = handle[0]
         self._messages = messages
@@ -348,7 +358,12 @@ def heaps_now(physical: Any) -> list[tuple[int, int]]:
     query.sType, query.pNext = vk.VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2, budget
     vk.lib.vkGetPhysicalDeviceMemoryProperties2(physical, query)
     count = query.memoryProperties.memoryHeapCount
-    return [(budget.heapBudget[i], budget.heapUsage[i]) for i in range(count)]
+    return [(budget.heapBudget[i], _believed_usage(budget.heapUsage[i]) or 0) for i in range(count)]
+
+
+def _believed_usage(usage: int) -> int | None:
+    """heapUsage, unless it is a negative number that was made one without a sign."""
+    return None if usage >> 63 else usage
 
 
 def _memory(physical: Any, extensions: Mapping[str, int]) -> tuple[list[Facts], list[Facts]]:
@@ -387,6 +402,9 @@ def _believed(
     """Corrects what cannot be, and says so: code and message."""
     for heap in heaps:
         budget, size = heap["budget"], heap["size"]
+        if heap["usage"] is not None and _believed_usage(heap["usage"]) is None:
+            yield "heap-usage", f"heap {heap['index']} has a heapUsage of {heap['usage']}; what is in use is unknown"
+            heap["usage"] = None
         if budget is not None and not 0 < budget <= size:  # VK_EXT_memory_budget: non-zero, and at most the heap's size
             heap["budget"] = size if budget else None
             taken = f"{size} is taken" if budget else "how much is free is unknown"

@@ -12,7 +12,8 @@ from vkmapctl.errors import CallFailed
 PAGE = mmap.PAGESIZE
 NONE, READ_WRITE = 0, mmap.PROT_READ | mmap.PROT_WRITE
 _FIXED, _FIXED_NOREPLACE, _NORESERVE = 0x10, 0x100000, 0x4000
-_FAILED = (1 << 64) - 1
+_FAILED = ctypes.c_size_t(-1).value
+END = _FAILED + 1  # of what a pointer can hold
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mmap.restype = ctypes.c_size_t
@@ -105,6 +106,8 @@ def map_pages(length: int, protection: int, *, address: int = 0, file: int = -1,
 
     Raises CallFailed where the kernel refuses.
     """
+    if length >= END:
+        raise CallFailed(f"mmap of {length} bytes failed: pointers have {ctypes.sizeof(ctypes.c_void_p) * 8} bits")
     flags = (mmap.MAP_SHARED if file >= 0 else mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) | _NORESERVE
     found = _libc.mmap(address, length, protection, flags | (_FIXED if address else 0), file, offset)
     if found == _FAILED:
@@ -114,6 +117,8 @@ def map_pages(length: int, protection: int, *, address: int = 0, file: int = -1,
 
 def map_hinted(length: int, hint: int) -> int:
     """mmap with an address that is only a wish; 0 where the kernel refuses."""
+    if hint + length > END:
+        return 0
     flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NORESERVE
     found = _libc.mmap(hint, length, NONE, flags, -1, 0)
     return 0 if found == _FAILED else int(found)
@@ -121,6 +126,8 @@ def map_hinted(length: int, hint: int) -> int:
 
 def map_if_free(length: int, address: int) -> bool:
     """Takes exactly the range if nothing stands in it (MAP_FIXED_NOREPLACE)."""
+    if address + length > END:
+        return False
     flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NORESERVE | _FIXED_NOREPLACE
     found = _libc.mmap(address, length, NONE, flags, -1, 0)
     if found not in (address, _FAILED):  # a kernel before 4.17 takes the address for a hint

@@ -4,6 +4,7 @@ import os
 import re
 import sys
 
+from vkmapctl.machine import memory, place
 from vkmapctl.model.device import Room
 from vkmapctl.model.documents import Facts
 from vkmapctl.text import clean
@@ -60,24 +61,9 @@ def _virtualised() -> str | None:
     return vendor or "yes"
 
 
-def _container() -> str | None:
-    """What kind of container this process is in, as far as the usual marks tell."""
-    for path, kind in (("/.dockerenv", "docker"), ("/run/.containerenv", "podman"), ("/.flatpak-info", "flatpak")):
-        if os.path.exists(path):
-            return kind
-    return os.environ.get("container")
-
-
 def memory_available() -> int:
-    """Bytes that can be allocated without swapping: MemAvailable, or the cgroup's limit where that is less."""
-    available = 0
-    for line in _text("/proc/meminfo").splitlines():
-        if line.startswith("MemAvailable:"):
-            available = int(line.split()[1]) * 1024
-    limit, used = _first_line("/sys/fs/cgroup/memory.max"), _first_line("/sys/fs/cgroup/memory.current")
-    if limit and limit.isdecimal() and used and used.isdecimal():
-        available = min(available, int(limit) - int(used))
-    return available
+    """Bytes that can be allocated without swapping, by this machine and by its control groups."""
+    return memory.available().left
 
 
 def mappings() -> int:
@@ -91,9 +77,11 @@ def mappings_available() -> int:
     return int(_first_line("/proc/sys/vm/max_map_count") or 65530) - mappings()
 
 
-def room() -> Room:
-    """What a run can have of this machine."""
-    return Room(memory_available(), mappings_available())
+def room(taken: tuple[int, int] = (0, 0)) -> Room:
+    """What a run can have of this machine. taken: by its process already, as machine/memory.taken_by has it."""
+    cpus = len(os.sched_getaffinity(0))
+    addresses, private = memory.addresses(taken[0], cpus), memory.private(taken[1], cpus)
+    return Room(memory.available(), mappings_available(), addresses, private)
 
 
 def describe() -> Facts:
@@ -103,7 +91,7 @@ def describe() -> Facts:
         "hostname": os.uname().nodename,
         "machine_id": _first_line("/etc/machine-id"),
         "boot_id": _first_line("/proc/sys/kernel/random/boot_id"),
-        "container": _container(),
+        "container": place.container(os.environ),
         "kernel": os.uname().release,
         "machine": os.uname().machine,
         "python": sys.version.split()[0],

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import stat
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -15,7 +16,8 @@ from typing import NamedTuple
 from vkmapctl.errors import UsageProblem
 
 _PR_SET_CHILD_SUBREAPER = 36
-_ELF_32 = b"\x7fELF\x01"
+OWN_BITS = 64 if sys.maxsize > 1 << 32 else 32  # of this process's pointers
+_ELF_BITS = {b"\x7fELF\x01": 32, b"\x7fELF\x02": 64}  # by the magic and the class (elf(5))
 _GRACE_SECONDS = 5.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -195,13 +197,13 @@ def find(name: str, environment: Mapping[str, str]) -> str:
     raise UsageProblem(f"there is no program {name}", "give it as the shell would find it: vkmapctl record -- PROGRAM")
 
 
-def is_32_bit(path: str) -> bool:
-    """Whether the file is a 32-bit ELF program."""
+def bits(path: str) -> int | None:
+    """32 or 64, as an ELF program's pointers have them; None for any other file."""
     try:
         with open(path, "rb") as file:
-            return file.read(len(_ELF_32)) == _ELF_32
+            return _ELF_BITS.get(file.read(5))
     except OSError:
-        return False
+        return None
 
 
 def is_privileged(path: str) -> bool:

@@ -21,8 +21,8 @@ LOWEST_ADDRESS = 1 << 20
 ARENA_STEP = 64 << 10
 GUARD = 2 << 20  # more than any driver rounds a single map up to
 LOW_GUARD = ARENA_STEP  # where addresses are scarce
-QUIET_ADDRESS = 1 << 44  # far from where the kernel puts mappings by itself, so that a free range stays free
-_QUIET_LENGTH = 1 << 45
+# Far from where the kernel puts mappings by itself, so that a free range stays free.
+QUIET_ADDRESS, _QUIET_LENGTH = (1 << 44, 1 << 45) if addresses.END > 1 << 32 else (1 << 30, 1 << 31)
 _TRIES = 64
 _GUARD_NAME = "vkmapctl-guard"
 

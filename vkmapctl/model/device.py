@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Literal
 
-from vkmapctl import rules
+from vkmapctl import rules, units
 from vkmapctl.model.base import Data, Note, Status
 from vkmapctl.model.measured import Cause
 from vkmapctl.rules import Allocation, Api
@@ -71,11 +71,49 @@ class Limits(Data, frozen=True):
         return rules.aligned_to(self.min_memory_map_alignment)
 
 
-class Room(Data, frozen=True):
-    """What the machine can still give this process: bytes of memory, and mappings (vm.max_map_count)."""
+class Bound(Data, frozen=True):
+    """A limit of memory, in bytes. name: as its owner knows it; left: what is not taken of it; kept: of that, what no
+    plan may take; hint: what raises it.
+    """
 
-    memory: int
+    name: str
+    limit: int
+    left: int
+    kept: int
+    hint: str = ""
+
+    @property
+    def free(self) -> int:
+        """What a plan may take."""
+        return max(self.left - self.kept, 0)
+
+    @property
+    def said(self) -> str:
+        """`memory.max of cgroup /lab is 2 GiB`."""
+        return f"{self.name} is {units.size(self.limit)}"
+
+    @property
+    def left_said(self) -> str:
+        """The same, with what is left of it."""
+        return f"{self.said}, of which {units.size(max(self.left, 0))} is free"
+
+
+class Room(Data, frozen=True):
+    """What the machine can still give the driver's process: bytes, and mappings (vm.max_map_count).
+
+    memory: of the machine, or of the control group that has less. addresses, private: by RLIMIT_AS and by RLIMIT_DATA,
+    which counts private writable memory; None without them.
+    """
+
+    memory: Bound
     mappings: int
+    addresses: Bound | None = None
+    private: Bound | None = None
+
+    @property
+    def free(self) -> int:
+        """Bytes of the host's memory that a plan may fill, whichever limit leaves least."""
+        return min(one.free for one in (self.memory, self.addresses, self.private) if one)
 
 
 class Placed(Data, frozen=True):

@@ -154,10 +154,11 @@ class Counted(Data, frozen=True):
 class Cause(Data, frozen=True):
     """Why a row or a proof did not end well, as it was seen; words are made of it where it is shown.
 
-    kind: `call-failed`, `crashed`, `hung`, `interrupted`, `cut-short`, `refused`, `unsupported`, `leak`, `validation`,
-    or the name of what was wrong: `null-pointer`, `moved`, `mismatch`, … call: the function; result: the VkResult's
-    name; step, object, iteration: of the loop's program; thread: of a trace, whose steps are counted as they are
-    written. text: what the process's end, a leak or a layer's message says of itself; said: the driver's own last line.
+    kind: `call-failed`, `crashed`, `hung`, `out-of-memory` (the kernel killed the process), `interrupted`, `cut-short`,
+    `refused`, `unsupported`, `leak`, `validation`, or the name of what was wrong: `null-pointer`, `moved`, `mismatch`,
+    … call: the function; result: the VkResult's name; step, object, iteration: of the loop's program; thread: of a
+    trace, whose steps are counted as they are written. text: what the process's end, a leak or a layer's message says
+    of itself; said: the driver's own last line.
     at_fault: layers without which it works; blame: what trying once more without them has shown.
     """
 

@@ -1,9 +1,10 @@
 """How much other allocations fill of a heap: a row is measured under pressure, and the machine does not suffer."""
 
 from vkmapctl import units
-from vkmapctl.errors import Unsupported, UsageProblem
-from vkmapctl.model.device import MALLOC, Device
+from vkmapctl.errors import UsageProblem
+from vkmapctl.model.device import MALLOC, Device, Room
 from vkmapctl.model.workload import Job
+from vkmapctl.plans import memory
 
 LEFT_BESIDE = 64 << 20  # for the driver's own, beside what the row needs
 MOST_PIECES = 1024
@@ -30,8 +31,8 @@ def smaller(fill: int, refused: int, most: int) -> list[int]:
     return pieces(fill, refused // 2, most) if refused // 2 >= SMALLEST_PIECE else []
 
 
-def planned(job: Job, device: Device, memory_left: int) -> int:
-    """Bytes to fill. memory_left: what the machine can give to a run, its reserve already taken off.
+def planned(job: Job, device: Device, room: Room) -> int:
+    """Bytes to fill. room: what the machine can still give.
 
     Raises Unsupported, with the figures, where the machine would suffer.
     """
@@ -42,10 +43,14 @@ def planned(job: Job, device: Device, memory_left: int) -> int:
     memory_type = device.memory_type(job.memory_type)
     heap = device.heaps[memory_type.heap]
     fill = wanted_bytes(job, heap.budget or heap.size, heap.usage or 0)
-    if device.in_host_memory(memory_type) and fill + job.memory_bytes > memory_left:
-        raise Unsupported(
-            f"--pressure {job.pressure}% of heap {heap.index} would take {units.size(fill)} of this machine's own "
-            f"memory, and the row {units.size(job.memory_bytes)}: it can give {units.size(max(memory_left, 0))}",
-            "choose less pressure, or a memory type of the device's own memory",
+    if device.in_host_memory(memory_type):
+        memory.check(
+            f"--pressure {job.pressure}% of heap {heap.index} takes {units.size(fill)} of the host's memory, "
+            f"and the row {units.size(job.memory_bytes)}, which",
+            room,
+            memory=fill + job.memory_bytes,
+            addresses=fill + job.memory_bytes,
+            private=0,
+            smaller="choose less pressure, or a memory type of the device's own memory",
         )
     return fill

@@ -10,9 +10,9 @@ from msgspec.structs import replace
 
 from vkmapctl import units
 from vkmapctl.errors import Unsupported
-from vkmapctl.model.device import Device, MemoryType
+from vkmapctl.model.device import Device, MemoryType, Room
 from vkmapctl.model.trace import Allocate, Map, Trace, TraceFit, TraceStep, Unmap
-from vkmapctl.plans import importing, trace_check
+from vkmapctl.plans import importing, memory, trace_check
 from vkmapctl.plans.program import page_ceil
 from vkmapctl.rules import EXTERNAL_MEMORY_HOST, MAP_CALLS, Api
 
@@ -169,9 +169,9 @@ def most_in(trace: Trace, fit: TraceFit, memory_types: Collection[int], *, impor
     return sum(most.values()) if imports else min(sum(most.values()), fit.most_bytes)
 
 
-def check_room(trace: Trace, fit: TraceFit, device: Device, free: Sequence[int], memory: int) -> None:
-    """Raises Unsupported where there is no room. free: bytes of each heap. memory: of the machine."""
-    in_host_memory = most_in(trace, fit, range(len(device.memory_types)), imports=True)
+def check_room(trace: Trace, fit: TraceFit, device: Device, free: Sequence[int], room: Room, own: int) -> None:
+    """Raises Unsupported where there is no room. free: bytes of each heap. own: that laying out its steps takes."""
+    imported = in_host_memory = most_in(trace, fit, range(len(device.memory_types)), imports=True)
     for heap in device.heaps:
         types = [one for one in device.memory_types if one.heap == heap.index]
         need = most_in(trace, fit, [one.index for one in types], imports=False)
@@ -182,11 +182,14 @@ def check_room(trace: Trace, fit: TraceFit, device: Device, free: Sequence[int],
             )
         if any(device.in_host_memory(one) for one in types):
             in_host_memory += need
-    if in_host_memory > memory:
-        raise Unsupported(
-            f"the trace holds up to {units.size(in_host_memory)} of this machine's memory: "
-            f"{units.size(max(memory, 0))} can be given"
-        )
+    memory.check(
+        f"the trace holds up to {units.size(in_host_memory)} of the host's memory, which",
+        room,
+        memory=own + in_host_memory,
+        addresses=own + in_host_memory,
+        private=own + imported,
+        smaller="",
+    )
     if sum(one.size for one in trace.ranges) > MOST_ADDRESSES:
         raise Unsupported(f"the trace places maps in more than {units.size(MOST_ADDRESSES)} of addresses")
     if fit.most_objects > device.limits.max_memory_allocation_count:

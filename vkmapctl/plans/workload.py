@@ -15,7 +15,7 @@ from vkmapctl.model.device import MALLOC, MALLOC_TYPE, Device, MemoryHeap, Memor
 from vkmapctl.model.script import Read, Verify, Write, walk
 from vkmapctl.model.trace import Allocate, Map, Trace
 from vkmapctl.model.workload import Job, Plan, Workload
-from vkmapctl.plans import importing, kinds, pressure, replay, trace_fit
+from vkmapctl.plans import importing, kinds, memory, pressure, replay, trace_fit
 from vkmapctl.plans.gpu import check_load, check_transfers, load_notes
 from vkmapctl.plans.program import atom_range, is_coherent, page_ceil, program_bytes
 from vkmapctl.plans.script import Impossible, cycle_of, needs, object_count
@@ -28,7 +28,6 @@ _FLAG_WORDS = {
     "ca": "Ca", "host-cached": "Ca", "cached": "Ca",
 }  # fmt: skip
 LONGEST_INDEX = 9  # digits
-MEMORY_RESERVE = 256 << 20  # left to the rest of the machine when an allocation is planned
 MAPPINGS_LEFT_ALONE = 1024  # for the driver itself
 
 
@@ -49,12 +48,12 @@ def resolve(workload: Workload, device: Device, room: Room) -> Plan:
     types, left_out = _memory_types(workload, device)
     groups, notes = [], left_out
     for memory_type in types:
-        sizes = _sizes(workload, device, memory_type, room.memory)
+        sizes = _sizes(workload, device, memory_type, room.free)
         for size, offset in itertools.product(sizes, workload.offsets):
             job = replace(_job(workload, device, memory_type, size, offset), fitted=sizes[size])
             _check_range(job, device)
             _check_memory(job, device, room)
-            job = replace(job, pressure_bytes=pressure.planned(job, device, room.memory - MEMORY_RESERVE))
+            job = replace(job, pressure_bytes=pressure.planned(job, device, room))
             _check_script(job, device)
             check_load(job)
             check_transfers(job)
@@ -88,10 +87,8 @@ def _replay_plan(workload: Workload, trace: Trace, device: Device, room: Room) -
         None if workload.memory_type == "auto" else _types_asked(workload.memory_type, device, mapped=True)[0].index
     )
     fit = trace_fit.fit(trace, device, api=api, memory_type=chosen)
-    own = replay.program_bytes(trace)
-    trace_fit.check_room(
-        trace, fit, device, [_heap_free(heap) for heap in device.heaps], room.memory - MEMORY_RESERVE - own
-    )
+    heaps = [_heap_free(heap) for heap in device.heaps]
+    trace_fit.check_room(trace, fit, device, heaps, room, replay.program_bytes(trace))
     first = next((i for i, one in enumerate(trace.memory) if "Vi" in one.flags), 0)
     memory_type = device.memory_types[fit.memory[first] if fit.memory else 0]
     job = Job(
@@ -123,7 +120,7 @@ def labelled(plans: Sequence[Plan], told: Iterator[str]) -> list[Plan]:
     ]
 
 
-def _sizes(workload: Workload, device: Device, memory_type: MemoryType, memory_available: int) -> dict[int, bool]:
+def _sizes(workload: Workload, device: Device, memory_type: MemoryType, memory_free: int) -> dict[int, bool]:
     """The allocation sizes, with `LOW..fit*FACTOR` up to half of what this device and machine have free.
 
     True for one that nobody asked for by its number: it was to fit, and is left out where it then does not.
@@ -135,7 +132,7 @@ def _sizes(workload: Workload, device: Device, memory_type: MemoryType, memory_a
             continue
         low, factor = units.parse_fit(one)
         free = _free(device, memory_type) * (100 - workload.pressure) // 100
-        limit = min(free, memory_available - MEMORY_RESERVE) // 2
+        limit = min(free, memory_free) // 2
         limit //= workload.live * workload.threads
         limit = min(limit, device.limits.max_memory_allocation_size or limit)
         if workload.placed:
@@ -169,6 +166,7 @@ def _refuse_missing_features(workload: Workload, device: Device) -> None:
         raise Unsupported(
             f"--placed needs the feature memoryMapPlaced, which is missing {where}",
             "maps at addresses that the driver chooses work here: leave --placed out",
+            "--emulate placed has a test layer place them, on a driver with VK_EXT_external_memory_host",
             hint,
         )
     if workload.reserve and not device.placed.memory_unmap_reserve:
@@ -397,13 +395,14 @@ def _check_memory(job: Job, device: Device, room: Room) -> None:
                 "choose a smaller --size, or another --memory-type",
             )
     own, in_pages = program_bytes(job), page_ceil(need // count) * count  # a small object takes a whole page
-    if (in_pages if in_host_memory else 0) + own > room.memory - MEMORY_RESERVE:
-        raise Unsupported(
-            f"{what if in_host_memory else 'the run'}, with {units.size(own)} for its steps, "
-            f"does not fit into this machine's memory: {units.size(max(room.memory, 0))} available, "
-            f"of which {units.size(MEMORY_RESERVE)} is left alone",
-            "choose a smaller --size, --live or --threads",
-        )
+    memory.check(
+        f"{what if in_host_memory else 'the run'}, with {units.size(own)} for its steps,",
+        room,
+        memory=own + (in_pages if in_host_memory else 0),
+        addresses=own + in_pages,
+        private=own + (need if memory_type is MALLOC_TYPE or job.imports else 0),
+        smaller="choose a smaller --size, --live or --threads",
+    )
     if count > device.limits.max_memory_allocation_count:
         raise Unsupported(
             f"{count} objects are more than maxMemoryAllocationCount, "

@@ -36,8 +36,8 @@ def schema() -> bytes:
     kinds = steps.pop("$defs")
     job = {option.name: _schema_of(option) for option in OPTIONS}
     job["steps"] |= steps
-    trace = msgspec.json.schema(Trace, ref_template=TRACE_KINDS + "{name}")
-    kinds |= {f"trace.{name}": kind for name, kind in trace.pop("$defs").items()}
+    (trace,), kinds_of_traces = msgspec.json.schema_components([Trace], ref_template=TRACE_KINDS + "{name}")
+    kinds |= {f"trace.{name}": kind for name, kind in kinds_of_traces.items()}
     kinds["trace.Latency"]["required"] = [
         key for key in kinds["trace.Latency"]["required"] if key not in trace_file.NULLABLE
     ]

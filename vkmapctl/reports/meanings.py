@@ -338,8 +338,9 @@ MEANINGS: dict[str, dict[str, str]] = {
         "looked_bytes": "touched bytes that were looked for there",
     },
     "Cause": {
-        "kind": "`call-failed`, `crashed`, `hung`, `interrupted`, `cut-short`, `refused`, `unsupported`, `leak`, "
-        "`validation`, or what was wrong: `null-pointer`, `moved`, `mismatch`, …",
+        "kind": "`call-failed`, `crashed`, `hung`, `out-of-memory` (the kernel killed the process), "
+        "`interrupted`, `cut-short`, `refused`, `unsupported`, `leak`, `validation`, or what was wrong: "
+        "`null-pointer`, `moved`, `mismatch`, …",
         "call": "the Vulkan function",
         "result": "the name of its VkResult",
         "step": "which step of the job's program, from 0 on",
