@@ -5,20 +5,20 @@ out and planned with.
 from typing import get_args
 
 import pytest
-from builders import GIB, MIB, a_device, a_gpu
+from builders import MIB, a_device, a_gpu, a_room
 from driving import one_thread, run
 from native.test_replay import a_map, allocate, laid_out, null
 
 from vkmapctl import native
 from vkmapctl.errors import Unsupported
 from vkmapctl.machine import addresses, ranges
-from vkmapctl.model.device import HostImport, Placed, Room
+from vkmapctl.model.device import HostImport, Placed
 from vkmapctl.model.loop import Fault, LoopStep, Op
 from vkmapctl.model.trace import Allocate, Map, Trace, TraceMemory, TraceRange
 from vkmapctl.model.workload import Workload
 from vkmapctl.native import Pass, Program, Replay
 from vkmapctl.plans import trace_fit
-from vkmapctl.plans.workload import MEMORY_RESERVE, resolve
+from vkmapctl.plans.workload import resolve
 from vkmapctl.plans.workload_file import load, presets
 from vkmapctl.rules import RESERVE, Allocation
 
@@ -115,10 +115,10 @@ def test_what_was_placed_at_smaller_pages_is_replayed_as_a_plain_map(page):
 
 def test_small_objects_take_whole_pages_of_the_machine(page):
     """A thousand of 4 KiB are 4 MiB of the heap, and in pages of 64 KiB 62 MiB of the machine."""
-    many, enough = Workload(sizes=(4096,), live=1000), MEMORY_RESERVE + 1000 * page
-    assert resolve(many, a_device(), Room(enough + 16 * MIB, 65530)).jobs[0].memory_bytes == 1000 * 4096
-    with pytest.raises(Unsupported, match="does not fit into this machine's memory"):
-        resolve(many, a_device(), Room(enough, 65530))
+    many, pages = Workload(sizes=(4096,), live=1000), 256 * MIB + 1000 * page  # with what is left alone
+    assert resolve(many, a_device(), a_room(pages + 16 * MIB)).jobs[0].memory_bytes == 1000 * 4096
+    with pytest.raises(Unsupported, match="does not fit: this machine's memory"):
+        resolve(many, a_device(), a_room(pages))
 
 
 @pytest.mark.parametrize("name", [*presets()])
@@ -130,4 +130,4 @@ def test_every_preset_can_be_run_where_pages_have_64_kib(name, monkeypatch):
         allocations=get_args(Allocation),
     )
     for part in load(name).parts():
-        assert resolve(part, device, Room(64 * GIB, 65530)).jobs
+        assert resolve(part, device, a_room()).jobs
