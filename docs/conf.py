@@ -15,7 +15,10 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 
 ROOT = Path(__file__).parent.parent
 NAVIGATION = {
-    "Start": ["Overview and first run <self>", "docs/install", "docs/concepts", "docs/troubleshooting"],
+    "Start": [
+        "Overview and first run <self>", "docs/install", "docs/platforms", "docs/32-bit", "docs/concepts",
+        "docs/troubleshooting",
+    ],
     "Tasks": [
         "docs/workloads", "docs/recording", "docs/reports", "In CI <docs/ci>", "A fleet <docs/fleet>",
         "Bisecting a driver <docs/bisect>", "docs/python",
@@ -26,15 +29,10 @@ NAVIGATION = {
     "Drivers": [
         "docs/findings", "docs/drivers/*", "docs/results/README", "Documents of others <tests/data/foreign/README>",
     ],
-    "Internals": [
-        "docs/architecture", "When something breaks <docs/reliability>", "docs/performance", "CONTRIBUTING",
-        "CHANGELOG",
-    ],
+    "Internals": ["docs/architecture", "When something breaks <docs/reliability>", "docs/performance"],
+    "Project": ["CONTRIBUTING", "docs/packaging", "CHANGELOG", "SECURITY", "CODE_OF_CONDUCT"],
 }  # fmt: skip
 PAGES = {str(page.relative_to(ROOT).with_suffix("")) for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"))}
-PLACED = {re.sub(".* <(.*)>", r"\1", entry) for chapter in NAVIGATION.values() for entry in chapter}
-OTHERS = sorted(PAGES - PLACED - {"README"})
-
 project = "vkmapctl"
 version = re.search(r'__version__ = "(.*)"', (ROOT / "vkmapctl/__init__.py").read_text()).group(1)
 author = "The vkmapctl authors"
@@ -52,18 +50,28 @@ html_permalinks_icon = "#"
 html_static_path = ["site"]
 
 
+def page(entry: str) -> str:
+    """What an entry of the navigation names, without the title that it may have."""
+    return re.sub(".* <(.*)>", r"\1", entry)
+
+
 def navigation() -> str:
-    """The chapters that stand at the side of each page, in Sphinx's words; `More` has what no chapter names."""
-    chapters = {**NAVIGATION, "More": OTHERS} if OTHERS else NAVIGATION
-    return "".join(
-        f"\n```{{toctree}}\n:hidden:\n:glob:\n:caption: {chapter}\n\n" + "\n".join(pages) + "\n```\n"
-        for chapter, pages in chapters.items()
-    )
+    """The chapters that stand at the side of each page, in Sphinx's words, of the pages that there are.
+
+    `More` has what no chapter names.
+    """
+    named = {page(entry) for chapter in NAVIGATION.values() for entry in chapter}
+    lines = []
+    for chapter, entries in {**NAVIGATION, "More": sorted(PAGES - named - {"README"})}.items():
+        there = [one for one in entries if page(one) == "self" or any(ROOT.glob(f"{page(one)}.md"))]
+        if there:
+            lines += ["", "```{toctree}", ":hidden:", ":glob:", f":caption: {chapter}", "", *there, "```"]
+    return "\n".join(lines)
 
 
-def add_navigation(app, page, source):
+def add_navigation(app, name, source):
     """README.md is the page that has all others beneath it."""
-    if page == root_doc:
+    if name == root_doc:
         source[0] += navigation()
 
 

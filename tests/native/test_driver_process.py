@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from vkmapctl.driver.messages import Calibrate, Described, Finish, Finished, Measured, Prove, Round, pack, request_of
 from vkmapctl.driver.process import DriverProcess, Interrupts
 from vkmapctl.driver.protocol import Died, Interrupted
-from vkmapctl.errors import CallFailed, DriverDied, ExitCode, Unsupported, VkmapError
+from vkmapctl.errors import CallFailed, DriverDied, ExitCode, KilledForMemory, Unsupported, VkmapError
 from vkmapctl.inside import current_call
 from vkmapctl.model.measured import Cause
 from vkmapctl.native import Results
@@ -198,6 +198,27 @@ def test_a_crash_names_the_signal_and_keeps_the_last_words(started, number):
     died = end_of(started(serving(answer)))
     assert (died.kind, died.how) == ("crashed", f"killed by {number.name}")
     assert died.output.splitlines() == ["driver: about to", "driver: stumble"]
+
+
+WHY = "the kernel killed it for memory (memory.max of cgroup /lab is 2 GiB)"
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "how"),
+    [(signal.SIGKILL, "out-of-memory", WHY), (signal.SIGSEGV, "crashed", "killed by SIGSEGV")],
+)
+def test_who_the_kernel_kills_for_memory_dies_of_sigkill(started, monkeypatch, number, kind, how):
+    monkeypatch.setattr("vkmapctl.machine.memory.KillWatch.killed", lambda watch: WHY)
+    died = end_of(started(serving(lambda request, channel: die_by(number))))
+    assert (died.kind, died.how) == (kind, how)
+
+
+def test_a_kill_for_memory_while_devices_are_listed_is_unsupported_here(started, monkeypatch):
+    monkeypatch.setattr("vkmapctl.machine.memory.KillWatch.killed", lambda watch: WHY)
+    with pytest.raises(KilledForMemory) as caught:
+        started(lambda channel: die_by(signal.SIGKILL)).describe()
+    assert caught.value.message.startswith(f"the driver's process ended while its devices were listed: {WHY}")
+    assert caught.value.exit_code == ExitCode.UNSUPPORTED
 
 
 def test_a_signal_without_a_name(started):

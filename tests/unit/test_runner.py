@@ -5,8 +5,8 @@ from builders import a_histogram, a_job
 from msgspec.structs import replace
 
 from vkmapctl.driver.messages import Calibrated, Described, Finished, Measured, Round
-from vkmapctl.driver.protocol import DIED_AT_END, Died, Interrupted
-from vkmapctl.errors import CallFailed, DriverDied, Unsupported, VkmapError
+from vkmapctl.driver.protocol import DIED_AT_END, KILLED, Died, Interrupted
+from vkmapctl.errors import CallFailed, DriverDied, KilledForMemory, Unsupported, VkmapError
 from vkmapctl.model.loop import Op, Place
 from vkmapctl.model.measured import Cause, Counted, FirstTouch, Histogram, Touched
 from vkmapctl.model.script import Pause, Repeat
@@ -120,6 +120,29 @@ def test_a_death_outside_the_loop_names_the_call():
     rows = runner_of(FakeDriver(died)).measure((V1, CORE)).rows
     assert {row.status for row in rows} == {"hung"}
     assert {row.reason for row in rows} == {"no progress for 30 s in vkAllocateMemory"}
+
+
+def test_a_kill_for_memory_is_no_fault_of_the_driver_however_much_was_measured():
+    why = "the kernel killed it for memory (memory.max of cgroup /lab is 2 GiB)"
+    slots = [FakeSlot(500, Place(Op.WRITE, 1, 0, 99)), FakeSlot(), FakeSlot()]
+    found = runner_of(FakeDriver(Round((40.0,)), Died("out-of-memory", why, "")), slots=slots).measure((V1,))
+    (row,) = found.rows
+    assert (row.status, row.cause.kind, row.pairs) == ("out-of-memory", "out-of-memory", 500)
+    assert row.reason.startswith(why)
+    assert "step 1, object 0, iteration 99" in row.reason
+    (note,) = [note for note in found.notes if note.code == KILLED]
+    assert why in note.message
+
+
+def test_a_restart_that_is_killed_for_memory():
+    error = KilledForMemory("the driver's process ended while its devices were listed: …", "a hint")
+    error.how, error.call = "the kernel killed it for memory (this machine's memory is 2 GiB)", "vkCreateInstance"
+
+    def start(heartbeat, on_tick):
+        raise error
+
+    (row,) = Runner(start, [FakeSlot()]).measure((V1,)).rows
+    assert (row.status, row.reason) == ("out-of-memory", f"{error.how} in vkCreateInstance")
 
 
 def test_an_interrupt_keeps_what_was_counted_and_stops_the_loop():
