@@ -16,7 +16,7 @@ C_FILES := $(wildcard vkmapctl/_native/*.[ch] benchmarks/*.[ch] tests/native/*.c
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: stress
 stress: setup ## Set up, then probe and stress 256 MiB on the best driver found
@@ -67,6 +67,14 @@ test-tsan: ## Run the loop in several threads under ThreadSanitizer
 .PHONY: test-trixie
 test-trixie: wheel ## Test the wheel in a Debian 13 root, with its validation layer (as root)
 	@scripts/test-trixie $(CURDIR)/$(BIN)/python
+
+.PHONY: test-i386
+test-i386: setup wheel ## Test in 32-bit processes, in a Debian 12 root for i386 (as root)
+	@scripts/test-i386 $(CURDIR)/$(BIN)/python
+
+.PHONY: test-arm64
+test-arm64: $(VENV)/installed ## Test on arm64, in an emulated Debian 13 root (as root); FORM=short takes minutes
+	@scripts/test-arm64 $(CURDIR)/$(BIN)/python $(FORM)
 
 .PHONY: test-wheel
 test-wheel: setup wheel ## Install the wheel without a compiler on each Python from 3.11 that is here, and test it

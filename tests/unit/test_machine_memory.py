@@ -139,7 +139,8 @@ def test_files_that_say_nothing(machine):
     here = machine(cgroup="0::/a")
     here.v2("a", max="", used="")
     assert here.available()[0] == "this machine's memory"
-    assert memory.available(f"{here.root}nowhere/").left == 0
+    with pytest.raises(FileNotFoundError, match="meminfo"):
+        memory.available(f"{here.root}nowhere/")
 
 
 @pytest.mark.parametrize(
@@ -150,6 +151,7 @@ def test_files_that_say_nothing(machine):
     ],
 )
 def test_limits_of_the_process(monkeypatch, limit, bound, name):
+    monkeypatch.setattr(memory, "_ADDRESSES", 1 << 64)
     limits = {limit: (2 * GIB, resource.RLIM_INFINITY)}
     monkeypatch.setattr(resource, "getrlimit", lambda one: limits.get(one, (resource.RLIM_INFINITY,) * 2))
     found = bound(GIB, cpus=2)
@@ -157,6 +159,14 @@ def test_limits_of_the_process(monkeypatch, limit, bound, name):
     assert bound(GIB, cpus=8).free < found.free < GIB  # a driver on the CPU has a thread on each
     limits.clear()
     assert bound(GIB, cpus=2) is None
+
+
+@pytest.mark.parametrize(("limit", "left"), [(resource.RLIM_INFINITY, 3 * GIB), (2 * GIB, GIB)])
+def test_32_bits_of_addresses_are_a_limit(monkeypatch, limit, left):
+    monkeypatch.setattr(memory, "_ADDRESSES", 1 << 32)
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, resource.RLIM_INFINITY))
+    found = memory.addresses(GIB, cpus=64)
+    assert (found.left, found.free > 0) == (left, left > GIB)
 
 
 def test_what_a_process_has_taken(tmp_path):

@@ -15,7 +15,7 @@ from vkmapctl.machine.addresses import NONE, READ_WRITE
 from vkmapctl.machine.ranges import QUIET_ADDRESS
 from vkmapctl.native import PAGE, Refusal, refuse_maps
 
-FAILED = (1 << 64) - 1
+FAILED = addresses.END - 1
 FLAGS, FIXED, FIXED_NOREPLACE = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, 0x10, 0x100000
 MREMAP_MAYMOVE_FIXED = 3
 libc = ctypes.CDLL(None)

@@ -50,6 +50,13 @@ static inline uint64_t vkm_ticks_unfenced(uint32_t kind)
     return vkm_ticks_of(kind);
 }
 
+/* From one reading to a later one that is not fenced: arm64 may make them in another order, and another CPU's counter
+ * may be behind by as much as is allowed. */
+static inline uint64_t vkm_ticks_between(uint64_t from, uint64_t to)
+{
+    return to > from ? to - from : 0;
+}
+
 static inline uint64_t vkm_ticks(const struct vkm_clock *clock)
 {
     return vkm_ticks_of(clock->kind);

@@ -156,7 +156,8 @@ void replace_rest_of_64k(const struct mapping *mapping)
 {
     char *first = mapping_first_page(mapping);
     size_t length = mapping_length(mapping);
-    for (size_t at = length; at < round_up(length, BLOCK); at += page_size())
+    size_t block = page_size() < BLOCK ? BLOCK : 2 * page_size(); /* a block of one page would replace no other */
+    for (size_t at = length; at < round_up(length, block); at += page_size())
         trample_page(first + at);
 }
 

@@ -287,13 +287,13 @@ static __attribute__((noinline)) void put_gap(struct own *thread, uint64_t now)
     uint64_t cpu = ns_of(CLOCK_THREAD_CPUTIME_ID);
     struct vkm_clock clock = {stream.clock_kind, stream.clock_mult};
     if (thread->last_end) {
-        uint64_t gap = vkm_ticks_to_ns(&clock, now - thread->last_end);
-        uint64_t all = vkm_ticks_to_ns(&clock, now - thread->read_at), used = cpu - thread->cpu_ns;
+        uint64_t ticks = vkm_ticks_between(thread->last_end, now), gap = vkm_ticks_to_ns(&clock, ticks);
+        uint64_t all = vkm_ticks_to_ns(&clock, vkm_ticks_between(thread->read_at, now)), used = cpu - thread->cpu_ns;
         uint64_t off = all > used ? all - used : 0;
         put(thread, (struct vkm_event){
                         .call = VKM_CALLED_GAP,
                         .begin = thread->last_end,
-                        .ticks = now - thread->last_end,
+                        .ticks = ticks,
                         .size = gap > off ? gap - off : 0,
                     });
     }
@@ -334,7 +334,7 @@ static inline struct call begin(enum vkm_called called, uint16_t device, uint64_
     if (__builtin_expect(!to || thread->ring != to, 0) && (!stream.wanted || !thread_begins(thread)))
         return (struct call){0};
     uint64_t now = vkm_ticks_unfenced(stream.clock_kind);
-    if (__builtin_expect(now - thread->last_end > stream.gap_ticks, 0)) {
+    if (__builtin_expect(vkm_ticks_between(thread->last_end, now) > stream.gap_ticks, 0)) {
         put_gap(thread, now);
         now = vkm_ticks_unfenced(stream.clock_kind);
     }
@@ -350,7 +350,7 @@ static inline void end(struct call call, struct vkm_event event)
     call.thread->last_end = now;
     call.thread->under_way->call = 0;
     event.begin = call.begin;
-    event.ticks = now - call.begin;
+    event.ticks = vkm_ticks_between(call.begin, now);
     put(call.thread, event);
 }
 
@@ -383,7 +383,7 @@ static inline void given(struct call call, VkResult result)
     call.thread->under_way->call = 0;
     if (!call.event)
         return;
-    call.event->ticks = now - call.begin;
+    call.event->ticks = vkm_ticks_between(call.begin, now);
     call.event->result = result;
     __atomic_store_n(&call.event->state, call.state + 1, __ATOMIC_RELEASE);
 }

@@ -5,6 +5,7 @@ Sources: kernel documentation, admin-guide/cgroup-v2.rst and cgroup-v1/memory.rs
 
 import os
 import resource
+import sys
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -16,6 +17,8 @@ KEPT = 256 * MIB  # of the machine and of a control group: for the rest of it, a
 # and a heap of addresses (glibc's HEAP_MAX_SIZE), of which little is ever writable. Measured of lavapipe on two CPUs:
 # 480 MiB of addresses, 92 MiB of private memory.
 _ADDRESSES_KEPT, _ADDRESSES_A_CPU = 512 * MIB, 72 * MIB
+_ADDRESSES_A_CPU_32 = 9 * MIB  # HEAP_MAX_SIZE is 1 MiB there
+_ADDRESSES = 2 * (sys.maxsize + 1)  # that a pointer can hold
 _PRIVATE_KEPT, _PRIVATE_A_CPU = 128 * MIB, 16 * MIB
 _RAISE = "raise it (docker run --memory, systemd-run -p MemoryMax=, Slurm's --mem)"
 _UNITS = {"kB": 1 << 10}
@@ -93,8 +96,13 @@ def _mounts(version: int, root: str) -> Iterator[tuple[str, str]]:
 
 
 def machine(root: str = "/") -> Bound:
-    """MemAvailable: what can be allocated without swapping. Swap counts nowhere: memory there is none to measure."""
-    found = figures(f"{root}proc/meminfo")
+    """MemAvailable: what can be allocated without swapping. Swap counts nowhere: memory there is none to measure.
+
+    Raises OSError where /proc is not mounted.
+    """
+    path = f"{root}proc/meminfo"
+    with open(path):
+        found = figures(path)
     total = found.get("MemTotal", 0)
     return Bound("this machine's memory", total, found.get("MemAvailable", total), KEPT, "")
 
@@ -131,9 +139,16 @@ def available(root: str = "/") -> Bound:
 
 
 def addresses(taken: int, cpus: int) -> Bound | None:
-    """What RLIMIT_AS leaves to a process that has taken so many bytes of addresses; None without such a limit."""
-    kept = _ADDRESSES_KEPT + cpus * _ADDRESSES_A_CPU
-    return _limited(resource.RLIMIT_AS, "RLIMIT_AS", taken, kept, "ulimit -v")
+    """What RLIMIT_AS, or the width of its pointers, leaves to a process that has taken so many bytes of addresses.
+
+    None where neither limits a process of 64 bits.
+    """
+    kept = _ADDRESSES_KEPT + cpus * (_ADDRESSES_A_CPU if _ADDRESSES > 1 << 32 else _ADDRESSES_A_CPU_32)
+    limited = _limited(resource.RLIMIT_AS, "RLIMIT_AS", taken, kept, "ulimit -v")
+    if _ADDRESSES > 1 << 32:
+        return limited
+    bound = Bound("address space of the driver's 32-bit process", _ADDRESSES, _ADDRESSES - taken, kept)
+    return min((one for one in (limited, bound) if one), key=lambda one: one.left)
 
 
 def private(taken: int, cpus: int) -> Bound | None:

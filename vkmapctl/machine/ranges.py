@@ -21,8 +21,8 @@ LOWEST_ADDRESS = 1 << 20
 ARENA_STEP = 64 << 10
 GUARD = 2 << 20  # more than any driver rounds a single map up to
 LOW_GUARD = ARENA_STEP  # where addresses are scarce
-QUIET_ADDRESS = 1 << 44  # far from where the kernel puts mappings by itself, so that a free range stays free
-_QUIET_LENGTH = 1 << 45
+# Far from where the kernel puts mappings by itself, so that a free range stays free.
+QUIET_ADDRESS, _QUIET_LENGTH = (1 << 44, 1 << 45) if addresses.END > 1 << 32 else (1 << 30, 1 << 31)
 _TRIES = 64
 _GUARD_NAME = "vkmapctl-guard"
 
@@ -58,9 +58,10 @@ class Range(NamedTuple):
 def take(length: int, *, alignment: int = PAGE, protection: int = addresses.NONE) -> Range:
     """A range at a quiet address that is an odd multiple of the alignment, and no other range's before.
 
-    Raises CallFailed where the kernel refuses.
+    A driver may tell a smaller alignment than a page, at which the kernel maps nothing. Raises CallFailed where the
+    kernel refuses.
     """
-    length = -(-length // PAGE) * PAGE
+    length, alignment = -(-length // PAGE) * PAGE, max(alignment, PAGE)
     base = _quiet(GUARD + alignment + length + GUARD)
     aligned = -(-base // alignment) * alignment + GUARD
     begin = aligned if aligned // alignment % 2 else aligned + alignment
@@ -81,7 +82,7 @@ def host_memory(lengths: Sequence[int], alignment: int) -> Iterator[list[Range]]
     taken: list[Range] = []
     try:
         for length in lengths:
-            one = take(length, alignment=max(alignment, PAGE), protection=addresses.READ_WRITE)
+            one = take(length, alignment=alignment, protection=addresses.READ_WRITE)
             taken.append(one)
             addresses.fill(one.begin, 1, one.length)
         yield taken

@@ -13,6 +13,7 @@ from vkmapctl.errors import Unsupported
 from vkmapctl.model.device import Device, MemoryType, Room
 from vkmapctl.model.trace import Allocate, Map, Trace, TraceFit, TraceStep, Unmap
 from vkmapctl.plans import importing, memory, trace_check
+from vkmapctl.plans.program import page_ceil
 from vkmapctl.rules import EXTERNAL_MEMORY_HOST, MAP_CALLS, Api
 
 Sizes = Mapping[int, Collection[int]]  # by object: those that it is allocated with
@@ -39,7 +40,7 @@ def fit(trace: Trace, device: Device, *, api: Api | None = None, memory_type: in
         placed=device.placed.memory_map_placed,
         range_placed=device.placed.memory_map_range_placed,
         reserve=device.placed.memory_unmap_reserve,
-        alignment=device.placed.min_placed_memory_map_alignment or 1,
+        alignment=page_ceil(device.placed.min_placed_memory_map_alignment or 1),
         import_alignment=importing.alignment(device),
         most_bytes=most.size,
         most_objects=most.objects,

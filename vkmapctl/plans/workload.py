@@ -166,6 +166,7 @@ def _refuse_missing_features(workload: Workload, device: Device) -> None:
         raise Unsupported(
             f"--placed needs the feature memoryMapPlaced, which is missing {where}",
             "maps at addresses that the driver chooses work here: leave --placed out",
+            "--emulate placed has a test layer place them, on a driver with VK_EXT_external_memory_host",
             hint,
         )
     if workload.reserve and not device.placed.memory_unmap_reserve:
@@ -393,13 +394,13 @@ def _check_memory(job: Job, device: Device, room: Room) -> None:
                 f"{units.size(free)} free of {units.size(heap.size)}",
                 "choose a smaller --size, or another --memory-type",
             )
-    own = program_bytes(job)
+    own, in_pages = program_bytes(job), page_ceil(need // count) * count  # a small object takes a whole page
     memory.check(
         f"{what if in_host_memory else 'the run'}, with {units.size(own)} for its steps,",
         room,
-        memory=own + (need if in_host_memory else 0),
-        addresses=own + need,
-        private=own + (need if memory_type is MALLOC_TYPE or job.imports else 0),
+        memory=own + (in_pages if in_host_memory else 0),
+        addresses=own + in_pages,
+        private=own + (in_pages if memory_type is MALLOC_TYPE or job.imports else 0),
         smaller="choose a smaller --size, --live or --threads",
     )
     if count > device.limits.max_memory_allocation_count:
