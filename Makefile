@@ -68,13 +68,13 @@ test-tsan: ## Run the loop in several threads under ThreadSanitizer
 test-trixie: wheel ## Test the wheel in a Debian 13 root, with its validation layer (as root)
 	@scripts/test-trixie $(CURDIR)/$(BIN)/python
 
-.PHONY: test-arm64
-test-arm64: $(VENV)/installed ## Test on arm64, in an emulated Debian 13 root (as root); FORM=short takes minutes
-	@scripts/test-arm64 $(CURDIR)/$(BIN)/python $(FORM)
-
 .PHONY: test-i386
 test-i386: setup wheel ## Test in 32-bit processes, in a Debian 12 root for i386 (as root)
 	@scripts/test-i386 $(CURDIR)/$(BIN)/python
+
+.PHONY: test-arm64
+test-arm64: $(VENV)/installed ## Test on arm64, in an emulated Debian 13 root (as root); FORM=short takes minutes
+	@scripts/test-arm64 $(CURDIR)/$(BIN)/python $(FORM)
 
 .PHONY: test-wheel
 test-wheel: setup wheel ## Install the wheel without a compiler on each Python from 3.11 that is here, and test it

@@ -58,7 +58,8 @@ def makes_32_bits() -> bool:
     """Whether this is a 64-bit build whose compiler has the headers and the library of 32-bit programs."""
     if platform.machine() != "x86_64" or sys.maxsize < 1 << 32:
         return False
-    command = [*os.environ.get("CC", "cc").split(), *FOR_32_BITS, "-shared", "-include", "errno.h", "-o", os.devnull]
+    compiler = f"{os.environ.get('CC', 'cc')} {os.environ.get('CFLAGS', '')}".split()
+    command = [*compiler, *FOR_32_BITS, "-shared", "-include", "errno.h", "-o", os.devnull]
     try:
         return not subprocess.run([*command, "-x", "c", os.devnull], stderr=subprocess.DEVNULL).returncode
     except OSError:

@@ -171,9 +171,14 @@ static void full(int places)
         while (count < MOST && (taken[count] = reserved(size)))
             sizes[count++] = size;
     say("every free piece from 64 KiB on was taken", "");
-    say("an ordinary map, vkMapMemory", name_of(map_by_1(first)));
-    if (map2)
-        say("an ordinary map, vkMapMemory2", name_of(map_by_2(second, NULL)));
+    int32_t result = map_by_1(first);
+    say("an ordinary map, vkMapMemory", name_of(result));
+    if (!result)
+        unmap_by_2(first, 0);
+    result = map_by_2(second, NULL);
+    say("an ordinary map, vkMapMemory2", name_of(result));
+    if (!result)
+        unmap_by_2(second, 0);
     if (places) {
         say("a placed map over addresses that were reserved before", name_of(map_by_2(first, place)));
         say("its unmap with reserve", name_of(unmap_by_2(first, RESERVE)));
@@ -234,6 +239,10 @@ int main(int count, char **arguments)
     map1 = (map1_fn *)(uintptr_t)proc(device, "vkMapMemory");
     map2 = (map2_fn *)(uintptr_t)proc(device, places ? "vkMapMemory2KHR" : "vkMapMemory2");
     unmap2 = (unmap2_fn *)(uintptr_t)proc(device, places ? "vkUnmapMemory2KHR" : "vkUnmapMemory2");
+    if (!map2 || !unmap2) {
+        fprintf(stderr, "no vkMapMemory2\n");
+        return 3;
+    }
     if (strcmp(arguments[1], "many"))
         full(places);
     else

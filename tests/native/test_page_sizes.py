@@ -115,10 +115,10 @@ def test_what_was_placed_at_smaller_pages_is_replayed_as_a_plain_map(page):
 
 def test_small_objects_take_whole_pages_of_the_machine(page):
     """A thousand of 4 KiB are 4 MiB of the heap, and in pages of 64 KiB 62 MiB of the machine."""
-    many, pages = Workload(sizes=(4096,), live=1000), 256 * MIB + 1000 * page  # with what is left alone
-    assert resolve(many, a_device(), a_room(pages + 16 * MIB)).jobs[0].memory_bytes == 1000 * 4096
+    many, enough = Workload(sizes=(4096,), live=1000), 256 * MIB + 1000 * page
+    assert resolve(many, a_device(), a_room(enough + 16 * MIB)).jobs[0].memory_bytes == 1000 * 4096
     with pytest.raises(Unsupported, match="does not fit: this machine's memory"):
-        resolve(many, a_device(), a_room(pages))
+        resolve(many, a_device(), a_room(enough))
 
 
 @pytest.mark.parametrize("name", [*presets()])

@@ -33,7 +33,7 @@ class Command(click.Command):
 
 
 class NoCommand(click.UsageError):
-    """A group was named alone; the message is its help. click has an error of its own for that only since 8.2."""
+    """A group was named alone; the message is its help. click has an error of its own for that since 8.2, and Debian 13 has 8.1."""
 
     def __init__(self, ctx: click.Context) -> None:
         super().__init__(ctx.get_help(), ctx)

@@ -96,8 +96,13 @@ def _mounts(version: int, root: str) -> Iterator[tuple[str, str]]:
 
 
 def machine(root: str = "/") -> Bound:
-    """MemAvailable: what can be allocated without swapping. Swap counts nowhere: memory there is none to measure."""
-    found = figures(f"{root}proc/meminfo")
+    """MemAvailable: what can be allocated without swapping. Swap counts nowhere: memory there is none to measure.
+
+    Raises OSError where /proc is not mounted.
+    """
+    path = f"{root}proc/meminfo"
+    with open(path):
+        found = figures(path)
     total = found.get("MemTotal", 0)
     return Bound("this machine's memory", total, found.get("MemAvailable", total), KEPT, "")
 

@@ -400,7 +400,7 @@ def _check_memory(job: Job, device: Device, room: Room) -> None:
         room,
         memory=own + (in_pages if in_host_memory else 0),
         addresses=own + in_pages,
-        private=own + (need if memory_type is MALLOC_TYPE or job.imports else 0),
+        private=own + (in_pages if memory_type is MALLOC_TYPE or job.imports else 0),
         smaller="choose a smaller --size, --live or --threads",
     )
     if count > device.limits.max_memory_allocation_count:
