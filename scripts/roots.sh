@@ -5,7 +5,7 @@
 #   arch      its architecture as Debian names it
 #   packages  what is in it, with commas between
 #   emulated  where each of its programs is emulated: its packages are unpacked and left at that, since to configure them
-#             would take half an hour
+#             would take a quarter of an hour and more
 # Mounts live in a namespace that ends with the command.
 
 stop() {

@@ -337,7 +337,7 @@ def test_a_comparison_is_read_by_pointer_and_by_keyboard_like_a_run(browser, com
         browser.press("Tab")
     assert browser.evaluate("tip.hidden") is False
     assert "ns_per_pair" in browser.evaluate("tip.textContent")
-    assert browser.evaluate("tip.textContent").endswith("unclear")
+    assert browser.evaluate("tip.textContent").endswith("same")
 
 
 def test_a_run_without_rows_is_a_page_too(browser, tmp_path) -> None:

@@ -46,7 +46,7 @@ def test_what_it_yields_for_statistics(fleet):
     assert {one.host for one in found} == {"gpu01", "gpu02"}
     first = found[0]
     kept = json.loads(document())["results"][0]
-    assert (first.run, first.host, first.slot, first.row) == ("one", "gpu01", 0, "4 KiB type 2")
+    assert (first.run, first.host, first.slot, first.row) == ("one", "gpu01", 0, "4 KiB, #2 Vi Co")
     assert (first.metric, first.value) == ("ns_per_pair", kept["ns_per_pair"])
     assert first.gpu == f"{seen('gpu01').uuid}@{seen('gpu01').pci}"
     assert (first.model, first.driver) == ("NVIDIA H100 80GB HBM3", "NVIDIA 580.159.04")
