@@ -33,7 +33,7 @@ class Command(click.Command):
 
 
 class NoCommand(click.UsageError):
-    """A group was named alone; the message is its help. click has an error for that since 8.2; Debian 13 has 8.1."""
+    """A group was named alone; the message is its help: as click says it since 8.2, which Debian 13 does not have."""
 
     def __init__(self, ctx: click.Context) -> None:
         super().__init__(ctx.get_help(), ctx)
