@@ -29,17 +29,18 @@ STEPS = {  # what is timed, in a process that has `store`; the result is printed
     "observations": "result = sum(1 for _ in Index(store).observations(['one']))",
 }
 STEP = """
-import json, resource, sys, time
+import json, os, resource, sys, time
 from pathlib import Path
 from vkmapctl.fleet.index import Index
 from vkmapctl.fleet.store import Store
 from vkmapctl.fleet.sweep import judged
 store = Store(Path(sys.argv[1]))
-wall, cpu = time.monotonic(), time.process_time()
+wall, before = time.monotonic(), sum(os.times()[:4])
 exec(sys.argv[2])
-wall, cpu = time.monotonic() - wall, time.process_time() - cpu
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-print(json.dumps({"wall_s": round(wall, 2), "cpu_s": round(cpu, 2), "peak_mib": round(peak, 1), "result": result}))
+wall, cpu = time.monotonic() - wall, sum(os.times()[:4]) - before
+self, children = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+print(json.dumps({"wall_s": round(wall, 2), "cpu_s": round(cpu, 2), "peak_mib": round(self / 1024, 1),
+                  "reader_peak_mib": round(children / 1024, 1), "result": result}))
 """
 VARIANTS = 100  # of noise, drawn for each GPU
 
@@ -155,6 +156,7 @@ def main() -> None:
         }
     for name, cost in steps.items():
         print(f"{name:26} {cost['wall_s']:8.2f} s  {cost['cpu_s']:8.2f} s CPU  {cost['peak_mib']:7.1f} MiB  "
+              f"{cost['reader_peak_mib']:7.1f} MiB each reader  "
               f"{cost['result']:,}")  # fmt: skip
     print(f"{options.documents:,} documents of {found['document_bytes']:,} bytes, index {found['index_mib']} MiB")
     if options.json:

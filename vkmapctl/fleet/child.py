@@ -48,7 +48,7 @@ def run(
     begun = time.monotonic()
     process = subprocess.Popen(
         list(command), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-        start_new_session=apart, preexec_fn=None if apart else _end_with_parent,
+        start_new_session=apart, preexec_fn=None if apart else end_with_parent,
     )  # fmt: skip
     assert process.stderr
     kept: deque[str] = deque(maxlen=_LINES)
@@ -76,9 +76,9 @@ def run(
     return Ended(process.returncode, tuple(kept), time.monotonic() - begun, cut)
 
 
-def _end_with_parent() -> None:
-    """In the child: SIGTERM once its parent is gone, killed by an engine for example."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+def end_with_parent(number: int = signal.SIGTERM) -> None:
+    """In the child: this signal once its parent is gone, killed by an engine for example."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
 
 
 def _end(process: "subprocess.Popen[bytes]", itself: float, grace: float) -> None:

@@ -7,19 +7,22 @@ the index is made again.
 import errno
 import fcntl
 import os
+import signal
 import sqlite3
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
-from vkmapctl.errors import UsageProblem
-from vkmapctl.fleet import store
+from vkmapctl.errors import Unsupported, UsageProblem
+from vkmapctl.fleet import child, store
 from vkmapctl.fleet.reading import Read, read_document
 from vkmapctl.fleet.store import Store
 from vkmapctl.model.fleet import EngineEnd, Envelope, FleetRun, Observation
@@ -28,7 +31,8 @@ from vkmapctl.text import clean
 
 VERSION = 1  # of the tables; an index of another version is made again
 MOST_FILES = 10_000  # of a host in a run
-AHEAD = 4  # files that are read before their turn
+MANY = 256  # files from which on processes read them
+MOST_READERS = 4
 WAIT_SECONDS = 120.0  # for another process that is at it
 _LOCK = "index.lock"
 _TABLES = """
@@ -244,21 +248,12 @@ class _Filling:
             new = [File(run, host, name) for host in self._store.hosts(run)
                    for name in _names(self._store.path / store.RUNS / run / host)
                    if not name.startswith(".") and f"{run}/{host}/{name}" not in known]  # fmt: skip
-            for file, data in _ahead(new, self._data):
-                self._file(file, data)
+            for file, found in zip(new, _all_read(str(self._store.path / store.RUNS), new), strict=True):
+                self._file(file, found)
                 if time.monotonic() - told > 1:
                     told = time.monotonic()
                     progress(self._read)
             self._begin(run)
-
-    def _data(self, file: File) -> bytes:
-        """What a file holds, unpacked. Raises OSError or ValueError."""
-        path = os.path.join(self._store.path, store.RUNS, *file)
-        if store.ANSWER.fullmatch(file.name):
-            return store.read(path, store.LARGEST_SMALL)
-        if store.DOCUMENT.fullmatch(file.name):
-            return store.unpacked(store.read(path, store.LARGEST_DOCUMENT))
-        raise ValueError("it is nothing that a host writes")
 
     def _run(self, run: str, known: set[str]) -> None:
         """What was asked for and how the engine ended."""
@@ -285,16 +280,17 @@ class _Filling:
             " WHERE a.run = runs.run), '') WHERE run = ? AND asked IS NULL", (run,),
         )  # fmt: skip
 
-    def _file(self, file: File, data: "Future[bytes]") -> None:
+    def _file(self, file: File, found: "Envelope | Read | Exception") -> None:
         run, host, name = file
         try:
-            if answer := store.ANSWER.fullmatch(name):
-                envelope = msgspec.json.decode(cleaned(data.result()), type=Envelope)
-                self._answer(run, host, answer[1], int(answer[2] or 1), envelope)
-            elif document := store.DOCUMENT.fullmatch(name):
-                self._document(run, host, name, int(document[1]), int(document[3] or 1), read_document(data.result()))
+            if isinstance(found, Exception):
+                raise found
+            if isinstance(found, Envelope):
+                kind, number = store.ANSWER.fullmatch(name).groups()  # type: ignore[union-attr]
+                self._answer(run, host, kind, int(number or 1), found)
             else:
-                data.result()
+                slot, _, number = store.DOCUMENT.fullmatch(name).groups()  # type: ignore[union-attr]
+                self._document(run, host, name, int(slot), int(number or 1), found)
         except (OSError, ValueError, RecursionError) as error:
             self._problem(run, host, name, error)
         else:
@@ -346,16 +342,39 @@ class _Filling:
         self._db.execute("INSERT OR REPLACE INTO files VALUES(?)", (path,))
 
 
-def _ahead(files: Iterable[File], read: Callable[[File], bytes]) -> Iterator[tuple[File, "Future[bytes]"]]:
-    """The files in their order, a few of them read and unpacked ahead by another thread, which zlib lets run."""
-    waiting: deque[tuple[File, Future[bytes]]] = deque()
-    with ThreadPoolExecutor(1) as reader:
-        for file in files:
-            waiting.append((file, reader.submit(read, file)))
-            if len(waiting) > AHEAD:
-                yield waiting.popleft()
-        while waiting:
-            yield waiting.popleft()
+def _all_read(runs: str, files: "list[File]") -> "Iterator[Envelope | Read | Exception]":
+    """What each of these files says, in their order. Many are read by processes, one for each CPU."""
+    readers = min(len(os.sched_getaffinity(0)), MOST_READERS)
+    read = partial(_read, runs)
+    if len(files) < MANY or readers == 1:
+        yield from map(read, files)
+        return
+    with ProcessPoolExecutor(readers, get_context("fork"), _end_with_parent) as pool:
+        try:
+            yield from pool.map(read, files, chunksize=16)
+        except BrokenProcessPool:
+            raise Unsupported("a process that read documents was killed", "is there memory for it?") from None
+
+
+def _end_with_parent() -> None:
+    """Of a reader: however this process ends, and not by what a terminal sends to both."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    child.end_with_parent(signal.SIGKILL)
+
+
+def _read(runs: str, file: File) -> "Envelope | Read | Exception":
+    """What a file says, or why it cannot be read as what its place says it is."""
+    path = os.path.join(runs, *file)
+    try:
+        if store.ANSWER.fullmatch(file.name):
+            return msgspec.json.decode(cleaned(store.read(path, store.LARGEST_SMALL)), type=Envelope)
+        if store.DOCUMENT.fullmatch(file.name):
+            return read_document(store.unpacked(store.read(path, store.LARGEST_DOCUMENT)))
+        return ValueError("it is nothing that a host writes")
+    except OSError as error:
+        return error
+    except (ValueError, RecursionError) as error:
+        return ValueError(str(error))  # msgspec's own cannot be sent from process to process
 
 
 def _names(folder: Path) -> Iterable[str]:
