@@ -21,28 +21,13 @@ need() {
         stop "no $1" "as root: apt install $2"
 }
 
-# The first archive of this machine's apt sources that has the release for the architecture.
-archive() {
-    apt-get indextargets --format '$(COMPONENT) $(REPO_URI)' 'Created-By: Packages' |
-        awk '$1 == "main" { print $2 }' | sort -u |
-        while read -r address; do
-            if /usr/lib/apt/apt-helper download-file "${address%/}/dists/$suite/Release" "$root-release" >/dev/null 2>&1 &&
-                grep -q "^Architectures:.*\<$arch\>" "$root-release"; then
-                echo "$address"
-                break
-            fi
-        done
-}
-
 # Makes the root unless it is there.
 make_root() {
     [ -e "$root/ready" ] && return
     [ "$(id -u)" = 0 ] || stop "a Debian root needs root to be made" "run as root: sudo make $(basename "$0")"
     need debootstrap debootstrap
     mkdir -p build
-    found=$(archive)
-    [ -n "$found" ] || stop "no archive in this machine's apt sources has $suite for $arch" \
-        "add one, such as bookworm-backports of a current mirror"
+    found=$(scripts/find-archive "$suite" "$arch")
     echo "Making a Debian root of $suite for $arch in build/$(basename "$root")"
     rm -rf "$root"
     mkdir -p "$root"

@@ -74,9 +74,10 @@ static void fill(int fd, uint64_t size)
 
 static void eat(size_t size)
 {
-    volatile char *bytes = malloc(size);
-    for (size_t i = 0; bytes && i < size; i += 4096)
-        bytes[i] = 1;
+    static char *volatile eaten; /* for good */
+    eaten = malloc(size);
+    for (size_t i = 0; eaten && i < size; i += 4096)
+        eaten[i] = 1;
 }
 
 /* VkMemoryAllocateInfo::allocationSize, behind sType and pNext */

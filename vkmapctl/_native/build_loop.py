@@ -11,7 +11,7 @@ SOURCES = [
     "loop.c", "prepare.c", "objects.c", "transfers.c", "clock.c", "pattern.c", "write_way.c", "access.c", "histogram.c",
     "address.c", "provoke.c", "null_driver.c", "replay.c", "ring.c", "faults.c",
 ]  # fmt: skip
-HEADERS = ["loop.h", "replay.h", "clock.h", "pattern.h", "access.h", "vk_numbers.h", "ring.h", "faults.h"]
+HEADERS = ["loop.h", "replay.h", "clock.h", "pattern.h", "access.h", "vk_calls.h", "vk_numbers.h", "ring.h", "faults.h"]
 DECLARED = ("loop.h", "replay.h", "pattern.h", "access.h", "ring.h", "faults.h")  # for Python
 
 

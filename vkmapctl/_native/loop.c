@@ -10,6 +10,7 @@
 #include "access.h"
 #include "clock.h"
 #include "pattern.h"
+#include "vk_calls.h"
 #include "vk_numbers.h"
 
 #define SPIN_NS 80000
@@ -17,14 +18,6 @@
 #define CHUNK_NS 200000   /* the rate pass looks at the clock about this often */
 #define PIECE_BYTES 262144 /* accesses of one width look at it after so many bytes, then after twice as many, … */
 #define LONGEST_ACCESS_NS 100000000
-
-typedef int32_t map1_fn(uintptr_t device, uint64_t memory, uint64_t offset, uint64_t size, uint32_t flags, void **data);
-typedef void unmap1_fn(uintptr_t device, uint64_t memory);
-typedef int32_t map2_fn(uintptr_t device, const void *info, void **data);
-typedef int32_t unmap2_fn(uintptr_t device, const void *info);
-typedef int32_t allocate_fn(uintptr_t device, const void *info, const void *allocator, uint64_t *memory);
-typedef void free_fn(uintptr_t device, uint64_t memory, const void *allocator);
-typedef int32_t ranges_fn(uintptr_t device, uint32_t count, const void *ranges);
 
 /* One vkm_run: what its steps share. */
 struct runner {

@@ -10,18 +10,11 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "vk_calls.h"
 #include "vk_numbers.h"
 
 #define SPIN_NS 20000 /* less than a sleep and a wake take */
 #define LONGEST_NAP_NS 10000000
-
-typedef int32_t map1_fn(uintptr_t device, uint64_t memory, uint64_t offset, uint64_t size, uint32_t flags, void **data);
-typedef void unmap1_fn(uintptr_t device, uint64_t memory);
-typedef int32_t map2_fn(uintptr_t device, const void *info, void **data);
-typedef int32_t unmap2_fn(uintptr_t device, const void *info);
-typedef int32_t allocate_fn(uintptr_t device, const void *info, const void *allocator, uint64_t *memory);
-typedef void free_fn(uintptr_t device, uint64_t memory, const void *allocator);
-typedef int32_t ranges_fn(uintptr_t device, uint32_t count, const void *ranges);
 
 #define FUNCTION(type, address) ((type *)(uintptr_t)(address))
 

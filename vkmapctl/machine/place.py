@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from glob import glob
 from typing import NamedTuple
 
+from vkmapctl.machine.memory import text
+
 _MARKS = (  # the first that is there counts: Steam's runtime may lie inside Flatpak
     ("run/pressure-vessel", "pressure-vessel"),
     (".flatpak-info", "flatpak"),
@@ -47,11 +49,11 @@ class Place(NamedTuple):
 def look(environment: Mapping[str, str], root: str = "/") -> Place:
     """root: where /dev, /proc and so on are, for tests."""
     nodes = [*sorted(glob(f"{root}dev/dri/renderD*")), *glob(f"{root}dev/nvidiactl")]
-    kernel = _text(f"{root}proc/sys/kernel/osrelease")
+    kernel = text(f"{root}proc/sys/kernel/osrelease")
     microsoft = "microsoft" in kernel.lower()
     return Place(
         container=container(environment, root),
-        gvisor=any(mark in _text(f"{root}proc/version") for mark in _GVISOR),
+        gvisor=any(mark in text(f"{root}proc/version") for mark in _GVISOR),
         wsl=(2 if "WSL2" in kernel or os.path.exists(f"{root}dev/dxg") else 1) if microsoft else 0,
         dxg=os.path.exists(f"{root}dev/dxg"),
         windows_driver=os.path.exists(f"{root}usr/lib/wsl/lib/libd3d12.so"),
@@ -61,7 +63,7 @@ def look(environment: Mapping[str, str], root: str = "/") -> Place:
         gpus=tuple(
             os.path.basename(device)
             for device in sorted(glob(f"{root}sys/bus/pci/devices/*"))
-            if _text(f"{device}/class").startswith(_DISPLAY)
+            if text(f"{device}/class").startswith(_DISPLAY)
         ),
     )
 
@@ -73,14 +75,6 @@ def container(environment: Mapping[str, str], root: str = "/") -> str | None:
             return kind
     if environment.get("container"):
         return environment["container"]
-    if said := _text(f"{root}run/systemd/container").strip():
+    if said := text(f"{root}run/systemd/container").strip():
         return said
     return "kubernetes" if "KUBERNETES_SERVICE_HOST" in environment else None
-
-
-def _text(path: str) -> str:
-    try:
-        with open(path, errors="replace") as file:
-            return file.read()
-    except OSError:
-        return ""
