@@ -5,6 +5,7 @@ import json
 import multiprocessing
 import os
 import sqlite3
+from contextlib import closing
 
 import pytest
 from fleets import Fleet, document, envelope, seen
@@ -41,8 +42,20 @@ def contents(path):
         db.close()
 
 
+def observed(fleet):
+    """The figures of its run."""
+    with closing(Index(fleet.store)) as index:
+        return list(index.observations(["one"]))
+
+
+def problems(fleet):
+    """What could not be read of it: by name."""
+    with closing(Index(fleet.store)) as index:
+        return {problem.name: problem.what for problem in index.problems("one")}
+
+
 def test_what_it_yields_for_statistics(fleet):
-    found = list(Index(fleet.store).observations(["one"]))
+    found = observed(fleet)
     assert {one.host for one in found} == {"gpu01", "gpu02"}
     first = found[0]
     kept = json.loads(document())["results"][0]
@@ -58,12 +71,12 @@ def test_what_it_yields_for_statistics(fleet):
 def test_a_median_at_the_clocks_floor_is_no_figure(fleet):
     rows = json.loads(document())["results"]
     assert all(row["map"]["at_floor"] for row in rows)
-    assert {one.metric for one in Index(fleet.store).observations(["one"])} == {"ns_per_pair"}
+    assert {one.metric for one in observed(fleet)} == {"ns_per_pair"}
 
 
 def test_a_workload_is_the_same_however_it_is_laid_out(fleet):
     fleet.put("gpu03", "0-stress.json.gz", store.packed(json.dumps(json.loads(document("gpu03")), indent=3).encode()))
-    assert len({one.workload for one in Index(fleet.store).observations(["one"])}) == 1
+    assert len({one.workload for one in observed(fleet)}) == 1
 
 
 def test_made_again_it_is_the_same(fleet, tmp_path):
@@ -126,7 +139,7 @@ def test_a_store_that_cannot_be_written_is_read_all_the_same(fleet, monkeypatch)
         return opened(path, flags, *mode, **more)
 
     monkeypatch.setattr(os, "open", refuse)
-    assert len(list(Index(fleet.store).observations(["one"]))) == 4
+    assert len(observed(fleet)) == 4
     assert not (fleet.store.path / "index.db").exists()
 
 
@@ -160,30 +173,28 @@ HOSTILE = {
 
 
 def test_what_is_hostile_or_half_written_is_told_and_costs_nothing_else(fleet):
-    sound = list(Index(fleet.store).observations(["one"]))
+    sound = observed(fleet)
     folder = fleet.store.host_folder("one", "gpu03")
     for name, data in HOSTILE.items():
         (folder / name).write_bytes(data)
     (folder / "17-probe.json.gz").symlink_to("/etc/passwd")
     os.mkfifo(folder / "18-probe.json.gz")
     (folder / "19-probe.json.gz").mkdir()
-    index = Index(fleet.store)
-    told = {problem.name: problem.what for problem in index.problems("one")}
+    told = problems(fleet)
     assert len(told) == len(HOSTILE) + 3
     assert all(name.isprintable() and what.isprintable() and what for name, what in told.items())
     assert "cut off" in told["1-stress.json.gz"]
-    assert list(index.observations(["one"])) == sound
+    assert observed(fleet) == sound
 
 
 def test_what_was_half_written_is_read_once_it_is_whole(fleet):
     folder = fleet.store.host_folder("one", "gpu03")
     whole = store.packed(document("gpu03"))
     (folder / "0-stress.json.gz").write_bytes(whole[:-100])
-    assert Index(fleet.store).problems("one")
+    assert problems(fleet)
     (folder / "0-stress.json.gz").write_bytes(whole)
-    index = Index(fleet.store)
-    assert not index.problems("one")
-    assert "gpu03" in {one.host for one in index.observations(["one"])}
+    assert not problems(fleet)
+    assert "gpu03" in {one.host for one in observed(fleet)}
 
 
 def test_text_of_a_document_is_cleaned_and_figures_that_no_machine_measures_are_left_out(fleet):
@@ -193,7 +204,7 @@ def test_text_of_a_document_is_cleaned_and_figures_that_no_machine_measures_are_
     rows[0]["unmap"] |= {"at_floor": False, "p50_ns": 42.0}
     rows[1] |= {"status": "crashed"}
     fleet.put("gpu03", "0-stress.json.gz", store.packed(document("gpu03", results=rows, host={"kernel": "\0\x07"})))
-    found = [one for one in Index(fleet.store).observations(["one"]) if one.host == "gpu03"]
+    found = [one for one in observed(fleet) if one.host == "gpu03"]
     assert [(one.metric, one.value) for one in found] == [("unmap.p50", 42.0)]
     assert found[0].row.isprintable()
     assert len(found[0].row) <= 200
@@ -204,6 +215,6 @@ def test_the_latest_document_of_a_gpu_counts(fleet):
     rows = json.loads(document())["results"]
     rows[0]["ns_per_pair"] = 1234.5
     fleet.put("gpu01", "0-stress.json.gz", store.packed(document(results=rows)))
-    found = [one for one in Index(fleet.store).observations(["one"]) if one.host == "gpu01"]
+    found = [one for one in observed(fleet) if one.host == "gpu01"]
     assert found[0].value == 1234.5
     assert len(found) == 2

@@ -9,7 +9,16 @@ from vkmapctl.inside import search_path
 
 PACKAGE = Path(vkmapctl.__file__).parent
 BINDING = {"vulkan"}
-ALLOWED = {"errors", "rules", "text", "units", "machine.addresses", "machine.place", "machine.ranges"}
+ALLOWED = {
+    "errors",
+    "rules",
+    "text",
+    "units",
+    "machine.addresses",
+    "machine.place",
+    "machine.ranges",
+    "machine.reading",
+}
 
 
 def imports_of(module):

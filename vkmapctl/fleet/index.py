@@ -128,6 +128,7 @@ class Index:
             except sqlite3.DatabaseError as error:
                 if not writable:
                     raise UsageProblem(f"cannot index {to.path}: {error}") from None
+                self._db.close()
                 try:
                     _remove(path)  # damaged, or of another version
                     self._update(path, progress)

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from vkmapctl.machine.reading import text
 from vkmapctl.model.device import Bound
 
 MIB = 1 << 20
@@ -34,15 +35,6 @@ class Group(NamedTuple):
     name: str
     folder: str
     outermost: bool
-
-
-def text(path: str) -> str:
-    """A file's text, empty where it cannot be read."""
-    try:
-        with open(path, errors="replace") as file:
-            return file.read()
-    except OSError:
-        return ""
 
 
 def figures(path: str) -> dict[str, int]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from glob import glob
 from typing import NamedTuple
 
-from vkmapctl.machine.memory import text
+from vkmapctl.machine.reading import text
 
 _MARKS = (  # the first that is there counts: Steam's runtime may lie inside Flatpak
     ("run/pressure-vessel", "pressure-vessel"),
