@@ -104,7 +104,6 @@ def both_listed(manifest):
     [
         ("vkCreateInstance=return:-1", "vkCreateInstance failed: VK_ERROR_OUT_OF_HOST_MEMORY"),
         ("vkEnumeratePhysicalDevices=return:-1", "vkEnumeratePhysicalDevices failed: VK_ERROR_OUT_OF_HOST_MEMORY"),
-        ("vkEnumeratePhysicalDevices=return:-3", "with it, the loader lists no device of any driver"),
     ],
 )
 def test_a_driver_that_returns_an_error_does_not_hide_the_others(tmp_path, breaks, words):
@@ -119,13 +118,33 @@ def test_a_driver_that_returns_an_error_does_not_hide_the_others(tmp_path, break
     assert [row["status"] for row in verified.json()["results"]] == ["pass"]
 
 
+def told(document):
+    """What a probe says of drivers that are not there. Older loaders list none then, newer ones go on without them."""
+    reasons = [one["reason"] for one in document["devices"] if one["device"] is None]
+    return " ".join([*reasons, *(note["message"] for note in document["warnings"])])
+
+
+def shows_lavapipe_alone(result):
+    """Whether all else is left out, with the exit code that is due where that took a second try."""
+    *broken, working = result.json()["devices"]
+    assert ([proof["status"] for proof in working["proofs"]], len(broken)) in ((["ok"] * 3, 0), (["ok"] * 3, 1))
+    assert result.code == (4 if broken else 0)
+
+
+def test_a_driver_whose_devices_cannot_be_had_is_named(tmp_path):
+    result = vkmapctl(
+        "probe", "--json", "--quiet", driver=icd(tmp_path, "vkEnumeratePhysicalDevices=return:-3", beside=True)
+    )
+    shows_lavapipe_alone(result)
+    assert "vkmapctl_test_icd" in told(result.json())
+
+
 def test_a_broken_manifest_is_named(tmp_path):
     manifest = tmp_path / "broken_icd.json"
     manifest.write_text("{ broken")
     result = vkmapctl("probe", "--json", "--quiet", driver=both_listed(manifest))
-    broken, working = result.json()["devices"]
-    assert (result.code, broken["status"], working["status"]) == (4, "failed", "ok")
-    assert "broken_icd.json" in broken["reason"]
+    shows_lavapipe_alone(result)
+    assert "broken_icd.json" in told(result.json())
 
 
 @pytest.mark.parametrize("breaks", ["vkCreateInstance=return:-3", "vkCreateInstance=return:-9"])
@@ -143,7 +162,7 @@ def test_a_library_that_is_missing_is_named(tmp_path):
     manifest.write_text(json.dumps({"file_format_version": "1.0.0", "ICD": icd_facts}))
     result = vkmapctl("probe", "--json", "--quiet", driver=both_listed(manifest))
     assert result.code == 0
-    assert "/nowhere/libmissing.so" in " ".join(note["message"] for note in result.json()["warnings"])
+    assert "/nowhere/libmissing.so" in told(result.json())
 
 
 def test_drivers_without_a_device_are_no_fault():

@@ -26,6 +26,7 @@ def test_an_error_is_told_once_and_on_one_line():
         "ERROR:            loader_icd_scan: Failed loading library associated with ICD JSON /l.so. Ignoring this JSON\n"
     )
     assert complaints(NOISE + error + error) == [" ".join(error.split())]
+    assert complaints(f"[Vulkan Loader] {error}") == [" ".join(error.split())]
 
 
 @pytest.mark.parametrize("line", SKIPS)

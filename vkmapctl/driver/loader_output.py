@@ -5,6 +5,7 @@ _NOISE = (
     "ignored because not selected by env var",  # as the user asked
 )
 _SKIPPED = "Skipping"
+_PREFIX = "[Vulkan Loader] "  # 1.4.309 begins its lines so, 1.3.239 does not
 
 
 def without_noise(text: str) -> str:
@@ -14,7 +15,7 @@ def without_noise(text: str) -> str:
 
 def complaints(text: str) -> list[str]:
     """The loader's errors, and its warnings about a driver that it leaves out; each once, without its padding."""
-    found = [" ".join(line.split()) for line in without_noise(text).splitlines()]
+    found = [" ".join(line.removeprefix(_PREFIX).split()) for line in without_noise(text).splitlines()]
     wrong = (line for line in found if line.startswith("ERROR") or skips_a_driver(line))
     return list(dict.fromkeys(wrong))
 
