@@ -78,7 +78,7 @@ def test_an_error_of_one_driver_does_not_hide_the_other(tmp_path, break_):
     document = result.json()
     assert "ok" in {one["status"] for one in document["devices"]}, "lavapipe is there"
     assert "vkmapctl_test_icd" in json.dumps([document["devices"], document["warnings"]]), "the broken one is named"
-    assert result.code == 4
+    assert result.code == (4 if len(document["devices"]) > 1 else 0), "newer loaders go on without it"
     for command in (STRESS, VERIFY):
         result = vkmapctl(*command, "--quiet", "--device", "llvmpipe", driver=driver)
         assert result.code == 0, result.err
