@@ -22,7 +22,7 @@ class Layer:
         with path.open("r+b") as file:
             self.memory = mmap.mmap(file.fileno(), 0)
         self.ring = ffi.cast("struct vkm_ring *", ffi.from_buffer(self.memory))
-        self.ring.magic = b"VKMREC1"
+        self.ring.magic = int.from_bytes(b"VKMREC1\0", "little")
         self.ring.capacity, self.ring.pid = CAPACITY, 4711
         self.ring.clock_kind, self.ring.clock_mult = 1, mult
         self.ring.start_ticks, self.ring.start_ns = 100, 1000

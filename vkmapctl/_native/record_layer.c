@@ -234,8 +234,7 @@ static void stream_open(void)
     prctl(PR_GET_NAME, new->name);
     new->start_ticks = vkm_ticks_unfenced(stream.clock_kind);
     new->start_ns = ns_of(CLOCK_MONOTONIC);
-    __atomic_thread_fence(__ATOMIC_RELEASE);
-    memcpy(new->magic, VKM_RING_MAGIC, sizeof new->magic);
+    __atomic_store_n(&new->magic, VKM_RING_MAGIC, __ATOMIC_RELEASE);
     if (stream.forked && stream.devices)
         inherit_described();
     __atomic_store_n(&ring, new, __ATOMIC_RELEASE);

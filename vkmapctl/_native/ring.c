@@ -1,7 +1,6 @@
 #define _GNU_SOURCE
 #include "ring.h"
 
-#include <string.h>
 
 #include "clock.h"
 
@@ -20,9 +19,8 @@ static uint64_t since(const struct vkm_ring *ring, const struct vkm_clock *clock
 
 int vkm_ring_is_sound(const struct vkm_ring *ring, uint64_t bytes)
 {
-    if (bytes < VKM_RING_HEAD || memcmp(ring->magic, VKM_RING_MAGIC, sizeof ring->magic) != 0)
+    if (bytes < VKM_RING_HEAD || __atomic_load_n(&ring->magic, __ATOMIC_ACQUIRE) != VKM_RING_MAGIC)
         return 0;
-    __atomic_thread_fence(__ATOMIC_ACQUIRE); /* what was written before the magic is there */
     return ring->capacity && (bytes - VKM_RING_HEAD) / sizeof(struct vkm_event) >= ring->capacity;
 }
 

@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#define VKM_RING_MAGIC "VKMREC1"
+#define VKM_RING_MAGIC 0x00314345524d4b56 /* VKMREC1 */
 #define VKM_RING_HEAD 4096
 
 enum vkm_called {
@@ -68,7 +68,7 @@ struct vkm_under_way {
  * Programs of 32 bits have the same layout: every field stands at a multiple of its size. clock_kind, clock_mult:
  * struct vkm_clock. start_ticks and start_ns are one moment, by that clock and by CLOCK_MONOTONIC. */
 struct vkm_ring {
-    char magic[8];
+    uint64_t magic; /* written last, and read first */
     uint32_t capacity, pid, parent, forked;
     uint32_t clock_kind, page_size;
     uint64_t clock_mult, start_ticks, start_ns;
