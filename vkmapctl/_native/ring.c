@@ -1,7 +1,6 @@
 #define _GNU_SOURCE
 #include "ring.h"
 
-
 #include "clock.h"
 
 static struct vkm_event *event_at(const struct vkm_ring *ring, uint64_t index)
