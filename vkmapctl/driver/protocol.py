@@ -11,7 +11,7 @@ from vkmapctl.model.base import Note
 
 ReplyT = TypeVar("ReplyT", bound=Reply)
 DIED_AT_END = "died-at-end"  # of the warning that tells Died.at_end
-KILLED = "killed-for-memory"  # of the warning that tells Died.advice
+KILLED = "killed-for-memory"  # of the warning in Died.notes
 DeathKind = Literal["crashed", "hung", "out-of-memory"]
 _WHAT = {
     "crashed": "the driver crashed",
