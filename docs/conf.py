@@ -24,7 +24,8 @@ NAVIGATION = {
         "Bisecting a driver <docs/bisect>", "docs/python",
     ],
     "Reference": [
-        "docs/commands", "docs/checks", "docs/workload-reference", "docs/saved-runs", "docs/python-reference",
+        "docs/commands", "docs/checks", "docs/workload-reference", "docs/saved-runs", "docs/warnings",
+        "docs/python-reference",
     ],
     "Drivers": [
         "docs/findings", "docs/drivers/*", "docs/results/README", "Documents of others <tests/data/foreign/README>",

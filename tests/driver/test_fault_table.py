@@ -22,6 +22,7 @@ import pytest
 from cli_runner import LAVAPIPE, environment
 from cli_runner import start as start_warm
 from page_table import expect_table
+from processes import children, runs
 from test_drivers import LVP, broken_driver
 from warm import Command
 
@@ -44,14 +45,6 @@ class Fault(NamedTuple):
     inject: str
     act: Callable[[Any], None] | None = None
     timeout: str = "1s"
-
-
-def children(pid: int) -> set[int]:
-    """Of a process that runs."""
-    try:
-        return {int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
-    except OSError:
-        return set()
 
 
 def kill_worker(process: Running) -> None:
@@ -120,7 +113,7 @@ def run(fault: Fault, command: str, folder: Path) -> Seen:
     workers: set[int] = set()
     if fault.act:
         wait_until_stuck(process)
-        workers = children(process.pid)
+        workers.update(children(process.pid))
         fault.act(process)
     return finish(process, workers, fault.name, command, saved)
 
@@ -155,7 +148,7 @@ def _is_in_pause(pid: int) -> bool:
 def finish(process: Running, workers: set[int], fault: str, command: str, saved: Path) -> Seen:
     """Waits for the end, and insists that nothing is left of it, nor of the children that were seen."""
     while isinstance(process, Command) and process.poll() is None:
-        workers |= children(process.pid)
+        workers.update(children(process.pid))
         time.sleep(0.02)
     if isinstance(process, subprocess.Popen) and process.stdout and process.stdout.closed:
         process.wait(60)
@@ -164,9 +157,9 @@ def finish(process: Running, workers: set[int], fault: str, command: str, saved:
         out, err = process.communicate(timeout=60)
     assert "Traceback" not in err, err
     deadline = time.monotonic() + 5
-    while any(Path(f"/proc/{pid}").exists() for pid in workers) and time.monotonic() < deadline:
+    while any(map(runs, workers)) and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert [pid for pid in workers if Path(f"/proc/{pid}").exists()] == []
+    assert list(filter(runs, workers)) == []
     assert [path.name for path in saved.parent.iterdir() if path.name.startswith(".")] == []
     document = json.loads(saved.read_text()) if saved.exists() else None
     if out and document:

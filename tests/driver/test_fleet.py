@@ -10,6 +10,7 @@ import time
 
 import pytest
 from cli_runner import LAVAPIPE, environment, start, vkmapctl
+from processes import children
 
 HOST = "gpu01"
 
@@ -108,12 +109,6 @@ def wait_for(condition):
     while not condition():
         assert time.monotonic() < until
         time.sleep(0.05)
-
-
-def children(pid):
-    """The processes that a process has started."""
-    with open(f"/proc/{pid}/task/{pid}/children") as file:
-        return [int(one) for one in file.read().split()]
 
 
 def command_of(pid):

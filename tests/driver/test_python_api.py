@@ -1,6 +1,5 @@
 """The Python API on lavapipe, in programs of its own, and the pytest plugin as a project uses it."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -8,6 +7,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 from cli_runner import LAVAPIPE, RADV_NULL, environment
+from processes import children
 
 import vkmapctl
 
@@ -83,15 +83,10 @@ except KeyboardInterrupt as interrupt:
         [sys.executable, "-c", program], env=environment(LAVAPIPE), stdout=subprocess.PIPE, text=True
     )
     assert running.stdout.readline() == "begun\n"
-    while not os.path.exists(f"/proc/{running.pid}/task/{running.pid}/children") or not children(running.pid):
+    while not children(running.pid):
         pass
     running.send_signal(signal.SIGINT)
     assert running.communicate(timeout=60)[0] == "interrupted True\n"
-
-
-def children(pid):
-    with open(f"/proc/{pid}/task/{pid}/children") as file:
-        return file.read().split()
 
 
 # --- pytest ---------------------------------------------------------------------------------------

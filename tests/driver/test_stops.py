@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from cli_runner import LAVAPIPE, environment, vkmapctl
 from icd.build import icd
+from processes import children
 
 LONG = {
     "stress": ("stress", "--size", "4K", "--size", "8K", "--duration", "300ms", "--size", "16K..1G*2"),
@@ -38,7 +39,7 @@ class Job:
         self.pid = self._process.pid
 
     def children(self):
-        return [int(one) for one in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
+        return children(self.pid)
 
     def wait_for_rows(self, count):
         """Until so many rows are saved and the next is being measured."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from cli_runner import LAVAPIPE, RADV_NULL, environment, vkmapctl
+from processes import children, runs
 
 from vkmapctl import native
 
@@ -209,19 +210,19 @@ def test_rows_and_histograms_survive_an_interrupt(tmp_path: Path) -> None:
         saved = json.loads(path.read_text())
         assert (saved["outcome"], saved["exit_code"]) == ("interrupted", 130)
         assert saved["results"][0]["pairs"] > 0
-        assert _children(process.pid) == []
+        assert children(process.pid) == []
 
 
 def test_the_worker_dies_with_a_killed_parent() -> None:
     process = _start("--duration", "60s")
     _wait_until_measuring(process)
-    (worker,) = _children(process.pid)
+    (worker,) = children(process.pid)
     process.kill()
     process.wait(10)
     deadline = time.monotonic() + 5
-    while _runs(worker) and time.monotonic() < deadline:
+    while runs(worker) and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert not _runs(worker)
+    assert not runs(worker)
 
 
 def test_saved_file_exists_before_the_measuring_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -246,25 +247,11 @@ def _start(*arguments: str) -> "subprocess.Popen[str]":
     )
 
 
-def _children(pid: int) -> list[int]:
-    try:
-        return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except OSError:
-        return []
-
-
-def _runs(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
 def _wait_until_measuring(process: "subprocess.Popen[str]") -> None:
     """Until the worker has used a second of processor time or so: it is then inside the loop."""
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
-        for child in _children(process.pid):
+        for child in children(process.pid):
             fields = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()
             if int(fields[11]) + int(fields[12]) > 80:
                 return

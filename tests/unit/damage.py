@@ -23,7 +23,7 @@ from vkmapctl.model.documents import (
     VerifyReport,
     to_json,
 )
-from vkmapctl.model.measured import Repeat, Versus
+from vkmapctl.model.measured import Repetition, Versus
 from vkmapctl.plans import trace_file, trace_text
 
 _FAILED = a_row(api="v1", status="failed", reason="VK_ERROR_MEMORY_MAP_FAILED in map (step 0)")
@@ -35,7 +35,7 @@ SWEEP = a_run(  # a row for everything that is drawn or concluded
     *(a_busy_row(memory_type=i, device=0, placed=None, map_size=None) for i in (0, 1, -1)),
     a_row(touch="first", first_touch_ns_per_page=250.0, page_faults={"minor": 9, "major": 0}, threads=2),
     a_row(rate=1000.0, response=a_latency(scale=3), missed_cycles=2, ns_per_pair=None),
-    a_row(live=8, versus=_VERSUS, repeats=(Repeat(80.0, {"map": 30.0}, {"map": 60.0}, {}),) * 3),
+    a_row(live=8, versus=_VERSUS, repeats=(Repetition(80.0, {"map": 30.0}, {"map": 60.0}, {}),) * 3),
     a_row(live=7), a_row(live=7, together=2, pairs_per_second=1e6), a_row(steps=5, script="1234abcd"),
     a_row(status="unsupported", reason="no", allocation_size=0, map=None, unmap=None, part="job"),
     devices=(a_device(), a_gpu()), outcome="ok", layers=("VK_LAYER_T",), injected="leak",

@@ -96,7 +96,7 @@ def test_a_check_that_newly_fails_exits_with_5(saved, capsys) -> None:
 )
 def test_what_cannot_be_compared_is_one_line(saved, capsys, first, second, error) -> None:
     if error == "2 devices":
-        error = "holds 1 devices and"
+        error = "holds 1 device and"
     assert cli.main(["report", "compare", saved("first", first), saved("second", second)]) == 2
     told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("Error: ")]
     assert len(told) == 1
@@ -106,6 +106,13 @@ def test_what_cannot_be_compared_is_one_line(saved, capsys, first, second, error
 def test_one_verify_run_is_nothing_to_compare(saved, capsys) -> None:
     assert cli.main(["report", "compare", saved("one", a_verify_report(*checks("M1")))]) == 2
     assert "nothing to compare" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", [("--metric", "map.p50"), ("--output", "page.html"), ("--allow", "driver")])
+def test_an_option_that_would_do_nothing_is_refused(saved, capsys, option) -> None:
+    good = saved("good", a_verify_report(*checks("M1")))
+    assert cli.main(["report", "compare", good, good, *option]) == 2
+    assert f"{option[0]} is for stress runs" in capsys.readouterr().err
 
 
 def test_probes_differ_in_facts_and_a_proof_that_is_lost_is_worse(saved, capsys) -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from vkmapctl.figures import stats
 from vkmapctl.figures.pooling import pooled, repeats_of, with_ratios
-from vkmapctl.model.measured import Bins, FirstTouch, GpuWork, Histogram, Repeat, TouchRate
+from vkmapctl.model.measured import Bins, FirstTouch, GpuWork, Histogram, Repetition, TouchRate
 from vkmapctl.model.measured import Latency as Distribution
 
 counts = st.dictionaries(st.integers(0, 127), st.integers(1, 1000), min_size=1, max_size=8)
@@ -42,7 +42,7 @@ def test_each_process_s_figures_are_kept():
     assert row.rounds_ns_per_pair == (80.0,) * 10 + (90.0,) * 10
     assert len(pooled([row, first]).repeats) == 3
     assert repeats_of(first) == (
-        Repeat(80.0, {"map": 30.0, "unmap": 17.5}, {"map": 61.0, "unmap": 30.5}, {"map": 1234.0, "unmap": 617.0}),
+        Repetition(80.0, {"map": 30.0, "unmap": 17.5}, {"map": 61.0, "unmap": 30.5}, {"map": 1234.0, "unmap": 617.0}),
     )
     assert pooled([first]) is first
 

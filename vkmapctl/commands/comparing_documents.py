@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vkmapctl.errors import ExitCode, UsageProblem
+from vkmapctl.figures.checked import plural
 from vkmapctl.figures.compare_documents import DocumentsReport, compare_probe, compare_verify
 from vkmapctl.model.documents import SCHEMA, ProbeReport, VerifyReport
 from vkmapctl.saved.files import load
@@ -37,7 +38,7 @@ def compared_documents(
             raise UsageProblem(f"{name} has nothing to compare", f"its run was {document.outcome}: report show {name}")
         if count != counts[0]:
             raise UsageProblem(
-                f"{documents[0][0]} holds {counts[0]} devices and {name} {count}: they are matched by order"
+                f"{documents[0][0]} holds {plural(counts[0], 'device')} and {name} {count}: they are matched by order"
             )
     made = tuple(
         compare_verify(documents[0], one) if first == "verify" else compare_probe(documents[0], one)

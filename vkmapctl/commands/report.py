@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from vkmapctl.commands import params
 from vkmapctl.commands.options import color_options, verbose_option
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from vkmapctl.saved.files import Sink
 
 GROUPS = ("device", "driver", "layers", "machine", "settings", "all")
+OF_RUNS = ("news", "metrics", "threshold", "absolute", "tail_threshold", "allow", "output", "force")
 
 
 @click.group(cls=params.Group)
@@ -134,9 +136,11 @@ def compare(
 
     paths = (base, *others)
     kinds = {kind_of(path) for path in paths}
+    if other := sorted(kinds - {"stress", ""}):
+        _refuse_options_of_runs(other[0])
     if "record" in kinds:
         return _compare_recordings(paths, gate, as_json=as_json, color=not no_color)
-    if kinds - {"stress", ""}:
+    if other:
         return _compare_documents(paths, gate, as_json=as_json, color=not no_color)
     from vkmapctl.commands import comparing, console
     from vkmapctl.figures.compare import Limits, devices_side_by_side
@@ -187,6 +191,17 @@ def export(run: Path, wanted: str, output: Path | None, force: bool) -> int:
     else:
         console.write_bytes(data)
     return ExitCode.OK
+
+
+def _refuse_options_of_runs(kind: str) -> None:
+    """Raises UsageProblem where an option was typed that says something of stress runs alone."""
+    context = click.get_current_context()
+    for option in context.command.params:
+        if option.name in OF_RUNS and context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE:
+            raise UsageProblem(
+                f"{option.opts[0]} is for stress runs, and this compares {kind} documents",
+                "for these there are --gate and --json",
+            )
 
 
 def _compare_documents(paths: Sequence[Path], gate: Any, *, as_json: bool, color: bool) -> int:

@@ -14,7 +14,7 @@ from vkmapctl.model.base import Data, Note
 from vkmapctl.model.case import EFFORT
 from vkmapctl.model.device import Device
 from vkmapctl.model.documents import Run
-from vkmapctl.model.measured import TIMED, Latency, Repeat, Row
+from vkmapctl.model.measured import TIMED, Latency, Repetition, Row
 
 Change = Literal["same", "slower", "faster", "unclear", "missing", "failed"]
 Group = Literal["device", "driver", "layers", "machine", "settings"]
@@ -117,7 +117,7 @@ class Metric(NamedTuple):
     """
 
     name: str
-    value: Callable[[Repeat], float | None]
+    value: Callable[[Repetition], float | None]
     interval: Callable[[Row], tuple[float, float] | None] | None = None
     tail: bool = False
     higher: bool = False

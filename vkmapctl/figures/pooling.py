@@ -13,7 +13,7 @@ from vkmapctl.model.measured import (
     GpuWork,
     Histogram,
     Latency,
-    Repeat,
+    Repetition,
     Replayed,
     Row,
     TouchRate,
@@ -21,15 +21,15 @@ from vkmapctl.model.measured import (
 )
 
 
-def repeats_of(row: Row) -> tuple[Repeat, ...]:
+def repeats_of(row: Row) -> tuple[Repetition, ...]:
     """What each process found: of a row that one process measured, that one."""
     return row.repeats or (repeat_of(row),)
 
 
-def repeat_of(row: Row) -> Repeat:
+def repeat_of(row: Row) -> Repetition:
     """What the one process found that measured the row."""
     latencies = row.latencies()
-    return Repeat(
+    return Repetition(
         ns_per_pair=per_pair(row),
         p50_ns={call: one.p50_ns for call, one in latencies.items() if one.p50_ns is not None},
         p99_ns={call: one.p99_ns for call, one in latencies.items() if one.p99_ns is not None},
@@ -53,7 +53,7 @@ def as_one(row: Row) -> Row:
         middles = {call: _middle(one.get(call) for one in tables) for call in tables[0]}
         return {call: value for call, value in middles.items() if value is not None}
 
-    one = Repeat(
+    one = Repetition(
         ns_per_pair=_middle(one.ns_per_pair for one in found),
         p50_ns=by_call("p50_ns"),
         p99_ns=by_call("p99_ns"),

@@ -230,6 +230,17 @@ class Index:
                 yield Observation(run, *row)
 
 
+class _DocumentRead(NamedTuple):
+    """A document that has been read; its slot and number stand in its file's name."""
+
+    slot: int
+    number: int
+    says: Read
+
+
+_Found = Answer | _DocumentRead | Exception  # what came of reading a file
+
+
 class _Filling:
     """One update: every file that is not in the index yet."""
 
@@ -281,17 +292,15 @@ class _Filling:
             " WHERE a.run = runs.run), '') WHERE run = ? AND asked IS NULL", (run,),
         )  # fmt: skip
 
-    def _file(self, file: File, found: "Envelope | Read | Exception") -> None:
+    def _file(self, file: File, found: _Found) -> None:
         run, host, name = file
         try:
             if isinstance(found, Exception):
                 raise found
-            if isinstance(found, Envelope):
-                kind, number = store.ANSWER.fullmatch(name).groups()  # type: ignore[union-attr]
-                self._answer(run, host, kind, int(number or 1), found)
+            if isinstance(found, Answer):
+                self._answer(run, found)
             else:
-                slot, _, number = store.DOCUMENT.fullmatch(name).groups()  # type: ignore[union-attr]
-                self._document(run, host, name, int(slot), int(number or 1), found)
+                self._document(file, found)
         except (OSError, ValueError, RecursionError) as error:
             self._problem(run, host, name, error)
         else:
@@ -299,7 +308,8 @@ class _Filling:
                 self._db.execute("DELETE FROM problems WHERE run = ? AND host = ? AND name = ?", file)
             self._done(f"{run}/{host}/{name}")
 
-    def _answer(self, run: str, host: str, kind: str, number: int, envelope: Envelope) -> None:
+    def _answer(self, run: str, answer: Answer) -> None:
+        host, kind, number, envelope = answer
         if (envelope.run, envelope.host) != (run, host):
             raise ValueError(f"it says it is of {envelope.host} and run {envelope.run}")
         if len(envelope.seen) > store.MOST_GPUS:
@@ -315,16 +325,16 @@ class _Filling:
                 [(run, host, number, one.slot, one.pci, one.uuid, one.name, one.type) for one in envelope.seen],
             )
 
-    def _document(self, run: str, host: str, name: str, slot: int, number: int, found: Read) -> None:
+    def _document(self, file: File, found: _DocumentRead) -> None:
         self._read += 1
+        *facts, figures = found.says
         cursor = self._db.execute(
-            f"INSERT OR REPLACE INTO documents VALUES(NULL{', ?' * 18})",
-            (run, host, name, slot, number, *found[:-1]),
+            f"INSERT OR REPLACE INTO documents VALUES(NULL{', ?' * 18})", (*file, found.slot, found.number, *facts)
         )
         document = cursor.lastrowid
         self._db.executemany(
             "INSERT INTO figures VALUES(?, ?, ?, ?)",
-            [(document, self._word(row), self._word(metric), value) for row, metric, value in found.figures],
+            [(document, self._word(row), self._word(metric), value) for row, metric, value in figures],
         )
 
     def _word(self, text: str) -> int:
@@ -343,7 +353,7 @@ class _Filling:
         self._db.execute("INSERT OR REPLACE INTO files VALUES(?)", (path,))
 
 
-def _all_read(runs: str, files: "list[File]") -> "Iterator[Envelope | Read | Exception]":
+def _all_read(runs: str, files: list[File]) -> Iterator[_Found]:
     """What each of these files says, in their order. Many are read by processes, one for each CPU."""
     readers = min(len(os.sched_getaffinity(0)), MOST_READERS)
     read = partial(_read, runs)
@@ -363,14 +373,16 @@ def _end_with_parent() -> None:
     child.end_with_parent(signal.SIGKILL)
 
 
-def _read(runs: str, file: File) -> "Envelope | Read | Exception":
+def _read(runs: str, file: File) -> _Found:
     """What a file says, or why it cannot be read as what its place says it is."""
     path = os.path.join(runs, *file)
     try:
-        if store.ANSWER.fullmatch(file.name):
-            return msgspec.json.decode(cleaned(store.read(path, store.LARGEST_SMALL)), type=Envelope)
-        if store.DOCUMENT.fullmatch(file.name):
-            return read_document(store.unpacked(store.read(path, store.LARGEST_DOCUMENT)))
+        if match := store.ANSWER.fullmatch(file.name):
+            envelope = msgspec.json.decode(cleaned(store.read(path, store.LARGEST_SMALL)), type=Envelope)
+            return Answer(file.host, match[1], int(match[2] or 1), envelope)
+        if match := store.DOCUMENT.fullmatch(file.name):
+            found = read_document(store.unpacked(store.read(path, store.LARGEST_DOCUMENT)))
+            return _DocumentRead(int(match[1]), int(match[3] or 1), found)
         return ValueError("it is nothing that a host writes")
     except OSError as error:
         return error

@@ -154,11 +154,6 @@ class Program:
             with suppress(OSError):
                 os.kill(pid, number)
 
-    @property
-    def interrupted(self) -> bool:
-        """Whether this process got a signal to end."""
-        return self._signals > 0
-
 
 def _adopt_orphans(wanted: bool) -> None:
     """Whether a process whose parent has ended becomes this one's child."""

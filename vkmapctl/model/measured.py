@@ -176,7 +176,7 @@ class Cause(Data, frozen=True):
     thread: int | None = None
 
 
-class Repeat(Data, frozen=True):
+class Repetition(Data, frozen=True):
     """What one process found of a row: ns per pair of its median round, percentiles by call, bandwidths, ratios."""
 
     ns_per_pair: float | None = None
@@ -258,7 +258,7 @@ class Row(Case, frozen=True, kw_only=True):
     write_way: str = ""
     ratio_to_idle: tuple[float, float, float] | None = None
     gpu: GpuWork | None = None
-    repeats: tuple[Repeat, ...] = ()
+    repeats: tuple[Repetition, ...] = ()
     versus: Versus | None = None
     replay: Replayed | None = None
 

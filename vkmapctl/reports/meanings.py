@@ -297,7 +297,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "bytes": "bytes that all of them copied or filled",
         "gaps": "submissions after which the device had nothing left to do",
     },
-    "measured.Repeat": {
+    "Repetition": {
         "ns_per_pair": "ns per pair of its median round",
         "p50_ns": "median of each call, by its name",
         "p99_ns": "99th percentile of each call",
