@@ -17,12 +17,13 @@ from typing import BinaryIO
 from msgspec.structs import replace
 
 from vkmapctl.begun import begun
+from vkmapctl.capture import FaultWatch, Ring, in_order_of_time
 from vkmapctl.driver import layers, recorded_devices
 from vkmapctl.errors import ExitCode, Unsupported
 from vkmapctl.machine import cpus, programs
 from vkmapctl.model import recording as model
 from vkmapctl.model.base import Note
-from vkmapctl.native import Clock, FaultWatch, Ring, in_order_of_time
+from vkmapctl.native import Clock
 from vkmapctl.saved import recordings
 
 RING_EVENTS = 1 << 18  # 16 MiB for each process

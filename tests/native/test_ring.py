@@ -5,7 +5,7 @@ import mmap
 import pytest
 from vkmapctl._loop import ffi, lib
 
-from vkmapctl import native
+from vkmapctl.capture import Ring
 from vkmapctl.model.recording import Called
 from vkmapctl.saved.recordings import EVENT
 
@@ -52,7 +52,7 @@ def objects(records):
 
 def test_events_come_out_in_order_over_many_laps(tmp_path) -> None:
     layer = Layer(tmp_path / "ring")
-    ring = native.Ring(layer.path, 0)
+    ring = Ring(layer.path, 0)
     found = []
     for number in range(5 * CAPACITY + 3):
         layer.event(number + 1)
@@ -64,7 +64,7 @@ def test_events_come_out_in_order_over_many_laps(tmp_path) -> None:
 
 def test_an_open_event_holds_back_what_comes_after_it_until_it_returns_or_the_process_ends(tmp_path) -> None:
     layer = Layer(tmp_path / "ring")
-    ring = native.Ring(layer.path, 0)
+    ring = Ring(layer.path, 0)
     layer.event(1)
     layer.event(2, state=OPEN)
     layer.event(3)
@@ -80,7 +80,7 @@ def test_times_are_ns_since_the_recording_began(tmp_path) -> None:
     layer = Layer(tmp_path / "ring", mult=3 << 31)  # 1.5 ns a tick
     layer.event(1, begin=120, ticks=10)
     layer.event(2, begin=50, ticks=0)  # before its own beginning: not before the recording's
-    first, second = taken(native.Ring(layer.path, 900))
+    first, second = taken(Ring(layer.path, 900))
     assert first[6:8] == (1000 - 900 + 30, 15)
     assert second[6:8] == (100, 0)
 
@@ -89,7 +89,7 @@ def test_the_calls_that_a_killed_process_was_in_are_told_once(tmp_path) -> None:
     layer = Layer(tmp_path / "ring")
     layer.ring.under_way[0] = {"thread": 7, "call": Called.ALLOCATE + 1, "begin": 100}
     layer.ring.under_way[1] = {"thread": 8, "call": Called.FREE + 1, "begin": 100}  # which has an event of its own
-    records = list(EVENT.iter_unpack(native.Ring(layer.path, 0).under_way()))
+    records = list(EVENT.iter_unpack(Ring(layer.path, 0).under_way()))
     assert [(record[0], record[1], record[4]) for record in records] == [(OPEN, Called.ALLOCATE, 7)]
 
 
@@ -99,4 +99,4 @@ def test_what_is_no_ring_is_refused(tmp_path) -> None:
     (tmp_path / "short").write_bytes(b"VKMREC1\0")
     for path in (layer.path, tmp_path / "short"):
         with pytest.raises(ValueError, match="is no ring"):
-            native.Ring(path, 0)
+            Ring(path, 0)
