@@ -288,7 +288,7 @@ static int none(long count)
     return count < 0;
 }
 
-/* Makes an instance by the driver itself, without the loader. */
+/* Makes an instance by the driver itself, without the loader, and lives on for long enough to be looked at. */
 static int direct(const char *driver)
 {
     void *opened = dlopen(driver, RTLD_NOW);
@@ -297,7 +297,10 @@ static int direct(const char *driver)
     struct application_info application = {.type = 0, .api_version = API_1_4};
     struct instance_info info = {.type = 1, .application = &application};
     void *instance = NULL;
-    return create && !create(&info, NULL, &instance) ? 0 : 4;
+    int result = create ? create(&info, NULL, &instance) : -1;
+    struct timespec pause = {1, 0};
+    nanosleep(&pause, NULL);
+    return result ? 4 : 0;
 }
 
 static const struct {
