@@ -1,14 +1,13 @@
 """Programs run under `vkmapctl record` on lavapipe, and what each process of theirs was recorded to call."""
 
-import atexit
 import subprocess
-import tempfile
 from collections import Counter
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 from cli_runner import LAVAPIPE, Result, vkmapctl
+from scratch import scratch
 
 from vkmapctl.model.recording import MAPS, UNMAPS, Called, Event, Mark, RecordedProcess, RecordingHead
 from vkmapctl.saved.recordings import RecordingFile
@@ -104,9 +103,7 @@ def calls(process: Process) -> Counter[Called]:
 @cache
 def edges() -> Path:
     """programs/edges.c, built once for this process."""
-    folder = tempfile.TemporaryDirectory(prefix="vkmapctl-edges-")
-    atexit.register(folder.cleanup)
-    built = Path(folder.name) / "edges"
+    built = scratch("edges") / "edges"
     command = [*COMPILER, f"-I{DEVICE_HEADER}", "-o", built, PROGRAMS / "edges.c", "-ldl"]
     subprocess.run(command, check=True)
     return built

@@ -1,12 +1,12 @@
 """Builds the test driver, and gives the environment that puts it in front of lavapipe. What it can break: icd.c."""
 
-import atexit
 import json
 import os
 import subprocess
-import tempfile
 from functools import cache
 from pathlib import Path
+
+from scratch import scratch
 
 SOURCES = Path(__file__).parent
 COMPILER = "cc -std=c11 -O2 -Wall -Wextra -Werror -fvisibility=hidden -shared -fPIC -pthread".split()
@@ -39,9 +39,7 @@ def text(value: bytes) -> str:
 @cache
 def library() -> Path:
     """The driver, built once for this process."""
-    folder = tempfile.TemporaryDirectory(prefix="vkmapctl-icd-")
-    atexit.register(folder.cleanup)
-    built = Path(folder.name) / "libvkmapctl_test_icd.so"
+    built = scratch("icd") / "libvkmapctl_test_icd.so"
     subprocess.run([*COMPILER, "-o", built, *sorted(SOURCES.glob("*.c"))], check=True)
     return built
 
