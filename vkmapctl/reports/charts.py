@@ -113,7 +113,7 @@ def style(number: int) -> Style:
 
 def room(words: str) -> float:
     """Pixels that a line of text may take."""
-    return sum(WIDE_LETTER if east_asian_width(letter) in "WF" else LETTER for letter in words)
+    return math.fsum(WIDE_LETTER if east_asian_width(letter) in "WF" else LETTER for letter in words)
 
 
 def wrapped(words: str, width: float) -> list[str]:
