@@ -249,10 +249,10 @@ def test_enumeration_gives_nothing(tmp_path):
 
 def test_enumeration_is_never_complete(tmp_path):
     steps = tried(tmp_path, "vkEnumeratePhysicalDevices=call,return:5").steps
-    assert (steps["vkEnumeratePhysicalDevices"] != 0, steps.get("devices", 0)) == (
-        True,
-        0,
-    )  # loaders differ in the error
+    assert steps in (
+        {"vkCreateInstance": 0, "vkEnumeratePhysicalDevices": 5, "devices": 0},
+        {"vkCreateInstance": 0, "vkEnumeratePhysicalDevices": -3},  # of newer loaders
+    )
 
 
 def test_enumeration_gives_more_than_there_is_room_for(tmp_path):

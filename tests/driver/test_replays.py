@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from cli_runner import LAVAPIPE, environment, vkmapctl
 from icd.build import icd
+from processes import children
 
 LAVAPIPES = {"flags": ["De", "Vi", "Co", "Ca"]}
 PLACED = ("--emulate", "placed")
@@ -244,11 +245,10 @@ def test_an_interrupt_leaves_what_was_counted(tmp_path: Path) -> None:
          "--save", str(saved)],
         env=environment(LAVAPIPE), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     deadline = time.monotonic() + 30
     while not (saved.exists() and json.loads(saved.read_text())["floor"]) and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert children.read_text().split()
+    assert children(process.pid)
     time.sleep(0.5)
     os.kill(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=60)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from cli_runner import LAVAPIPE, RADV_NULL, environment, vkmapctl
 from icd.build import icd
+from processes import children
 
 SHORT = ("--duration", "400ms", "--warmup", "0s", "--size", "64K", "--quiet", "--json")
 
@@ -134,8 +135,8 @@ def test_an_interrupt_leaves_the_rows_and_no_process(tmp_path: Path, number: sig
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline and not (saved.exists() and json.loads(saved.read_text())["results"]):
         time.sleep(0.02)
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    assert len(children) == 2
+    workers = children(process.pid)
+    assert len(workers) == 2
     os.killpg(process.pid, number)
     _, err = process.communicate(timeout=30)
     assert "Traceback" not in err
@@ -143,4 +144,4 @@ def test_an_interrupt_leaves_the_rows_and_no_process(tmp_path: Path, number: sig
     assert (process.returncode, document["outcome"]) == (130, "interrupted")
     assert document["results"][0]["status"] == "ok"
     assert document["results"][-1]["status"] in ("ok", "interrupted")
-    assert [pid for pid in children if Path(f"/proc/{pid}").exists()] == []
+    assert [pid for pid in workers if Path(f"/proc/{pid}").exists()] == []

@@ -41,8 +41,7 @@ def unpack(lines: Iterable[bytes], folder: Path) -> None:
     for name in sorted(set(files) - set(names)):  # the envelope last, as on a host
         envelope = msgspec.json.decode(cleaned(files[name]), type=Envelope)
         seen = tuple(replace(gpu, document=names.get(gpu.document, "")) for gpu in envelope.seen)
-        plain = f"{store.ANSWER.fullmatch(name)[1]}.json"  # type: ignore[index]
-        store.put(folder, plain, to_json(replace(envelope, seen=seen)))
+        store.put(folder, store.ANSWER.sub(r"\1.json", name), to_json(replace(envelope, seen=seen)))
 
 
 def _files(data: bytes) -> dict[str, bytes]:
@@ -51,9 +50,10 @@ def _files(data: bytes) -> dict[str, bytes]:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
             for entry in tar:
                 name = entry.name
-                if not entry.isreg() or not (store.ANSWER.fullmatch(name) or store.DOCUMENT.fullmatch(name)):
+                answer = store.ANSWER.fullmatch(name)
+                if not entry.isreg() or not (answer or store.DOCUMENT.fullmatch(name)):
                     raise ValueError("it holds what no host writes")
-                most = store.LARGEST_SMALL if store.ANSWER.fullmatch(name) else store.LARGEST_DOCUMENT
+                most = store.LARGEST_SMALL if answer else store.LARGEST_DOCUMENT
                 file = tar.extractfile(entry)
                 if entry.size > most or file is None:
                     raise ValueError(f"{name} is larger than {most} bytes")
